@@ -1,0 +1,3 @@
+//! The map of the house (being written).
+
+pub mod model;

@@ -1,0 +1,3 @@
+//! pushbridge.
+
+fn main() {}

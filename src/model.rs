@@ -1,0 +1,22 @@
+//! Shared nouns: the words that every room uses, and nothing else.
+//!
+//! Ids, digests, instants and secrets (leaf types), then the records that the store keeps and the
+//! engine moves from stage to stage. This room knows no other room, does no I/O and reads no clock,
+//! except that [`Timestamp::now`] and [`random_bytes`] exist here so that they are easy to find.
+
+mod account;
+mod digest;
+mod id;
+mod secret;
+mod submission;
+mod time;
+
+pub use account::{Account, EvidenceKind, Link, LinkValue, Person, TokenPair, TokenState, TokenValue};
+pub use digest::{Digest, Digester, HashKey, KeyedHash, random_bytes};
+pub use id::{AccountId, AccountReference, ChannelName, ContractName, InvalidId, PersonId, SubmissionId};
+pub use secret::Secret;
+pub use submission::{
+    Attempt, AttemptOutcome, BundleFacts, Evidence, Finding, ForeignName, HoldReason, Origin, Place, Receipt,
+    Recipient, Severity, Sidecar, SourceIdentity, Stage, Submission,
+};
+pub use time::Timestamp;
