@@ -1,3 +1,7 @@
-//! pushbridge.
+//! The program; everything is in the library.
 
-fn main() {}
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    pushbridge::cli::main()
+}

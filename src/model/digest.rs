@@ -83,6 +83,18 @@ impl HashKey {
         Self(Secret::new(bytes))
     }
 
+    /// The hash that stands for a file name in logs and look-ups.
+    pub fn name(&self, name: &super::ForeignName) -> KeyedHash {
+        self.hash("name", &[name.as_bytes()])
+    }
+
+    /// The hash that a piece of evidence is linked by; links of two channels never meet.
+    pub fn evidence(&self, channel: &super::ChannelName, kind: super::EvidenceKind, parts: &[&[u8]]) -> KeyedHash {
+        let mut all = vec![channel.as_str().as_bytes(), kind.as_str().as_bytes()];
+        all.extend_from_slice(parts);
+        self.hash("evidence", &all)
+    }
+
     /// The hash of `parts` within a `domain`, so that equal values of two domains do not meet.
     /// Each part's length is hashed too: `("ab", "c")` and `("a", "bc")` differ.
     pub fn hash(&self, domain: &str, parts: &[&[u8]]) -> KeyedHash {

@@ -93,7 +93,7 @@ pub struct SourceIdentity {
     /// Bytes.
     pub size: u64,
     /// Modification time in nanoseconds since the Unix epoch.
-    pub modified: i128,
+    pub modified: i64,
 }
 
 /// Where a submission came from.
@@ -459,6 +459,8 @@ pub struct Submission {
     pub forced: bool,
     /// How often judging was begun without an end: a crash counter.
     pub judgings: u32,
+    /// Its turn among the Bundles of its account: the id's number, or a later one after a release.
+    pub rank: u64,
 }
 
 impl Submission {

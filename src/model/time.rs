@@ -27,6 +27,17 @@ impl Timestamp {
         Self(seconds.saturating_mul(1000))
     }
 
+    /// From an HTTP date such as `Thu, 24 Nov 2016 15:06:40 GMT` (RFC 9110, section 5.6.7).
+    pub fn from_http_date(text: &str) -> Option<Self> {
+        let instant = jiff::fmt::rfc2822::DateTimeParser::new().parse_timestamp(text).ok()?;
+        Some(Self(instant.as_millisecond()))
+    }
+
+    /// From RFC 3339, `2016-11-24T15:06:40Z` for example.
+    pub fn from_rfc_3339(text: &str) -> Option<Self> {
+        text.parse::<jiff::Timestamp>().ok().map(|instant| Self(instant.as_millisecond()))
+    }
+
     /// Milliseconds since the Unix epoch.
     pub const fn as_millis(self) -> i64 {
         self.0

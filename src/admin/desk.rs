@@ -1,0 +1,370 @@
+//! Answers questions from the store, and hands decisions to whoever may carry them out.
+
+use super::{
+    protocol::{
+        Answer, ChannelStatus, Decided, LinkView, Question, Recorded, Selector, StageStatus, Status, TokenStatus,
+    },
+    select::select,
+};
+use crate::{
+    engine::{Change, Handle, Moment, PersonKey, Verb, apply_change, decide},
+    intake::{Notice, Spool},
+    model::{
+        Account, ChannelName, ContractName, EvidenceKind, HashKey, Link, LinkValue, Person, Stage, Submission,
+        SubmissionId, Timestamp, TokenState,
+    },
+    push::Client,
+    store::{Store, StoreError, Write},
+};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
+
+/// What differs with and without a daemon.
+pub trait Hands: Send + Sync {
+    /// Writes persons, accounts and links; returns when they are on disk.
+    fn write(&self, writes: Vec<Write>) -> impl Future<Output = Result<(), String>> + Send;
+
+    /// A person's decision about one submission; the stage that follows.
+    fn decide(&self, id: SubmissionId, verb: Verb) -> impl Future<Output = Result<String, String>> + Send;
+
+    /// Renews a person's tokens now.
+    fn refresh(&self, person: PersonKey) -> impl Future<Output = Result<(), String>> + Send;
+
+    /// What only a running engine knows.
+    fn status(&self) -> impl Future<Output = Option<crate::engine::StatusFacts>> + Send;
+}
+
+/// Where questions are answered.
+pub struct Desk<H> {
+    /// The records.
+    pub store: Arc<dyn Store>,
+    /// Of names and identifiers.
+    pub hash_key: Arc<HashKey>,
+    /// Every channel's folders.
+    pub spools: BTreeMap<ChannelName, Spool>,
+    /// A client for each contract.
+    pub clients: BTreeMap<ContractName, Arc<Client>>,
+    /// Who carries out.
+    pub hands: H,
+}
+
+impl Hands for Handle {
+    async fn write(&self, writes: Vec<Write>) -> Result<(), String> {
+        match Self::write(self, writes).await {
+            Ok(true) => Ok(()),
+            Ok(false) => Err("the store ended before it was written".to_owned()),
+            Err(error) => Err(error.to_string()),
+        }
+    }
+
+    async fn decide(&self, id: SubmissionId, verb: Verb) -> Result<String, String> {
+        Self::decide(self, id, verb).await.map_err(|error| error.to_string())?
+    }
+
+    async fn refresh(&self, person: PersonKey) -> Result<(), String> {
+        match Self::refresh(self, person).await {
+            Ok(true) => Ok(()),
+            Ok(false) => Err("the person has no tokens that could be renewed; it must authorise again".to_owned()),
+            Err(error) => Err(error.to_string()),
+        }
+    }
+
+    async fn status(&self) -> Option<crate::engine::StatusFacts> {
+        Self::status(self).await.ok()
+    }
+}
+
+/// Without a daemon: the store is ours for the moment of the command.
+pub struct Offline {
+    /// The records.
+    pub store: Arc<dyn Store>,
+}
+
+impl Hands for Offline {
+    async fn write(&self, writes: Vec<Write>) -> Result<(), String> {
+        self.store.commit(&writes).map_err(|error| error.to_string())
+    }
+
+    async fn decide(&self, id: SubmissionId, verb: Verb) -> Result<String, String> {
+        let record = self.store.submission(id).map_err(|error| error.to_string())?;
+        let mut record = record.ok_or("no such submission")?;
+        // A daemon that ended while it sent left a Sending behind: nobody is sending now.
+        let stage = match record.stage {
+            Stage::Sending { attempt } => Stage::Unknown { attempt },
+            ref stage => stage.clone(),
+        };
+        let next = decide(&stage, verb).map_err(|error| error.to_string())?;
+        let forced = record.forced || matches!(stage, Stage::Unknown { .. }) || verb == Verb::ForceRelease;
+        let change = Change { forced: Some(forced && next == Stage::Claimed), ..Change::to(id, next) };
+        apply_change(&mut record, Moment { monotonic: Duration::ZERO, wall: Timestamp::now() }, change);
+        let stage = record.stage.as_str().to_owned();
+        self.write(vec![Write::Submission(Box::new(record))]).await?;
+        Ok(stage)
+    }
+
+    async fn refresh(&self, _: PersonKey) -> Result<(), String> {
+        Err("tokens are renewed by the daemon alone, so that no two do it at once; start it with pushbridge run"
+            .to_owned())
+    }
+
+    async fn status(&self) -> Option<crate::engine::StatusFacts> {
+        None
+    }
+}
+
+impl<H: Hands> Desk<H> {
+    /// Answers one question.
+    pub async fn answer(&self, question: Question) -> Answer {
+        self.try_answer(question).await.unwrap_or_else(|text| Answer::Failed { text })
+    }
+
+    async fn try_answer(&self, question: Question) -> Result<Answer, String> {
+        match question {
+            Question::Status => Ok(Answer::Status(Box::new(self.status().await?))),
+            Question::Find { selector } => {
+                let found = self.select(&selector)?;
+                Ok(Answer::Submissions { submissions: found.into_iter().map(|record| self.recorded(record)).collect() })
+            }
+            Question::Decide { selector, verb } => self.decide(&selector, verb).await,
+            Question::Accounts { contract } => {
+                Ok(Answer::Accounts { accounts: self.store.accounts(contract.as_ref()).map_err(text)? })
+            }
+            Question::KeepAccounts { accounts } => {
+                let count = accounts.len();
+                self.hands.write(accounts.into_iter().map(Write::Account).collect()).await?;
+                Ok(Answer::Done { text: format!("{count} accounts kept") })
+            }
+            Question::RemoveAccount { contract, reference } => {
+                let found = self.store.accounts_by_reference(&contract, &reference).map_err(text)?;
+                if found.is_empty() {
+                    return Err(format!("contract {contract} has no account {reference}"));
+                }
+                let remove =
+                    |account: Account| Write::RemoveAccount { contract: account.contract, account: account.id };
+                self.hands.write(found.into_iter().map(remove).collect()).await?;
+                Ok(Answer::Done { text: format!("account {reference} removed; its Bundles are held from now on") })
+            }
+            Question::SyncAccounts { contract } => self.sync_accounts(&contract).await,
+            Question::Links { channel } => {
+                let links = self.store.links(channel.as_ref()).map_err(text)?;
+                Ok(Answer::Links { links: links.into_iter().map(|link| LinkView { link }).collect() })
+            }
+            Question::AddLink { channel, kind, system, value, account } => {
+                self.known_channel(&channel)?;
+                let value = self.link_value(&channel, kind, system.as_deref(), &value)?;
+                let link = Link { channel, kind, value, account, added: Timestamp::now() };
+                self.hands.write(vec![Write::Link(link)]).await?;
+                Ok(Answer::Done {
+                    text: "link added; held Bundles that it answers are released by themselves".to_owned(),
+                })
+            }
+            Question::RemoveLink { channel, kind, system, value } => {
+                let value = self.link_value(&channel, kind, system.as_deref(), &value)?;
+                if self.store.link(&channel, kind, &value).map_err(text)?.is_none() {
+                    return Err("there is no such link".to_owned());
+                }
+                self.hands.write(vec![Write::RemoveLink { channel, kind, value }]).await?;
+                Ok(Answer::Done {
+                    text: "link removed; Bundles that wait by it are judged again before they are sent".to_owned(),
+                })
+            }
+            Question::Tokens => Ok(Answer::Tokens { tokens: self.tokens()? }),
+            Question::ImportTokens { contract, person, tokens, consent_id } => {
+                let (state, updated) = (TokenState::Fresh, Timestamp::now());
+                let text = format!("tokens of {person} kept under contract {contract}");
+                let person = Person { contract, id: person, tokens, state, consent_id, updated };
+                self.hands.write(vec![Write::Person(person)]).await?;
+                Ok(Answer::Done { text })
+            }
+            Question::RefreshTokens { contract, person } => self.refresh(&contract, person).await,
+        }
+    }
+
+    fn select(&self, selector: &Selector) -> Result<Vec<Submission>, String> {
+        select(&*self.store, &self.hash_key, selector).map_err(text)
+    }
+
+    fn recorded(&self, submission: Submission) -> Recorded {
+        let spool = self.spools.get(&submission.channel);
+        Recorded {
+            path: spool.map(|spool| spool.path(submission.stage.place(), &submission)),
+            report: spool.and_then(|spool| spool.report_path(&submission)),
+            submission,
+        }
+    }
+
+    async fn decide(&self, selector: &Selector, verb: Verb) -> Result<Answer, String> {
+        let mut found = self.select(selector)?;
+        found.sort_by_key(|record| record.id);
+        let mut decided = Vec::with_capacity(found.len());
+        for record in found {
+            let (stage, error) = match self.hands.decide(record.id, verb).await {
+                Ok(stage) => (Some(stage), None),
+                Err(error) => (None, Some(error)),
+            };
+            decided.push(Decided { id: record.id, stage, error });
+        }
+        Ok(Answer::Decided { decided })
+    }
+
+    fn known_channel(&self, channel: &ChannelName) -> Result<(), String> {
+        if self.spools.contains_key(channel) { Ok(()) } else { Err(format!("there is no channel {channel}")) }
+    }
+
+    /// The form in which a piece of evidence is linked; it must be the same that the router looks for.
+    fn link_value(
+        &self,
+        channel: &ChannelName,
+        kind: EvidenceKind,
+        system: Option<&str>,
+        value: &str,
+    ) -> Result<LinkValue, String> {
+        let hashed = |parts: &[&[u8]]| Ok(LinkValue::Hashed(self.hash_key.evidence(channel, kind, parts)));
+        match (kind, system) {
+            (EvidenceKind::Folder | EvidenceKind::Sidecar, None) => Ok(LinkValue::Clear(value.to_owned())),
+            (EvidenceKind::Expression, None) => hashed(&[value.as_bytes()]),
+            (EvidenceKind::Patient, Some(system)) => hashed(&[system.as_bytes(), value.as_bytes()]),
+            (EvidenceKind::Patient, None) => Err("a patient identifier has a system: say --system URI".to_owned()),
+            (EvidenceKind::Default, _) => {
+                Err("a default account is set in the configuration, not by a link".to_owned())
+            }
+            (_, Some(_)) => Err("only a patient identifier has a system".to_owned()),
+        }
+    }
+
+    async fn sync_accounts(&self, contract: &ContractName) -> Result<Answer, String> {
+        let client = self.clients.get(contract).ok_or_else(|| format!("there is no contract {contract}"))?;
+        let now = Timestamp::now();
+        let (mut writes, mut kept, mut gone) = (Vec::new(), 0_u32, 0_u32);
+        let persons = self.store.persons(Some(contract)).map_err(text)?;
+        if persons.is_empty() {
+            return Err(format!("contract {contract} has no persons yet: pushbridge tokens import first"));
+        }
+        for person in persons {
+            let found = client.accounts(&person.tokens.access.value).await;
+            let found =
+                found.map_err(|failure| format!("the accounts of {} could not be read: {failure}", person.id))?;
+            for known in self.store.accounts(Some(contract)).map_err(text)? {
+                if known.person == person.id && !found.iter().any(|account| account.id == known.id) {
+                    gone += 1;
+                    writes.push(Write::RemoveAccount { contract: contract.clone(), account: known.id });
+                }
+            }
+            for account in found {
+                kept += 1;
+                writes.push(Write::Account(Account {
+                    contract: contract.clone(),
+                    person: person.id.clone(),
+                    id: account.id,
+                    reference: account.reference,
+                    service: account.service,
+                    authorised: account.authorised,
+                    blocked: None,
+                    updated: now,
+                }));
+            }
+        }
+        self.hands.write(writes).await?;
+        Ok(Answer::Done { text: format!("{kept} accounts kept, {gone} removed") })
+    }
+
+    async fn refresh(&self, contract: &ContractName, person: Option<crate::model::PersonId>) -> Result<Answer, String> {
+        let persons = match person {
+            Some(person) => vec![person],
+            None => self.store.persons(Some(contract)).map_err(text)?.into_iter().map(|person| person.id).collect(),
+        };
+        let count = persons.len();
+        for person in persons {
+            self.hands.refresh(PersonKey { contract: contract.clone(), person }).await?;
+        }
+        Ok(Answer::Done {
+            text: format!("asked for new tokens of {count} persons; pushbridge tokens status shows them"),
+        })
+    }
+
+    fn tokens(&self) -> Result<Vec<TokenStatus>, String> {
+        let persons = self.store.persons(None).map_err(text)?;
+        Ok(persons.into_iter().map(token_status).collect())
+    }
+
+    async fn status(&self) -> Result<Status, String> {
+        let mut status = Status { tokens: self.tokens()?, ..Status::default() };
+        for account in self.store.accounts(None).map_err(text)? {
+            let why =
+                account.blocked.or_else(|| (!account.authorised).then(|| "not authorised at its provider".to_owned()));
+            status.blocked.extend(why.map(|why| (account.id, why)));
+        }
+        let facts = self.hands.status().await;
+        status.running = facts.is_some();
+        self.count_open(&mut status)?;
+        if let Some(facts) = facts {
+            status.paused = facts.paused;
+            for (channel, notices) in facts.notices {
+                status.channels.insert(channel, channel_status(notices));
+            }
+        }
+        Ok(status)
+    }
+
+    fn count_open(&self, status: &mut Status) -> Result<(), String> {
+        const PAGE: usize = 1_000;
+        let mut after = None;
+        loop {
+            let page = self.store.open_submissions(after, PAGE).map_err(text)?;
+            let Some(last) = page.last() else { return Ok(()) };
+            after = Some(last.id);
+            for record in page.iter().filter(|record| !record.stage.is_final()) {
+                count(status.stages.entry(record.stage.as_str().to_owned()), record);
+                if let Some(recipient) = &record.recipient {
+                    count(status.accounts.entry(recipient.reference.to_string()), record);
+                }
+            }
+        }
+    }
+}
+
+fn count(entry: std::collections::btree_map::Entry<'_, String, StageStatus>, record: &Submission) {
+    let counted = entry.or_insert(StageStatus { count: 0, oldest: None });
+    counted.count += 1;
+    counted.oldest = Some(counted.oldest.map_or(record.claimed_at, |oldest| oldest.min(record.claimed_at)));
+}
+
+fn token_status(person: Person) -> TokenStatus {
+    let (state, why) = match person.state {
+        TokenState::Fresh => ("fresh", None),
+        TokenState::Rotating => ("rotating", None),
+        TokenState::Paused { why, .. } => ("paused", Some(why)),
+    };
+    TokenStatus {
+        contract: person.contract,
+        person: person.id,
+        state: state.to_owned(),
+        why,
+        access_expiry: person.tokens.access.expiry,
+        refresh_expiry: person.tokens.refresh.expiry,
+    }
+}
+
+/// What lasts of the edges that were told.
+fn channel_status(notices: Vec<Notice>) -> ChannelStatus {
+    let mut status = ChannelStatus::default();
+    let (mut gone, mut full, mut deaf) = (None, false, None);
+    for notice in notices {
+        match notice {
+            Notice::Overlooked { path, reason } => status.overlooked.push((path, reason)),
+            Notice::InboxGone { why } => gone = Some(why),
+            Notice::InboxBack => gone = None,
+            Notice::DiskFull => full = true,
+            Notice::DiskFree => full = false,
+            Notice::EventsMissing { why } => deaf = Some(why),
+        }
+    }
+    status.troubles.extend(gone.map(|why| format!("the inbox cannot be read: {why}")));
+    status.troubles.extend(full.then(|| "the disk is full: nothing is claimed".to_owned()));
+    status.troubles.extend(deaf.map(|why| format!("no file events, the inbox is polled: {why}")));
+    status
+}
+
+#[expect(clippy::needless_pass_by_value, reason = "it stands where an error is mapped")]
+fn text(error: StoreError) -> String {
+    error.to_string()
+}

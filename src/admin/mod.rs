@@ -1,0 +1,16 @@
+//! WINDOW: what commands ask, answered the same way whether the daemon runs or not.
+//!
+//! While the daemon runs it owns the store, and commands talk to it over a local socket (0600): one JSON
+//! object a line each way. Without it a command opens the store itself. Both ways end in the same
+//! [`Desk`], so an answer never depends on the way.
+
+mod desk;
+mod protocol;
+mod select;
+mod socket;
+
+pub use desk::{Desk, Hands, Offline};
+pub use protocol::{
+    Answer, ChannelStatus, Decided, LinkView, Question, Recorded, Selector, StageStatus, Status, TokenStatus,
+};
+pub use socket::{CallError, call, serve};

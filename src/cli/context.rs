@@ -1,0 +1,180 @@
+//! What most commands need: the configuration, the keys, the store or the daemon that has it.
+
+use super::exit::{Exit, Failed};
+use crate::{
+    admin::{self, Answer, CallError, Desk, Offline, Question},
+    config::{self, Config, ConfigErrors},
+    intake::Spool,
+    model::{ChannelName, ContractName, HashKey, Secret, random_bytes},
+    push::{Agent, Client, Destination, Timeouts, Trust},
+    store::{SledStore, Store, StoreError},
+};
+use std::{
+    collections::BTreeMap,
+    fs::{self, DirBuilder, OpenOptions},
+    io::{self, Write},
+    os::unix::fs::{DirBuilderExt, OpenOptionsExt},
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+/// The configuration file where none is named.
+pub(super) const DEFAULT_FILE: &str = "pushbridge.toml";
+
+/// A loaded configuration and the paths that follow from it.
+pub(super) struct Context {
+    pub(super) config: Config,
+}
+
+impl Context {
+    /// Loads the configuration and tells its warnings.
+    pub(super) fn load(file: &Path) -> Result<Self, Failed> {
+        match config::load(file) {
+            Ok(config) => Ok(Self { config }),
+            Err(error @ ConfigErrors::File { .. }) => Err(Failed::new(Exit::Unreadable, error)),
+            Err(error) => Err(Failed::new(Exit::Config, error)),
+        }
+    }
+
+    pub(super) fn socket(&self) -> PathBuf {
+        self.config.state.join("control.sock")
+    }
+
+    pub(super) fn store_folder(&self) -> PathBuf {
+        self.config.state.join("store")
+    }
+
+    /// The key of the keyed hashes; made on first use.
+    pub(super) fn hash_key(&self) -> Result<Arc<HashKey>, Failed> {
+        make_folder(&self.config.state)?;
+        let path = self.config.state.join("links.key");
+        let unreadable = |error: io::Error| {
+            Failed::say(Exit::Unreadable, format!("use the key of the keyed hashes {}: {error}", path.display()))
+        };
+        match fs::read_to_string(&path) {
+            Ok(text) => match text.trim().parse::<crate::model::Digest>() {
+                Ok(key) => Ok(Arc::new(HashKey::new(*key.as_bytes()))),
+                Err(_) => Err(Failed::say(
+                    Exit::Unreadable,
+                    format!(
+                        "{} is not a key of 64 hexadecimal digits; restore it: without it no link can be found",
+                        path.display()
+                    ),
+                )),
+            },
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                let bytes: [u8; 32] = random_bytes();
+                let text = format!("{}\n", crate::model::Digest::from_bytes(bytes));
+                write_new(&path, text.as_bytes()).map_err(unreadable)?;
+                Ok(Arc::new(HashKey::new(bytes)))
+            }
+            Err(error) => Err(unreadable(error)),
+        }
+    }
+
+    /// Opens the store, which no daemon may have open.
+    pub(super) fn open_store(&self) -> Result<Arc<dyn Store>, Failed> {
+        make_folder(&self.config.state)?;
+        match SledStore::open(&self.store_folder()) {
+            Ok(store) => Ok(Arc::new(store)),
+            Err(error @ StoreError::Locked { .. }) => Err(Failed::new(Exit::Busy, error)),
+            Err(error) => Err(Failed::new(Exit::Unreadable, error)),
+        }
+    }
+
+    pub(super) fn spools(&self) -> Result<BTreeMap<ChannelName, Spool>, Failed> {
+        let open = |(name, channel): (&ChannelName, &config::Channel)| {
+            let spool = Spool::open(&channel.folder).map_err(|error| Failed::new(Exit::Unreadable, error))?;
+            Ok((name.clone(), spool))
+        };
+        self.config.channels.iter().map(open).collect()
+    }
+
+    pub(super) fn clients(&self) -> Result<BTreeMap<ContractName, Arc<Client>>, Failed> {
+        let make = |(name, contract): (&ContractName, &config::Contract)| {
+            Ok((name.clone(), Arc::new(client(name, contract, self.config.limits.connections)?)))
+        };
+        self.config.contracts.iter().map(make).collect()
+    }
+
+    /// Asks the daemon, or answers from the store where none runs.
+    pub(super) fn ask(&self, question: Question) -> Result<Answer, Failed> {
+        let runtime = runtime()?;
+        let answer = runtime.block_on(async {
+            match admin::call(&self.socket(), &question).await {
+                Ok(answer) => Ok(answer),
+                Err(CallError::NotRunning) => Ok(self.desk()?.answer(question).await),
+                Err(error) => Err(Failed::new(Exit::Unreadable, error)),
+            }
+        })?;
+        match answer {
+            Answer::Failed { text } => Err(Failed::say(Exit::No, text)),
+            answer => Ok(answer),
+        }
+    }
+
+    /// A desk of our own, for the moment of one command.
+    fn desk(&self) -> Result<Desk<Offline>, Failed> {
+        let store = self.open_store()?;
+        Ok(Desk {
+            hash_key: self.hash_key()?,
+            spools: self.spools()?,
+            // Only a few questions speak to the API; a key that is not there yet must not stop the others.
+            clients: self.clients().unwrap_or_default(),
+            hands: Offline { store: store.clone() },
+            store,
+        })
+    }
+}
+
+/// The client of one contract.
+pub(super) fn client(name: &ContractName, contract: &config::Contract, connections: usize) -> Result<Client, Failed> {
+    let read = |path: &Path, key: &str| {
+        fs::read_to_string(path).map_err(|error| {
+            Failed::say(Exit::Config, format!("read contract.{name}.{key} {}: {error}", path.display()))
+        })
+    };
+    let key_pem = Secret::new(read(&contract.key_file, "key_file")?);
+    let authorities_pem = contract.ca_file.as_deref().map(|path| read(path, "ca_file")).transpose()?;
+    let destination = Destination {
+        base_url: contract.base_url.clone(),
+        onboard_url: contract.onboard_url.clone(),
+        application_id: contract.application_id.clone(),
+        contract_id: contract.contract_id.clone(),
+        key_pem,
+        jku_origins: contract.jku_origins.clone(),
+        timeouts: Timeouts {
+            connect: contract.connect_timeout,
+            idle: contract.idle_timeout,
+            total: contract.total_timeout,
+            ..Timeouts::default()
+        },
+        trust: Trust { authorities_pem, identity_pem: None },
+        proxy: contract.proxy.clone(),
+        idle_connections: connections,
+        agent: Agent::default(),
+    };
+    Client::new(destination).map_err(|error| Failed::say(Exit::Config, format!("use contract.{name}: {error}")))
+}
+
+pub(super) fn make_folder(path: &Path) -> Result<(), Failed> {
+    DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(path)
+        .map_err(|error| Failed::say(Exit::Unreadable, format!("make the folder {}: {error}", path.display())))
+}
+
+/// A new file for us alone; never replaces one.
+pub(super) fn write_new(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
+    file.write_all(bytes)?;
+    file.sync_all()
+}
+
+pub(super) fn runtime() -> Result<tokio::runtime::Runtime, Failed> {
+    tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| Failed::new(Exit::Internal, error))
+}

@@ -1,0 +1,133 @@
+//! FRONT DOOR: one file per command; what was typed becomes one call into the house.
+
+mod accounts;
+mod completions;
+mod context;
+mod demo;
+mod doctor;
+pub mod exit;
+mod init;
+mod links;
+mod print;
+mod queue;
+mod route;
+mod run;
+mod sandbox;
+mod setup;
+mod status;
+mod store;
+mod tokens;
+mod validate;
+
+use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
+use context::{Context, DEFAULT_FILE};
+use exit::{Exit, Failed};
+use std::{path::PathBuf, process::ExitCode};
+
+/// Watches folders for FHIR STU3 Bundles, validates each, finds the one account it belongs to, and pushes it, signed.
+#[derive(Debug, Parser)]
+#[command(
+    name = "pushbridge",
+    version,
+    about,
+    after_help = "A first look, without any set-up:\n  pushbridge demo\n\nA real set-up:\n  pushbridge init clinic && cd clinic\n  pushbridge doctor\n  pushbridge run"
+)]
+struct Cli {
+    /// The configuration file
+    #[arg(long, short, global = true, default_value = DEFAULT_FILE, env = "PUSHBRIDGE_CONFIG", value_name = "FILE")]
+    config: PathBuf,
+    /// Print JSON, an object a line
+    #[arg(long, global = true)]
+    json: bool,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    Init(init::Args),
+    Doctor(doctor::Args),
+    Run(run::Args),
+    Validate(validate::Args),
+    Route(route::Args),
+    #[command(subcommand)]
+    Accounts(accounts::Command),
+    #[command(subcommand)]
+    Links(links::Command),
+    #[command(subcommand)]
+    Tokens(tokens::Command),
+    #[command(subcommand)]
+    Queue(queue::Command),
+    Status(status::Args),
+    #[command(subcommand)]
+    Store(store::Command),
+    Sandbox(sandbox::Args),
+    Demo(demo::Args),
+    Completions(completions::Args),
+}
+
+/// How a command prints.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Form {
+    Text,
+    Json,
+}
+
+/// The program: reads the command line, runs the command, and says how it ended.
+pub fn main() -> ExitCode {
+    let matches = match command().try_get_matches() {
+        Ok(matches) => matches,
+        Err(error) => {
+            error.print().unwrap_or_default();
+            return if error.use_stderr() { Exit::Usage.into() } else { Exit::Done.into() };
+        }
+    };
+    let cli = match Cli::from_arg_matches(&matches) {
+        Ok(cli) => cli,
+        Err(error) => {
+            error.print().unwrap_or_default();
+            return Exit::Usage.into();
+        }
+    };
+    match dispatch(cli) {
+        Ok(exit) => exit.into(),
+        Err(Failed { exit, error }) => {
+            print::complain(&format!("pushbridge: failed to {error:#}"));
+            exit.into()
+        }
+    }
+}
+
+/// The whole command line, with the table of exit codes.
+fn command() -> clap::Command {
+    Cli::command().after_long_help(exit::help())
+}
+
+fn dispatch(cli: Cli) -> Result<Exit, Failed> {
+    let form = if cli.json { Form::Json } else { Form::Text };
+    let context = || Context::load(&cli.config);
+    match cli.command {
+        Command::Init(args) => init::run(&args, form),
+        Command::Doctor(_) => doctor::run(&cli.config, form),
+        Command::Run(args) => run::run(&context()?, &args, form),
+        Command::Validate(args) => validate::run(&args, form),
+        Command::Route(args) => route::run(&context()?, &args, form),
+        Command::Accounts(command) => accounts::run(&context()?, command, form),
+        Command::Links(command) => links::run(&context()?, command, form),
+        Command::Tokens(command) => tokens::run(&context()?, command, form),
+        Command::Queue(command) => queue::run(&context()?, command, form),
+        Command::Status(_) => status::run(&context()?, form),
+        Command::Store(command) => store::run(&context()?, command, form),
+        Command::Sandbox(args) => sandbox::run(&args, form),
+        Command::Demo(args) => demo::run(&args, form),
+        Command::Completions(args) => completions::run(&args),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn the_command_line_is_sound() {
+        super::command().debug_assert();
+    }
+}

@@ -1,0 +1,121 @@
+//! `run`: the daemon.
+
+use super::{
+    Form,
+    context::Context,
+    exit::{Exit, Failed},
+    print, setup,
+};
+use crate::{
+    admin::{self, Desk},
+    config::{Level, LogFormat, duration},
+    engine::{self, Mode, Summary},
+};
+use serde_json::json;
+use std::{sync::Arc, time::Duration};
+use tokio::signal::unix::{SignalKind, signal};
+use tracing_subscriber::{EnvFilter, fmt::format::FmtSpan};
+
+/// Watch the inboxes, validate, address and push
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:\n  pushbridge run\n  pushbridge run --once --max-time 10m     for cron\n\n\
+SIGTERM and Ctrl-C end it: no new claims, pushes under way may end, then it leaves.\n\
+Beside a running daemon it changes nothing and ends with code 5.")]
+pub(super) struct Args {
+    /// End when nothing is settling or sendable any more
+    #[arg(long)]
+    once: bool,
+    /// With --once: end after so long in any case
+    #[arg(long, default_value = "1h", requires = "once", value_parser = parse_duration, value_name = "DURATION")]
+    max_time: Duration,
+}
+
+fn parse_duration(text: &str) -> Result<Duration, String> {
+    duration(text).ok_or_else(|| "a duration is a number with ms, s, m, h or d: 10m".to_owned())
+}
+
+pub(super) fn run(context: &Context, args: &Args, form: Form) -> Result<Exit, Failed> {
+    start_logs(context);
+    for warning in &context.config.warnings {
+        tracing::warn!("{warning}");
+    }
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
+    let runtime = runtime.map_err(|error| Failed::new(Exit::Internal, error))?;
+    let summary = runtime.block_on(daemon(context, args))?;
+    if !args.once {
+        return Ok(Exit::Done);
+    }
+    tell(&summary, form)?;
+    let needs_somebody = ["held", "unknown", "refused", "delivered with errors"];
+    Ok(if summary.timed_out {
+        Exit::TimedOut
+    } else if needs_somebody.iter().any(|stage| summary.outcomes.contains_key(stage)) {
+        Exit::No
+    } else {
+        Exit::Done
+    })
+}
+
+async fn daemon(context: &Context, args: &Args) -> Result<Summary, Failed> {
+    let store = context.open_store()?;
+    let setup = setup::setup(context, store.clone())?;
+    let (spools, clients, hash_key) = (context.spools()?, setup.clients.clone(), setup.hash_key.clone());
+    let internal = |error: std::io::Error| Failed::new(Exit::Internal, error);
+    let mut terminate = signal(SignalKind::terminate()).map_err(internal)?;
+    let mut interrupt = signal(SignalKind::interrupt()).map_err(internal)?;
+    let stop = async move {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+        tracing::info!("stopping");
+    };
+    let mode = if args.once { Mode::Once { max_time: args.max_time } } else { Mode::Daemon };
+    let socket = context.socket();
+    let ready = {
+        let socket = socket.clone();
+        move |hands| {
+            tokio::spawn(async move {
+                let desk = Arc::new(Desk { store, hash_key, spools, clients, hands });
+                if let Err(error) = admin::serve(&socket, desk).await {
+                    tracing::error!(%error, "commands cannot reach this daemon: its socket cannot be made");
+                }
+            });
+        }
+    };
+    let summary = engine::run(setup, mode, stop, ready).await;
+    // A socket without a daemon behind it only makes the next command try in vain.
+    std::fs::remove_file(&socket).unwrap_or_default();
+    let summary = summary.map_err(|error| Failed::new(Exit::Unreadable, error))?;
+    tracing::info!(outcomes = ?summary.outcomes, open = ?summary.open, "stopped");
+    Ok(summary)
+}
+
+fn tell(summary: &Summary, form: Form) -> Result<(), Failed> {
+    if form == Form::Json {
+        let (outcomes, open, timed_out) = (&summary.outcomes, &summary.open, summary.timed_out);
+        return print::json(&json!({"outcomes": outcomes, "open": open, "timed_out": timed_out}));
+    }
+    let rows = |counts: &std::collections::BTreeMap<&'static str, u64>| {
+        let rows: Vec<_> = counts.iter().map(|(stage, count)| format!("{count} {stage}")).collect();
+        if rows.is_empty() { "nothing".to_owned() } else { rows.join(", ") }
+    };
+    print::line(&format!("this run: {}", rows(&summary.outcomes)))?;
+    print::line(&format!("still open: {}", rows(&summary.open)))
+}
+
+fn start_logs(context: &Context) {
+    let level = match context.config.log.level {
+        Level::Error => "error",
+        Level::Warn => "warn",
+        Level::Info => "info",
+        Level::Debug => "debug",
+    };
+    let filter = EnvFilter::new(format!("off,pushbridge={level}"));
+    let logs = tracing_subscriber::fmt().with_env_filter(filter).with_span_events(FmtSpan::NONE).with_target(false);
+    let logs = logs.with_writer(std::io::stderr);
+    match context.config.log.format {
+        LogFormat::Human => logs.with_ansi(std::io::IsTerminal::is_terminal(&std::io::stderr())).init(),
+        LogFormat::Json => logs.json().flatten_event(true).init(),
+    }
+}

@@ -1,0 +1,111 @@
+//! From the configuration to what the engine is made of.
+
+use super::{
+    context::Context,
+    exit::{Exit, Failed},
+};
+use crate::{
+    config::{AmbiguousSetting, Channel, OrderSetting, PollingSetting},
+    engine::{Ambiguous, ChannelRules, ChannelSetup, Order, Setup, judge},
+    fhir::{json::Limits, path::Expression},
+    intake::{Completeness, Inbox, Polling, Spool},
+    model::ChannelName,
+    route,
+    store::Store,
+    validate::{Policy, RuleLevel},
+};
+use std::sync::Arc;
+
+pub(super) fn setup(context: &Context, store: Arc<dyn Store>) -> Result<Setup, Failed> {
+    let config = &context.config;
+    let mut channels = std::collections::BTreeMap::new();
+    for (name, channel) in &config.channels {
+        let spool = Spool::open(&channel.folder).map_err(|error| Failed::new(Exit::Unreadable, error))?;
+        let judging = judging(name, channel, &spool)?;
+        let inbox = Inbox {
+            channel: name.clone(),
+            path: channel.inbox.clone(),
+            spool,
+            completeness: Completeness {
+                quiet: channel.quiet,
+                truncated_limit: channel.truncated_limit,
+                rename_in: channel.rename_in,
+                done_suffix: channel.done_suffix.clone(),
+                sidecar: channel.sidecar,
+                ignored: channel.ignore.clone(),
+            },
+            max_bytes: channel.max_size,
+            rescan: channel.rescan,
+            polling: match channel.polling {
+                PollingSetting::Auto => Polling::Auto,
+                PollingSetting::Always => Polling::Always,
+            },
+            min_free: config.limits.min_free,
+        };
+        let rules = ChannelRules {
+            contract: channel.contract.clone(),
+            order: match channel.order {
+                OrderSetting::Claim => Order::Claim,
+                OrderSetting::Strict => Order::Strict,
+            },
+            ambiguous: match channel.ambiguous {
+                AmbiguousSetting::Hold => Ambiguous::Hold,
+                AmbiguousSetting::Resend => Ambiguous::Resend,
+            },
+            max_age: channel.max_age,
+        };
+        channels.insert(name.clone(), ChannelSetup { inbox, judging, rules });
+    }
+    Ok(Setup {
+        store,
+        hash_key: context.hash_key()?,
+        clients: context.clients()?,
+        channels,
+        connections: config.limits.connections,
+        judge_threads: config.limits.judge_threads,
+        memory: config.limits.memory,
+        grace: config.limits.shutdown_grace,
+    })
+}
+
+/// How a channel judges: for the daemon and for `route` alike.
+pub(super) fn judging(name: &ChannelName, channel: &Channel, spool: &Spool) -> Result<judge::Channel, Failed> {
+    let expression = channel
+        .route
+        .expression
+        .as_deref()
+        .map(Expression::parse)
+        .transpose()
+        .map_err(|error| Failed::say(Exit::Config, format!("use channel.{name}.route.expression: {error}")))?;
+    let mut policy = Policy::default();
+    policy.modifier_extensions.extend(channel.allow_modifier_extensions.iter().cloned());
+    for (key, level) in &channel.rules {
+        let level: RuleLevel = level.parse().map_err(|_| {
+            Failed::say(Exit::Config, format!("use channel.{name}.validate.rules.{key}: this is no level"))
+        })?;
+        policy.rules.insert(key.clone(), level);
+    }
+    if let Some(key) = policy.unknown_rules().next() {
+        return Err(Failed::say(
+            Exit::Config,
+            format!(
+                "use channel.{name}.validate.rules.{key}: there is no such rule; pushbridge validate --rules lists them"
+            ),
+        ));
+    }
+    Ok(judge::Channel {
+        routing: route::Rules {
+            contract: channel.contract.clone(),
+            folder: channel.route.folder,
+            sidecar: channel.sidecar,
+            patient_systems: channel.route.patient_systems.clone(),
+            expression,
+            default_account: channel.route.default_account.clone(),
+        },
+        policy,
+        limits: Limits { max_bytes: channel.max_size, max_depth: channel.max_depth, ..Limits::default() },
+        max_entries: channel.max_entries,
+        version: channel.version.as_str().into(),
+        work: spool.work(),
+    })
+}

@@ -1,0 +1,497 @@
+//! From text and environment to a checked [`Config`], with all errors at once.
+
+use super::{
+    reference::{Table, reference},
+    section::{Places, Raw, Reading, Section, join, nearest},
+    settings::{
+        AmbiguousSetting, Channel, Config, Contract, Level, Limits, Log, LogFormat, OrderSetting, PollingSetting, Route,
+    },
+};
+use crate::model::{ChannelName, ContractName};
+use std::{
+    collections::BTreeMap,
+    fmt, fs, io,
+    path::{Path, PathBuf},
+};
+
+/// One thing that is wrong, where, and what to do.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ConfigError {
+    /// The key's dotted path.
+    pub key: String,
+    /// `file:line:column`, or the environment variable.
+    pub place: String,
+    /// What is wrong; the value itself is not repeated.
+    pub what: String,
+    /// What to do.
+    pub remedy: String,
+}
+
+/// Why there is no configuration.
+#[derive(Debug)]
+pub enum ConfigErrors {
+    /// The file cannot be read.
+    File {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// Everything that is wrong in it.
+    Wrong(Vec<ConfigError>),
+}
+
+impl std::error::Error for ConfigErrors {}
+
+impl fmt::Display for ConfigErrors {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::File { path, source } if source.kind() == io::ErrorKind::NotFound => {
+                write!(f, "read the configuration {}: there is no such file; pushbridge init makes one", path.display())
+            }
+            Self::File { path, source } => write!(f, "read the configuration {}: {source}", path.display()),
+            Self::Wrong(errors) => {
+                write!(f, "use the configuration: {} to mend", errors.len())?;
+                errors.iter().try_for_each(|error| {
+                    write!(f, "\n  {}: {}: {}; {}", error.place, error.key, error.what, error.remedy)
+                })
+            }
+        }
+    }
+}
+
+/// The environment variables' beginning; parts are joined by two underscores: `PUSHBRIDGE__LOG__LEVEL`.
+const PREFIX: &str = "PUSHBRIDGE";
+
+/// Reads the file and the environment.
+///
+/// # Errors
+/// The file cannot be read, or everything that is wrong in it.
+pub fn load(file: &Path) -> Result<Config, ConfigErrors> {
+    let failed = |source| ConfigErrors::File { path: file.to_owned(), source };
+    let text = fs::read_to_string(file).map_err(failed)?;
+    let file = fs::canonicalize(file).map_err(failed)?;
+    let environment = config::Environment::with_prefix(PREFIX).prefix_separator("__").separator("__");
+    read(&file, &text, environment)
+}
+
+fn read(file: &Path, text: &str, environment: config::Environment) -> Result<Config, ConfigErrors> {
+    let places = places(file, text).map_err(|error| ConfigErrors::Wrong(vec![error]))?;
+    let layers = config::Config::builder()
+        .add_source(config::File::from_str(text, config::FileFormat::Toml))
+        .add_source(environment)
+        .build();
+    let values: BTreeMap<String, Raw> = match layers.and_then(config::Config::try_deserialize) {
+        Ok(values) => {
+            let values: BTreeMap<String, config::Value> = values;
+            values.into_iter().map(|(key, value)| (key, Raw::from(value))).collect()
+        }
+        Err(error) => {
+            let error = ConfigError {
+                key: "(whole file)".to_owned(),
+                place: file.display().to_string(),
+                what: error.to_string(),
+                remedy: "compare it with what pushbridge init writes".to_owned(),
+            };
+            return Err(ConfigErrors::Wrong(vec![error]));
+        }
+    };
+    let folder = file.parent().unwrap_or(Path::new("/"));
+    let mut reading = Reading { folder, places: &places, errors: Vec::new() };
+    let config = top(&mut reading, file, values);
+    match config {
+        Some(config) if reading.errors.is_empty() => Ok(config),
+        _ => Err(ConfigErrors::Wrong(reading.errors)),
+    }
+}
+
+fn table(name: &str) -> &'static Table {
+    reference().iter().find(|table| table.name == name).expect("the reference names every table that is read")
+}
+
+/// Takes a sub-table out of the values; something else under its name is an error.
+fn take(reading: &mut Reading<'_>, path: &str, values: &mut BTreeMap<String, Raw>, key: &str) -> BTreeMap<String, Raw> {
+    match values.get(key) {
+        None => BTreeMap::new(),
+        Some(Raw::Table(table)) => table.clone(),
+        Some(_) => {
+            reading.fail(&join(path, key), "this is no table", "write it as a [table]");
+            BTreeMap::new()
+        }
+    }
+}
+
+fn top(reading: &mut Reading<'_>, file: &Path, mut values: BTreeMap<String, Raw>) -> Option<Config> {
+    let log_values = take(reading, "", &mut values, "log");
+    let limit_values = take(reading, "", &mut values, "limits");
+    let contract_values = take(reading, "", &mut values, "contract");
+    let channel_values = take(reading, "", &mut values, "channel");
+    let mut section = Section::new(reading, "", table(""), values, &["log", "limits", "contract", "channel"]);
+    let state = section.path("state");
+    let log = log(&mut Section::new(reading, "log", table("log"), log_values, &[]));
+    let limits = limits(&mut Section::new(reading, "limits", table("limits"), limit_values, &[]));
+    let mut contracts = BTreeMap::new();
+    for (name, value) in contract_values {
+        let path = join("contract", &name);
+        let Some((name, values)) = named::<ContractName>(reading, &path, &name, value) else { continue };
+        contracts.insert(name, contract(&mut Section::new(reading, &path, table("contract.NAME"), values, &[])));
+    }
+    let mut channels = BTreeMap::new();
+    for (name, value) in channel_values {
+        let path = join("channel", &name);
+        let Some((name, values)) = named::<ChannelName>(reading, &path, &name, value) else { continue };
+        let channel = channel(reading, &path, &name, values);
+        channels.insert(name, channel);
+    }
+    let mut warnings = Vec::new();
+    let channels: BTreeMap<_, _> = channels.into_iter().filter_map(|(name, channel)| Some((name, channel?))).collect();
+    cross_check(reading, &contracts, &channels, &mut warnings);
+    let contracts = contracts.into_iter().filter_map(|(name, contract)| Some((name, contract?))).collect();
+    Some(Config { file: file.to_owned(), state: state?, log: log?, limits, contracts, channels, warnings })
+}
+
+fn named<T: std::str::FromStr<Err = crate::model::InvalidId>>(
+    reading: &mut Reading<'_>,
+    path: &str,
+    name: &str,
+    value: Raw,
+) -> Option<(T, BTreeMap<String, Raw>)> {
+    match (name.parse(), value) {
+        (Ok(name), Raw::Table(values)) => Some((name, values)),
+        (Err(error), _) => {
+            reading.fail(path, error.to_string(), "choose another name");
+            None
+        }
+        (Ok(_), _) => {
+            reading.fail(path, "this is no table", "write it as a [table]");
+            None
+        }
+    }
+}
+
+fn log(section: &mut Section<'_, '_>) -> Option<Log> {
+    let levels = [("error", Level::Error), ("warn", Level::Warn), ("info", Level::Info), ("debug", Level::Debug)];
+    let level = section.word("level", &levels);
+    let format = section.word("format", &[("human", LogFormat::Human), ("json", LogFormat::Json)]);
+    Some(Log { level: level?, format: format? })
+}
+
+fn limits(section: &mut Section<'_, '_>) -> Limits {
+    Limits {
+        connections: section.number("connections", 1, 256) as usize,
+        judge_threads: section.number("judge_threads", 1, 64) as usize,
+        memory: section.size("memory"),
+        min_free: section.size("min_free"),
+        shutdown_grace: section.duration("shutdown_grace"),
+    }
+}
+
+fn contract(section: &mut Section<'_, '_>) -> Option<Contract> {
+    let application_id = section.needed("application_id");
+    let contract_id = section.needed("contract_id");
+    section.needed("key_file");
+    let key_file = section.path("key_file");
+    let base_url = url(section, "base_url");
+    let onboard_url = url(section, "onboard_url");
+    Some(Contract {
+        jku_origins: section.list("jku_origins"),
+        ca_file: section.path("ca_file"),
+        proxy: section.text("proxy"),
+        connect_timeout: section.duration("connect_timeout"),
+        idle_timeout: section.duration("idle_timeout"),
+        total_timeout: section.duration("total_timeout"),
+        application_id: application_id?,
+        contract_id: contract_id?,
+        key_file: key_file?,
+        base_url: base_url?,
+        onboard_url: onboard_url?,
+    })
+}
+
+/// An address of the API, with one trailing slash; tokens never travel in clear to another machine.
+fn url(section: &mut Section<'_, '_>, key: &str) -> Option<String> {
+    let text = section.text(key)?;
+    let is_local = ["http://127.", "http://localhost:", "http://localhost/", "http://[::1]"];
+    if !text.starts_with("https://") && !is_local.iter().any(|start| text.starts_with(start)) {
+        section.refuse(key, "tokens would travel in clear", "write an https URL (http only to 127.0.0.1 or localhost)");
+        return None;
+    }
+    Some(format!("{}/", text.trim_end_matches('/')))
+}
+
+fn channel(
+    reading: &mut Reading<'_>,
+    path: &str,
+    name: &ChannelName,
+    mut values: BTreeMap<String, Raw>,
+) -> Option<Channel> {
+    let route_values = take(reading, path, &mut values, "route");
+    let mut validate_values = take(reading, path, &mut values, "validate");
+    let validate_path = join(path, "validate");
+    let rule_values = take(reading, &validate_path, &mut validate_values, "rules");
+    let route = route(&mut Section::new(reading, &join(path, "route"), table("channel.NAME.route"), route_values, &[]));
+    let allow_modifier_extensions =
+        Section::new(reading, &validate_path, table("channel.NAME.validate"), validate_values, &["rules"])
+            .list("allow_modifier_extensions");
+    let mut rules = BTreeMap::new();
+    for (key, value) in rule_values {
+        match value {
+            Raw::Text(level) if ["error", "warning", "information", "off"].contains(&level.as_str()) => {
+                rules.insert(key, level);
+            }
+            _ => reading.fail(
+                &join(&join(&validate_path, "rules"), &key),
+                "this is no level",
+                "write error, warning, information or off",
+            ),
+        }
+    }
+    let section = &mut Section::new(reading, path, table("channel.NAME"), values, &["route", "validate"]);
+    section.needed("contract");
+    let contract = section.parsed("contract");
+    section.needed("inbox");
+    let inbox = section.path("inbox");
+    let folder = match section.path("folder") {
+        Some(folder) => Some(folder),
+        None => Some(section.beside("channels", name.as_str())),
+    };
+    let version = section.word("version", &[("stu3", "stu3"), ("3.0.2", "3.0.2")]);
+    let polling = section.word("polling", &[("auto", PollingSetting::Auto), ("always", PollingSetting::Always)]);
+    let order = section.word("order", &[("claim", OrderSetting::Claim), ("strict", OrderSetting::Strict)]);
+    let ambiguous =
+        section.word("ambiguous", &[("hold", AmbiguousSetting::Hold), ("resend", AmbiguousSetting::Resend)]);
+    Some(Channel {
+        quiet: section.duration("quiet"),
+        truncated_limit: section.duration("truncated_limit"),
+        rename_in: section.flag("rename_in"),
+        done_suffix: section.text("done_suffix"),
+        sidecar: section.flag("sidecar"),
+        ignore: section.list("ignore"),
+        max_size: section.size("max_size"),
+        max_depth: section.number("max_depth", 8, 1_000),
+        max_entries: section.number("max_entries", 1, 1_000_000),
+        rescan: section.duration("rescan"),
+        max_age: section.duration("max_age"),
+        contract: contract?,
+        inbox: inbox?,
+        folder: folder?,
+        version: version?.to_owned(),
+        polling: polling?,
+        order: order?,
+        ambiguous: ambiguous?,
+        route,
+        allow_modifier_extensions,
+        rules,
+    })
+}
+
+fn route(section: &mut Section<'_, '_>) -> Route {
+    let single_person = section.flag("single_person");
+    if section.is_given("default_account") && !single_person {
+        section.refuse(
+            "default_account",
+            "a default would send another person's Bundle to this account",
+            "add single_person = true if every file of this inbox is the same person's, or remove it",
+        );
+    }
+    Route {
+        folder: section.flag("folder"),
+        patient_systems: section.list("patient_systems"),
+        expression: section.text("expression"),
+        default_account: section.parsed("default_account"),
+    }
+}
+
+/// What no table can see alone.
+fn cross_check(
+    reading: &mut Reading<'_>,
+    contracts: &BTreeMap<ContractName, Option<Contract>>,
+    channels: &BTreeMap<ChannelName, Channel>,
+    warnings: &mut Vec<String>,
+) {
+    let mut folders: Vec<(String, &Path)> = Vec::new();
+    for (name, channel) in channels {
+        let path = format!("channel.{name}");
+        if !contracts.contains_key(&channel.contract) {
+            let known = nearest(channel.contract.as_str(), contracts.keys().map(ContractName::as_str));
+            let remedy = known.map_or_else(
+                || format!("add a [contract.{}] table", channel.contract),
+                |known| format!("did you mean {known}?"),
+            );
+            reading.fail(&join(&path, "contract"), "there is no such contract", remedy);
+        }
+        for (key, folder) in [("inbox", &channel.inbox), ("folder", &channel.folder)] {
+            let key = join(&path, key);
+            let clash = folders.iter().find(|(_, other)| folder.starts_with(other) || other.starts_with(folder));
+            if let Some((other, _)) = clash {
+                let what = format!("this folder is, holds or lies in that of {other}");
+                reading.fail(&key, what, "give each inbox and each channel a folder of its own, not inside another");
+            }
+            folders.push((key, folder));
+        }
+        let route = &channel.route;
+        let has_evidence = route.folder
+            || channel.sidecar
+            || !route.patient_systems.is_empty()
+            || route.expression.is_some()
+            || route.default_account.is_some();
+        if !has_evidence {
+            warnings.push(format!("channel.{name} accepts no kind of evidence: every Bundle will be held"));
+        }
+    }
+    for name in contracts.keys() {
+        if !channels.values().any(|channel| channel.contract == *name) {
+            warnings.push(format!("contract.{name} is used by no channel"));
+        }
+    }
+}
+
+/// Where each key stands in the file; the empty path is the file itself.
+fn places(file: &Path, text: &str) -> Result<Places, ConfigError> {
+    let show = |offset: usize| {
+        let before = &text[..offset.min(text.len())];
+        let line = before.matches('\n').count() + 1;
+        let column = before.chars().rev().take_while(|c| *c != '\n').count() + 1;
+        format!("{}:{line}:{column}", file.display())
+    };
+    let document = match toml_edit::Document::parse(text) {
+        Ok(document) => document,
+        Err(error) => {
+            let place = error.span().map_or_else(|| file.display().to_string(), |span| show(span.start));
+            let what = error.message().to_owned();
+            let remedy = "mend the TOML there".to_owned();
+            return Err(ConfigError { key: "(syntax)".to_owned(), place, what, remedy });
+        }
+    };
+    let mut places = Places::from([(String::new(), file.display().to_string())]);
+    note_places(document.as_table(), "", &show, &mut places);
+    for (name, _) in std::env::vars_os() {
+        let Some(key) = name.to_str().and_then(|name| name.strip_prefix(PREFIX)?.strip_prefix("__")) else { continue };
+        places.insert(key.to_ascii_lowercase().replace("__", "."), format!("${PREFIX}__{key}"));
+    }
+    Ok(places)
+}
+
+fn note_places(table: &dyn toml_edit::TableLike, path: &str, show: &dyn Fn(usize) -> String, places: &mut Places) {
+    for (name, item) in table.iter() {
+        let path = join(path, name);
+        let key_span = table.key(name).and_then(toml_edit::Key::span);
+        if let Some(span) = item.as_value().and_then(toml_edit::Value::span).or(key_span).or_else(|| item.span()) {
+            places.insert(path.clone(), show(span.start));
+        }
+        if let Some(table) = item.as_table_like() {
+            note_places(table, &path, show, places);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const GOOD: &str = r#"
+[contract.main]
+application_id = "app"
+contract_id = "con"
+key_file = "key.pem"
+base_url = "http://127.0.0.1:1/v1.7"
+[channel.clinic]
+contract = "main"
+inbox = "inbox"
+[channel.clinic.route]
+folder = true
+"#;
+
+    fn read_text(text: &str) -> Result<Config, Vec<ConfigError>> {
+        let environment = config::Environment::with_prefix("PUSHBRIDGE_TEST_NOTHING");
+        match read(Path::new("/etc/pushbridge.toml"), text, environment) {
+            Ok(config) => Ok(config),
+            Err(ConfigErrors::Wrong(errors)) => Err(errors),
+            Err(ConfigErrors::File { .. }) => unreachable!("no file is read here"),
+        }
+    }
+
+    fn errors(text: &str) -> Vec<String> {
+        let errors = read_text(text).unwrap_err();
+        errors
+            .into_iter()
+            .map(|error| format!("{} {} {}; {}", error.place, error.key, error.what, error.remedy))
+            .collect()
+    }
+
+    #[test]
+    fn a_short_file_is_enough() {
+        let config = read_text(GOOD).unwrap();
+        let channel = &config.channels[&"clinic".parse().unwrap()];
+        assert_eq!(channel.quiet, std::time::Duration::from_secs(2));
+        assert_eq!(channel.max_size, 64 << 20);
+        assert_eq!(channel.inbox, Path::new("/etc/inbox"));
+        assert_eq!(channel.folder, Path::new("/etc/channels/clinic"));
+        assert_eq!(config.contracts[&"main".parse().unwrap()].base_url, "http://127.0.0.1:1/v1.7/");
+        assert!(config.warnings.is_empty(), "{:?}", config.warnings);
+    }
+
+    #[test]
+    fn the_file_that_init_writes_can_be_read_as_it_is_and_with_every_default_written_out() {
+        let file = super::super::commented_file();
+        let plain = read_text(&file).unwrap();
+        let without_default = ["ca_file", "proxy", "folder", "done_suffix", "expression", "default_account"];
+        let all: String = file
+            .lines()
+            .map(|line| match line.strip_prefix("# ").filter(|line| line.contains(" = ")) {
+                Some(entry) if !without_default.iter().any(|key| entry.starts_with(key)) && !entry.contains("KEY") => {
+                    entry
+                }
+                _ => line,
+            })
+            .fold(String::new(), |text, line| text + line + "\n");
+        assert_eq!(read_text(&all).unwrap(), plain, "what is documented as a default is the default");
+    }
+
+    #[test]
+    fn all_errors_come_at_once_with_their_places() {
+        let text = GOOD
+            .replace("inbox = \"inbox\"", "inbox = \"inbox\"\nquite = \"2s\"\nmax_size = 64\nrescan = \"often\"")
+            .replace("contract = \"main\"", "contract = \"mian\"");
+        assert_eq!(
+            errors(&text),
+            [
+                "/etc/pushbridge.toml:10:9 channel.clinic.quite there is no such key; did you mean quiet?",
+                "/etc/pushbridge.toml:11:12 channel.clinic.max_size this is no size; write a number with B, KB, MB or GB: 64MB",
+                "/etc/pushbridge.toml:12:10 channel.clinic.rescan this is no duration; write a number with ms, s, m, h or d: 500ms, 2s, 10m, 14d",
+                "/etc/pushbridge.toml:8:12 channel.clinic.contract there is no such contract; did you mean main?",
+            ]
+        );
+    }
+
+    #[test]
+    fn folders_of_two_channels_never_meet() {
+        let text = format!(
+            "{GOOD}[channel.other]\ncontract = \"main\"\ninbox = \"inbox/sub\"\n[channel.other.route]\nfolder = true\n"
+        );
+        let found = errors(&text);
+        assert_eq!(found.len(), 1, "{found:?}");
+        assert!(found[0].contains("channel.other.inbox this folder is, holds or lies in that of channel.clinic.inbox"));
+    }
+
+    #[test]
+    fn a_default_account_needs_a_person_of_its_own() {
+        let text = GOOD.replace("folder = true", "default_account = \"ref-1\"");
+        assert!(errors(&text)[0].contains("single_person = true"));
+        assert!(
+            read_text(&text.replace("[channel.clinic.route]", "[channel.clinic.route]\nsingle_person = true")).is_ok()
+        );
+    }
+
+    #[test]
+    fn tokens_never_travel_in_clear() {
+        let found = errors(&GOOD.replace("http://127.0.0.1:1/", "http://api.example/"));
+        assert!(found[0].contains("contract.main.base_url tokens would travel in clear"), "{found:?}");
+        assert!(errors(&GOOD.replace("http://127.0.0.1:1/", "http://localhost.example/"))[0].contains("in clear"));
+    }
+
+    #[test]
+    fn broken_toml_is_placed() {
+        assert!(errors("[log\nlevel = 1").first().unwrap().starts_with("/etc/pushbridge.toml:1:5 (syntax)"));
+    }
+}

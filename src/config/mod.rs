@@ -1,0 +1,17 @@
+//! The configuration: file and environment become one checked [`Config`], and nobody else reads either.
+//!
+//! Every key stands once, in [`reference()`]: its type, its default and what it does. From that table come
+//! the checks for unknown keys, the commented file that `init` writes and the table in the README. All
+//! errors are found in one go; each names the key, its place and the remedy.
+
+mod load;
+mod reference;
+mod section;
+mod settings;
+
+pub use load::{ConfigError, ConfigErrors, load};
+pub use reference::{Entry, Table, commented_file, reference, reference_table};
+pub use section::duration;
+pub use settings::{
+    AmbiguousSetting, Channel, Config, Contract, Level, Limits, Log, LogFormat, OrderSetting, PollingSetting, Route,
+};

@@ -1,0 +1,254 @@
+//! Every key of the configuration, once.
+
+use std::fmt::Write;
+
+/// A key.
+#[derive(Clone, Copy, Debug)]
+pub struct Entry {
+    /// Its name.
+    pub key: &'static str,
+    /// The form of its value, for people.
+    pub form: &'static str,
+    /// What holds where it is absent, as it would be written; `None` where it must be there or nothing holds.
+    pub default: Option<&'static str>,
+    /// An example for keys without a default.
+    pub example: &'static str,
+    /// What it does.
+    pub text: &'static str,
+}
+
+/// A table of the file.
+#[derive(Clone, Copy, Debug)]
+pub struct Table {
+    /// Its header, `channel.NAME` for example; empty for the top.
+    pub name: &'static str,
+    /// What it is.
+    pub text: &'static str,
+    /// Its keys.
+    pub entries: &'static [Entry],
+}
+
+const fn with(key: &'static str, form: &'static str, default: &'static str, text: &'static str) -> Entry {
+    Entry { key, form, default: Some(default), example: default, text }
+}
+
+const fn without(key: &'static str, form: &'static str, example: &'static str, text: &'static str) -> Entry {
+    Entry { key, form, default: None, example, text }
+}
+
+/// Every table, in the order of the file.
+pub const fn reference() -> &'static [Table] {
+    TABLES
+}
+
+const TABLES: &[Table] = &[
+    Table {
+        name: "",
+        text: "",
+        entries: &[with(
+            "state",
+            "folder",
+            "\"state\"",
+            "the store, the key of the keyed hashes and the socket; local, 0700",
+        )],
+    },
+    Table {
+        name: "log",
+        text: "one line per transition, never with patient data",
+        entries: &[
+            with("level", "error|warn|info|debug", "\"info\"", "the least grave level that is written"),
+            with("format", "human|json", "\"human\"", "for people, or a JSON object a line"),
+        ],
+    },
+    Table {
+        name: "limits",
+        text: "what the daemon may use",
+        entries: &[
+            with("connections", "1 to 256", "8", "pushes under way at once to one contract's API"),
+            with("judge_threads", "1 to 64", "2", "threads that read and validate"),
+            with(
+                "memory",
+                "size",
+                "\"512MB\"",
+                "what reading and validating may take at once; one large file alone may exceed it",
+            ),
+            with("min_free", "size", "\"256MB\"", "with less free disk nothing is claimed; sending goes on"),
+            with("shutdown_grace", "duration", "\"20s\"", "how long pushes under way may take to end at shutdown"),
+        ],
+    },
+    Table {
+        name: "contract.NAME",
+        text: "an application's write contract with the API",
+        entries: &[
+            without("application_id", "text", "\"your-application-id\"", "the application's id"),
+            without("contract_id", "text", "\"your-contract-id\"", "the contract's id; it must be a write contract"),
+            without(
+                "key_file",
+                "file",
+                "\"contract.key.pem\"",
+                "the contract's RSA private key, PEM (PKCS#1 or PKCS#8), mode 0600",
+            ),
+            with("base_url", "URL", "\"https://api.digi.me/v1.7/\"", "the API's root; http only to this machine"),
+            with("onboard_url", "URL", "\"https://api.digi.me/apps/saas/\"", "where a person is sent to authorise"),
+            with("jku_origins", "list of origins", "[]", "where key sets may come from, beside the API's own origin"),
+            without("ca_file", "file", "\"ca.pem\"", "a CA to trust in place of the system's"),
+            without(
+                "proxy",
+                "URL",
+                "\"http://proxy.example:3128\"",
+                "an HTTP proxy; the environment's proxies are not used",
+            ),
+            with("connect_timeout", "duration", "\"10s\"", "the longest wait for a connection"),
+            with("idle_timeout", "duration", "\"60s\"", "the longest silence on an open connection"),
+            with("total_timeout", "duration", "\"10m\"", "the longest request"),
+        ],
+    },
+    Table {
+        name: "channel.NAME",
+        text: "an inbox and what becomes of its files",
+        entries: &[
+            without("contract", "name", "\"main\"", "the [contract.NAME] that it pushes under"),
+            without("inbox", "folder", "\"inbox/clinic\"", "the folder that Bundles are dropped into; may be a share"),
+            without(
+                "folder",
+                "folder",
+                "\"channels/clinic\"",
+                "the parent of work, done, failed, held and duplicates; local; default: channels/NAME",
+            ),
+            with("version", "stu3|3.0.2", "\"stu3\"", "the API's word for the release"),
+            with(
+                "quiet",
+                "duration",
+                "\"2s\"",
+                "a file is complete when it has not changed for so long and its JSON is whole",
+            ),
+            with(
+                "truncated_limit",
+                "duration",
+                "\"10m\"",
+                "how long a file whose JSON is cut off is waited for before it is refused",
+            ),
+            with("rename_in", "true|false", "false", "files that are renamed into the inbox are complete at once"),
+            without(
+                "done_suffix",
+                "text",
+                "\".done\"",
+                "x.json is complete at once when x.json with this ending is there",
+            ),
+            with(
+                "sidecar",
+                "true|false",
+                "false",
+                "every file has a sidecar <file>.route.json, and both are claimed as one",
+            ),
+            with(
+                "ignore",
+                "list of endings",
+                "[]",
+                "endings left alone, beside dot files, .tmp, .part, .filepart and .crdownload",
+            ),
+            with("max_size", "size", "\"64MB\"", "larger files are left in the inbox and reported"),
+            with("max_depth", "8 to 1000", "64", "how deep JSON may be nested"),
+            with("max_entries", "1 to 1000000", "10000", "how many entries a Bundle may have"),
+            with(
+                "rescan",
+                "duration",
+                "\"10s\"",
+                "the longest time between two looks at the whole inbox; events come on top",
+            ),
+            with("polling", "auto|always", "\"auto\"", "auto uses file events where the file system has them"),
+            with(
+                "order",
+                "claim|strict",
+                "\"claim\"",
+                "strict: nothing for an account passes a Bundle whose fate is Unknown",
+            ),
+            with(
+                "ambiguous",
+                "hold|resend",
+                "\"hold\"",
+                "what becomes of a Bundle that may have arrived; resend may deliver it twice",
+            ),
+            with(
+                "max_age",
+                "duration",
+                "\"14d\"",
+                "how long a Bundle is tried; the time of a paused API does not count",
+            ),
+        ],
+    },
+    Table {
+        name: "channel.NAME.route",
+        text: "whose a Bundle is: all evidence that is present must lead to the same account",
+        entries: &[
+            with("folder", "true|false", "false", "the name of the inbox' sub-folder is evidence"),
+            with("patient_systems", "list of URIs", "[]", "patient identifiers of these systems are evidence"),
+            without(
+                "expression",
+                "FHIRPath",
+                "\"Bundle.identifier.value\"",
+                "the values of this expression on the Bundle are evidence",
+            ),
+            without(
+                "default_account",
+                "accountReference",
+                "\"account-reference\"",
+                "the account of a channel for one person; needs single_person",
+            ),
+            with("single_person", "true|false", "false", "says that every file of this inbox is the same person's"),
+        ],
+    },
+    Table {
+        name: "channel.NAME.validate",
+        text: "what the inspection lets pass",
+        entries: &[with(
+            "allow_modifier_extensions",
+            "list of URLs",
+            "[]",
+            "modifier extensions that your receiver understands",
+        )],
+    },
+    Table {
+        name: "channel.NAME.validate.rules",
+        text: "KEY = \"error|warning|information|off\" changes any rule; reports name each change",
+        entries: &[],
+    },
+];
+
+/// The file that `init` writes: every key with its default as a comment, one contract and one channel filled in.
+pub fn commented_file() -> String {
+    let mut file = String::from(
+        "# pushbridge: what it watches and where it pushes. See the README for the whole table.\n# Durations: 500ms, 2s, 10m, 14d. Sizes: 64KB, 64MB, 1GB. Relative paths begin at this file's folder.\n",
+    );
+    for table in TABLES {
+        if !table.name.is_empty() {
+            let name = table.name.replace("contract.NAME", "contract.main").replace("channel.NAME", "channel.clinic");
+            write!(file, "\n# {}\n[{name}]\n", table.text).expect("text can be written to a string");
+        }
+        for entry in table.entries {
+            let needed = matches!(entry.key, "application_id" | "contract_id" | "key_file" | "contract" | "inbox")
+                || (table.name == "channel.NAME.route" && entry.key == "folder");
+            let value =
+                if table.name == "channel.NAME.route" && entry.key == "folder" { "true" } else { entry.example };
+            let comment = if needed { "" } else { "# " };
+            writeln!(file, "# {}\n{comment}{} = {value}", entry.text, entry.key)
+                .expect("text can be written to a string");
+        }
+    }
+    file
+}
+
+/// The table in Markdown, for the README.
+pub fn reference_table() -> String {
+    let mut text = String::from("| table | key | value | default | what it does |\n|---|---|---|---|---|\n");
+    for table in TABLES {
+        for entry in table.entries {
+            let name = if table.name.is_empty() { "(top)".to_owned() } else { format!("`[{}]`", table.name) };
+            let form = entry.form.replace('|', "\\|");
+            let default = entry.default.map_or_else(String::new, |default| format!("`{default}`"));
+            writeln!(text, "| {name} | `{}` | {form} | {default} | {} |", entry.key, entry.text)
+                .expect("text can be written to a string");
+        }
+    }
+    text
+}

@@ -1,0 +1,183 @@
+//! The checked settings, as plain data.
+
+use crate::model::{AccountReference, ChannelName, ContractName};
+use std::{collections::BTreeMap, path::PathBuf, time::Duration};
+
+/// Everything that was configured.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Config {
+    /// The file that it came from.
+    pub file: PathBuf,
+    /// Where store, keys and socket live.
+    pub state: PathBuf,
+    /// How logs look.
+    pub log: Log,
+    /// What the daemon may use.
+    pub limits: Limits,
+    /// Contracts by name.
+    pub contracts: BTreeMap<ContractName, Contract>,
+    /// Channels by name.
+    pub channels: BTreeMap<ChannelName, Channel>,
+    /// What is allowed and yet probably not meant.
+    pub warnings: Vec<String>,
+}
+
+/// How logs look.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Log {
+    /// From which level on.
+    pub level: Level,
+    /// For whom.
+    pub format: LogFormat,
+}
+
+/// The least grave level that is logged.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Level {
+    /// What does not work.
+    Error,
+    /// What somebody should look at.
+    Warn,
+    /// Every transition.
+    Info,
+    /// For the developers.
+    Debug,
+}
+
+/// The form of a log line.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LogFormat {
+    /// For people.
+    Human,
+    /// A JSON object a line.
+    Json,
+}
+
+/// What the daemon may use.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Pushes under way at once to one contract's API.
+    pub connections: usize,
+    /// Threads that judge.
+    pub judge_threads: usize,
+    /// Bytes that judging may take at once.
+    pub memory: u64,
+    /// Below so many free bytes nothing is claimed.
+    pub min_free: u64,
+    /// How long pushes under way may take to end at shutdown.
+    pub shutdown_grace: Duration,
+}
+
+/// `[contract.NAME]`: an application's contract with the API.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Contract {
+    /// The application.
+    pub application_id: String,
+    /// The contract.
+    pub contract_id: String,
+    /// The private key's PEM file.
+    pub key_file: PathBuf,
+    /// The API's root, with one trailing slash.
+    pub base_url: String,
+    /// Where persons are sent to authorise, with one trailing slash.
+    pub onboard_url: String,
+    /// Origins that key sets may come from, beside the API's own.
+    pub jku_origins: Vec<String>,
+    /// A CA to trust in place of the system's.
+    pub ca_file: Option<PathBuf>,
+    /// An HTTP proxy.
+    pub proxy: Option<String>,
+    /// The longest wait for a connection.
+    pub connect_timeout: Duration,
+    /// The longest silence of an open connection.
+    pub idle_timeout: Duration,
+    /// The longest request.
+    pub total_timeout: Duration,
+}
+
+/// `[channel.NAME]`: an inbox and what becomes of its files.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Channel {
+    /// Its contract.
+    pub contract: ContractName,
+    /// The folder that others drop files into.
+    pub inbox: PathBuf,
+    /// The channel's own folders' parent.
+    pub folder: PathBuf,
+    /// The API's word for the release.
+    pub version: String,
+    /// A file has settled after so long without a change.
+    pub quiet: Duration,
+    /// How long a file whose JSON is cut off is waited for.
+    pub truncated_limit: Duration,
+    /// A file that is renamed in is complete at once.
+    pub rename_in: bool,
+    /// The ending of a done file.
+    pub done_suffix: Option<String>,
+    /// Every file has a sidecar.
+    pub sidecar: bool,
+    /// Endings left alone.
+    pub ignore: Vec<String>,
+    /// The largest file.
+    pub max_size: u64,
+    /// The deepest JSON.
+    pub max_depth: u32,
+    /// The most entries.
+    pub max_entries: u32,
+    /// The longest time between two scans.
+    pub rescan: Duration,
+    /// Whether events are used.
+    pub polling: PollingSetting,
+    /// What passes an Unknown.
+    pub order: OrderSetting,
+    /// What becomes of an Unknown.
+    pub ambiguous: AmbiguousSetting,
+    /// How long a Bundle is tried.
+    pub max_age: Duration,
+    /// Which evidence is accepted.
+    pub route: Route,
+    /// Modifier extensions that are understood.
+    pub allow_modifier_extensions: Vec<String>,
+    /// Rules whose level is changed; the words are checked by the validator.
+    pub rules: BTreeMap<String, String>,
+}
+
+/// `polling`
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PollingSetting {
+    /// Where events do not come.
+    Auto,
+    /// Everywhere.
+    Always,
+}
+
+/// `order`
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OrderSetting {
+    /// Claim order; an Unknown is passed.
+    Claim,
+    /// Claim order; nothing passes an Unknown.
+    Strict,
+}
+
+/// `ambiguous`
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AmbiguousSetting {
+    /// A person decides.
+    Hold,
+    /// It is sent again.
+    Resend,
+}
+
+/// `[channel.NAME.route]`
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Route {
+    /// The sub-folder's name is evidence.
+    pub folder: bool,
+    /// Identifiers of these systems are evidence.
+    pub patient_systems: Vec<String>,
+    /// The values of this FHIRPath expression are evidence.
+    pub expression: Option<String>,
+    /// The channel's only account.
+    pub default_account: Option<AccountReference>,
+}

@@ -1,0 +1,215 @@
+//! What follows from the API's answer to a push: the table of answers, as decisions.
+
+use super::{
+    event::{AccountKey, Alert, Change, Effect, Moment, PersonKey},
+    item::Phase,
+    step::{Ambiguous, Engine},
+};
+use crate::{
+    model::{Attempt, HoldReason, Receipt, Stage, SubmissionId},
+    push::{Answer, Scope},
+};
+use std::time::Duration;
+
+impl Engine {
+    pub(super) fn answered(
+        &mut self,
+        now: Moment,
+        id: SubmissionId,
+        answer: Answer,
+        attempt: Attempt,
+        out: &mut Vec<Effect>,
+    ) {
+        let Some(item) = self.items.get_mut(&id).filter(|item| item.phase == Phase::Sending) else { return };
+        let (generation, first_stale) = (item.token, !item.stale_once);
+        let Some(lane_id) = item.lane else { return };
+        let lane = self.lanes.at_mut(lane_id);
+        lane.sending = false;
+        let account = lane.account.clone();
+        let person = PersonKey { contract: account.contract.clone(), person: lane.person.clone() };
+        if let Some(destination) = self.destinations.get_mut(&account.contract) {
+            destination.end();
+        }
+        match answer {
+            Answer::Delivered(receipt) => self.delivered(now, id, &account, attempt, receipt, out),
+            Answer::Refused { why } => {
+                if self.refuses_everybody(now, &account, &attempt, out) {
+                    return self.back_to_ready(now, id, Some(attempt), out);
+                }
+                let change = Change { attempt: Some(attempt), ..Change::to(id, Stage::Refused { why }) };
+                self.end(now, change, out);
+            }
+            Answer::Unexpected { status, reference } => {
+                if self.refuses_everybody(now, &account, &attempt, out) {
+                    return self.back_to_ready(now, id, Some(attempt), out);
+                }
+                self.hold_attempt(now, id, HoldReason::UnexpectedAnswer { status, reference }, attempt, out);
+            }
+            Answer::Damaged => self.hold_attempt(now, id, HoldReason::Damaged, attempt, out),
+            Answer::TokenStale => {
+                let current = self.person(&person).generation == generation;
+                if current && !first_stale {
+                    let why = "the API refuses a token that it has just given out".to_owned();
+                    self.pause_person(&person, why, out);
+                } else if current {
+                    if let Some(item) = self.items.get_mut(&id) {
+                        item.stale_once = true;
+                    }
+                    self.person(&person).is_stale(now.monotonic, generation);
+                }
+                self.back_to_ready(now, id, Some(attempt), out);
+            }
+            Answer::AccountBlocked { why } => {
+                self.lanes.at_mut(lane_id).blocked = Some(why.clone());
+                out.push(Effect::BlockAccount { account: account.clone(), why: why.clone() });
+                out.push(Effect::Alert(Alert::AccountBlocked { account, why }));
+                self.back_to_ready(now, id, Some(attempt), out);
+            }
+            Answer::DestinationPaused { why } => {
+                self.close(now, &account, &why, out);
+                self.back_to_ready(now, id, Some(attempt), out);
+            }
+            Answer::Later { after, scope: Scope::Destination } => {
+                let wait = self.destination_wait(&account.contract, after);
+                let why = attempt.detail.clone().unwrap_or_else(|| "the API asks to wait".to_owned());
+                if let Some(destination) = self.destinations.get_mut(&account.contract) {
+                    destination.back_off(now.monotonic, wait, &why, out);
+                }
+                self.back_to_ready(now, id, Some(attempt), out);
+            }
+            Answer::Later { after, scope: Scope::Submission } => self.wait(now, id, after, attempt, out),
+            Answer::Unknown => {
+                self.close(now, &account, "an answer is missing: a Bundle may have arrived", out);
+                let resend = self.items.get(&id).is_some_and(|item| {
+                    let channel = self.rules.channels.get(&item.channel);
+                    item.idempotent || channel.is_some_and(|channel| channel.ambiguous == Ambiguous::Resend)
+                });
+                if resend {
+                    self.back_to_ready(now, id, Some(attempt), out);
+                } else {
+                    self.unknown(now, id, Some(attempt), out);
+                }
+            }
+        }
+    }
+
+    fn delivered(
+        &mut self,
+        now: Moment,
+        id: SubmissionId,
+        account: &AccountKey,
+        attempt: Attempt,
+        receipt: Receipt,
+        out: &mut Vec<Effect>,
+    ) {
+        if let Some(destination) = self.destinations.get_mut(&account.contract) {
+            destination.delivered(now.monotonic, out);
+        }
+        if receipt.rejected_entries > 0 {
+            out.push(Effect::Alert(Alert::DeliveredWithErrors { id, rejected: receipt.rejected_entries }));
+        }
+        let change = Change { attempt: Some(attempt), ..Change::to(id, Stage::Delivered { receipt }) };
+        self.end(now, change, out);
+    }
+
+    /// The same 4xx for several accounts in a row closes the destination: no further file is refused for it.
+    fn refuses_everybody(
+        &mut self,
+        now: Moment,
+        account: &AccountKey,
+        attempt: &Attempt,
+        out: &mut Vec<Effect>,
+    ) -> bool {
+        let Some(destination) = self.destinations.get_mut(&account.contract) else { return false };
+        let status = attempt.status.unwrap_or_default();
+        let everybody = destination.is_refusing_everybody(status, attempt.code.as_deref(), &account.account);
+        if everybody {
+            self.close(now, account, "the API refuses every account in the same way", out);
+        }
+        everybody
+    }
+
+    fn close(&mut self, now: Moment, account: &AccountKey, why: &str, out: &mut Vec<Effect>) {
+        let wait = self.destination_wait(&account.contract, None);
+        if let Some(destination) = self.destinations.get_mut(&account.contract) {
+            destination.close(now.monotonic, wait, why, out);
+        }
+    }
+
+    /// Nothing was taken: it keeps its turn, and no attempt counts against it.
+    pub(super) fn back_to_ready(
+        &mut self,
+        now: Moment,
+        id: SubmissionId,
+        attempt: Option<Attempt>,
+        out: &mut Vec<Effect>,
+    ) {
+        let waited_millis = Some(self.waited(now, id));
+        let Some(item) = self.items.get_mut(&id) else { return };
+        item.phase = Phase::Ready;
+        let change = Change { attempt, waited_millis, ..Change::to(id, Stage::Ready) };
+        out.push(Effect::Log { change: Box::new(change), then: Vec::new() });
+        self.queue_lane_of(id);
+    }
+
+    /// A later try, until the maximum age.
+    fn wait(
+        &mut self,
+        now: Moment,
+        id: SubmissionId,
+        after: Option<Duration>,
+        attempt: Attempt,
+        out: &mut Vec<Effect>,
+    ) {
+        let paused = self.paused_total(now, id);
+        let Some(item) = self.items.get_mut(&id) else { return };
+        item.waiting_since.get_or_insert((now.monotonic, paused));
+        let number = item.attempt;
+        let max_age = self.rules.channels.get(&item.channel).map_or(Duration::MAX, |channel| channel.max_age);
+        let waited = self.waited(now, id);
+        if Duration::from_millis(waited) >= max_age {
+            return self.hold_attempt(now, id, HoldReason::Expired, attempt, out);
+        }
+        let wait = self.submission_wait(number, after);
+        let Some(item) = self.items.get_mut(&id) else { return };
+        item.phase = Phase::Waiting;
+        item.waited_out = false;
+        self.waits.insert((now.monotonic + wait, id));
+        let stage = Stage::Waiting { attempt: number, until: now.wall.plus(wait) };
+        let change = Change { attempt: Some(attempt), waited_millis: Some(waited), ..Change::to(id, stage) };
+        out.push(Effect::Log { change: Box::new(change), then: Vec::new() });
+    }
+
+    fn hold_attempt(
+        &mut self,
+        now: Moment,
+        id: SubmissionId,
+        reason: HoldReason,
+        attempt: Attempt,
+        out: &mut Vec<Effect>,
+    ) {
+        let waited_millis = Some(self.waited(now, id));
+        self.leave_queue(id);
+        let Some(item) = self.items.get_mut(&id) else { return };
+        item.phase = Phase::Held(reason.clone());
+        item.placed = false;
+        let change = Change { attempt: Some(attempt), waited_millis, ..Change::to(id, Stage::Held(reason)) };
+        out.push(Effect::Log { change: Box::new(change), then: vec![Effect::Place { id }] });
+    }
+
+    /// Milliseconds that it has been tried on an open destination, in this run and before.
+    pub(super) fn waited(&mut self, now: Moment, id: SubmissionId) -> u64 {
+        let paused_now = self.paused_total(now, id);
+        let Some(item) = self.items.get_mut(&id) else { return 0 };
+        let open = item.waiting_since.map_or(Duration::ZERO, |(since, paused_then)| {
+            now.monotonic.saturating_sub(since).saturating_sub(paused_now.saturating_sub(paused_then))
+        });
+        item.waited_millis.saturating_add(u64::try_from(open.as_millis()).unwrap_or(u64::MAX))
+    }
+
+    fn paused_total(&self, now: Moment, id: SubmissionId) -> Duration {
+        let channel = self.items.get(&id).and_then(|item| self.rules.channels.get(&item.channel));
+        let destination = channel.and_then(|channel| self.destinations.get(&channel.contract));
+        destination.map_or(Duration::ZERO, |destination| destination.paused_total(now.monotonic))
+    }
+}

@@ -1,0 +1,89 @@
+//! What may be asked of the running engine from outside: everything goes through its loop.
+
+use super::{
+    event::{AccountKey, PersonKey, Verb},
+    run::Signal,
+};
+use crate::{
+    intake::Notice,
+    model::{ChannelName, ContractName, SubmissionId},
+    store::Write,
+};
+use std::collections::BTreeMap;
+use tokio::sync::{mpsc::UnboundedSender, oneshot};
+
+/// A question to the loop.
+pub(super) enum Asked {
+    Status { answer: oneshot::Sender<StatusFacts> },
+    Decide { id: SubmissionId, verb: Verb, answer: oneshot::Sender<Result<String, String>> },
+    Write { writes: Vec<Write>, answer: oneshot::Sender<bool> },
+    Refresh { person: PersonKey, answer: oneshot::Sender<bool> },
+}
+
+/// What the engine knows that the store does not.
+#[derive(Clone, Debug)]
+pub struct StatusFacts {
+    /// Open submissions by stage.
+    pub stages: BTreeMap<&'static str, u64>,
+    /// How many wait for each account.
+    pub accounts: Vec<(AccountKey, usize)>,
+    /// Contracts whose destination is paused.
+    pub paused: Vec<ContractName>,
+    /// What was noticed of each inbox.
+    pub notices: BTreeMap<ChannelName, Vec<Notice>>,
+}
+
+/// The way to a running engine; clones are cheap.
+#[derive(Clone)]
+pub struct Handle {
+    signals: UnboundedSender<Signal>,
+}
+
+/// The engine has ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("ask the daemon: it is stopping")]
+pub struct Stopping;
+
+impl Handle {
+    pub(super) const fn new(signals: UnboundedSender<Signal>) -> Self {
+        Self { signals }
+    }
+
+    async fn ask<T>(&self, question: impl FnOnce(oneshot::Sender<T>) -> Asked) -> Result<T, Stopping> {
+        let (answer, answered) = oneshot::channel();
+        self.signals.send(Signal::Asked(question(answer))).map_err(|_| Stopping)?;
+        answered.await.map_err(|_| Stopping)
+    }
+
+    /// What stands where.
+    ///
+    /// # Errors
+    /// The engine has ended.
+    pub async fn status(&self) -> Result<StatusFacts, Stopping> {
+        self.ask(|answer| Asked::Status { answer }).await
+    }
+
+    /// A person's decision; the stage that follows from it, or why it does not fit.
+    ///
+    /// # Errors
+    /// The engine has ended.
+    pub async fn decide(&self, id: SubmissionId, verb: Verb) -> Result<Result<String, String>, Stopping> {
+        self.ask(|answer| Asked::Decide { id, verb, answer }).await
+    }
+
+    /// Writes persons, accounts or links, and lets the engine know; `false` where the store ended before.
+    ///
+    /// # Errors
+    /// The engine has ended.
+    pub async fn write(&self, writes: Vec<Write>) -> Result<bool, Stopping> {
+        self.ask(|answer| Asked::Write { writes, answer }).await
+    }
+
+    /// Asks for a person's tokens to be renewed; `false` where there is nothing to renew.
+    ///
+    /// # Errors
+    /// The engine has ended.
+    pub async fn refresh(&self, person: PersonKey) -> Result<bool, Stopping> {
+        self.ask(|answer| Asked::Refresh { person, answer }).await
+    }
+}

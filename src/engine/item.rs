@@ -1,0 +1,174 @@
+//! What the engine keeps in memory of one open submission: little, because a hundred thousand may wait.
+
+use super::{
+    event::{Moment, Opened},
+    lanes::{Lane, LaneId},
+};
+use crate::{
+    model::{
+        Attempt, AttemptOutcome, BundleFacts, ChannelName, Digest, Finding, HoldReason, Place, Recipient, Stage,
+        Timestamp,
+    },
+    route::Parcel,
+};
+
+/// Shape and findings of a judgement, on their way into the record.
+pub(super) type Judged = Option<(Option<BundleFacts>, Vec<Finding>, u32)>;
+
+/// A stage without what only the record needs.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Phase {
+    Claimed,
+    Ready,
+    Sending,
+    Waiting,
+    Unknown,
+    Held(HoldReason),
+    /// Final; it is forgotten as soon as its file is in its place.
+    Over(Stage),
+}
+
+#[derive(Debug)]
+pub(super) struct Item {
+    pub(super) channel: ChannelName,
+    pub(super) digest: Digest,
+    pub(super) phase: Phase,
+    pub(super) lane: Option<LaneId>,
+    pub(super) rank: u64,
+    pub(super) attempt: u32,
+    /// The generation of the token that the last push used.
+    pub(super) token: u32,
+    pub(super) parcel: Option<Box<Parcel>>,
+    /// The mappings that the parcel was addressed by.
+    pub(super) mappings: u32,
+    /// The account that the record names.
+    pub(super) logged_for: Option<Recipient>,
+    pub(super) waited_millis: u64,
+    /// The destination's paused time and the clock when waiting began, where it has begun.
+    pub(super) waiting_since: Option<(std::time::Duration, std::time::Duration)>,
+    pub(super) judgings: u32,
+    pub(super) judging: bool,
+    pub(super) placed: bool,
+    pub(super) forced: bool,
+    /// Every entry may be sent twice without harm.
+    pub(super) idempotent: bool,
+    /// A fresh token was refused already.
+    pub(super) stale_once: bool,
+    /// Its wait is over.
+    pub(super) waited_out: bool,
+    /// It goes to the tail of its account's queue.
+    pub(super) rejoins: bool,
+}
+
+impl Item {
+    pub(super) fn new(opened: &Opened, phase: Phase) -> Self {
+        Self {
+            channel: opened.channel.clone(),
+            digest: opened.digest,
+            phase,
+            lane: None,
+            rank: opened.rank,
+            attempt: opened.attempts,
+            token: 0,
+            parcel: None,
+            mappings: 0,
+            logged_for: None,
+            waited_millis: opened.waited_millis,
+            waiting_since: None,
+            judgings: opened.judgings,
+            judging: false,
+            placed: true,
+            forced: opened.forced,
+            idempotent: false,
+            stale_once: false,
+            waited_out: false,
+            rejoins: false,
+        }
+    }
+
+    pub(super) fn keep_parcel(&mut self, parcel: Box<Parcel>, mappings: u32, kept: bool) {
+        self.mappings = mappings;
+        self.idempotent = parcel.idempotent();
+        self.parcel = kept.then_some(parcel);
+    }
+
+    pub(super) const fn is_sendable(&self) -> bool {
+        match self.phase {
+            Phase::Ready => true,
+            Phase::Waiting => self.waited_out,
+            _ => false,
+        }
+    }
+}
+
+impl Phase {
+    pub(super) const fn as_str(&self) -> &'static str {
+        match self {
+            Self::Claimed => "claimed",
+            Self::Ready => "ready",
+            Self::Sending => "sending",
+            Self::Waiting => "waiting",
+            Self::Unknown => "unknown",
+            Self::Held(_) => "held",
+            Self::Over(stage) => stage.as_str(),
+        }
+    }
+
+    pub(super) const fn place(&self) -> Place {
+        match self {
+            Self::Claimed | Self::Ready | Self::Sending | Self::Waiting => Place::Work,
+            Self::Unknown | Self::Held(_) => Place::Held,
+            Self::Over(stage) => stage.place(),
+        }
+    }
+
+    /// The stage as far as a decision looks at it.
+    pub(super) fn stage(&self) -> Stage {
+        let until = Timestamp::from_millis(0);
+        match self {
+            Self::Claimed => Stage::Claimed,
+            Self::Ready => Stage::Ready,
+            Self::Sending => Stage::Sending { attempt: 0 },
+            Self::Waiting => Stage::Waiting { attempt: 0, until },
+            Self::Unknown => Stage::Unknown { attempt: 0 },
+            Self::Held(reason) => Stage::Held(reason.clone()),
+            Self::Over(stage) => stage.clone(),
+        }
+    }
+}
+
+impl Lane {
+    /// Nothing stands in the way of its head.
+    pub(super) fn is_free(&self) -> bool {
+        !self.sending && self.blocked.is_none() && self.barred_by.is_empty()
+    }
+}
+
+impl HoldReason {
+    /// A new link or account may answer it.
+    pub(super) const fn is_answered_by_mappings(&self) -> bool {
+        matches!(
+            self,
+            Self::NoEvidence | Self::Unlinked { .. } | Self::Contradiction { .. } | Self::AccountUnknown { .. }
+        )
+    }
+
+    /// Judging again may answer it; the others wait for a person.
+    pub(super) const fn is_answered_by_judging(&self) -> bool {
+        self.is_answered_by_mappings() || matches!(self, Self::DuplicateOpen { .. })
+    }
+}
+
+/// An attempt that begins now.
+pub(super) const fn begun(number: u32, now: Moment) -> Attempt {
+    Attempt {
+        number,
+        at: now.wall,
+        millis: 0,
+        outcome: AttemptOutcome::Open,
+        status: None,
+        code: None,
+        reference: None,
+        detail: None,
+    }
+}

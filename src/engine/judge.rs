@@ -1,0 +1,235 @@
+//! Judging: bytes to a verdict, on plain threads, within a budget of bytes.
+//!
+//! The event loop never parses. A file is read once; its digest is taken again first, so that what is
+//! judged is what was claimed. A panic is our bug: it holds the file and the daemon lives on.
+
+use super::event::{Judgement, Verdict};
+use crate::{
+    fhir::json,
+    model::{Digest, HoldReason, Sidecar, Submission, SubmissionId},
+    route::{self, Consignment, Directory, Envelope},
+    validate::{Outcome, Policy, Validator},
+};
+use std::{
+    collections::VecDeque,
+    fs, io,
+    panic::{AssertUnwindSafe, catch_unwind},
+    path::{Path, PathBuf},
+    sync::{Arc, Condvar, Mutex, PoisonError},
+    thread,
+};
+
+/// How a channel's Bundles are judged.
+#[derive(Debug)]
+pub struct Channel {
+    /// What addresses them.
+    pub routing: route::Rules,
+    /// What the inspection lets pass.
+    pub policy: Policy,
+    /// What the reader lets pass.
+    pub limits: json::Limits,
+    /// The most entries that a Bundle may have.
+    pub max_entries: u32,
+    /// The API's word for the release.
+    pub version: Arc<str>,
+    /// The channel's `work/`.
+    pub work: Arc<Path>,
+}
+
+/// A file to judge.
+#[derive(Debug)]
+pub struct Job {
+    /// The record.
+    pub submission: Submission,
+    /// Where its file may be: the place of its stage first.
+    pub paths: Vec<PathBuf>,
+    /// Where its sidecar may be.
+    pub sidecars: Vec<PathBuf>,
+    /// The file's name in `work/`.
+    pub work_name: String,
+}
+
+/// Why a file could not be judged at all; it is tried again.
+pub type JudgeError = String;
+
+/// What a judge hands back.
+pub type Judged = (SubmissionId, Result<Judgement, JudgeError>);
+
+/// Judges one file with what its channel says.
+///
+/// # Errors
+/// The directory could not be asked.
+pub fn judge<D: Directory>(
+    job: &Job,
+    channel: &Channel,
+    validator: &Validator,
+    directory: &D,
+) -> Result<Judgement, D::Error> {
+    let held =
+        |reason| Judgement { bundle: None, findings: Vec::new(), findings_total: 0, verdict: Verdict::Held(reason) };
+    let submission = &job.submission;
+    let Some(bytes) = first_readable(&job.paths).filter(|bytes| Digest::of(bytes) == submission.digest) else {
+        return Ok(held(HoldReason::Damaged));
+    };
+    let sidecar = match &submission.sidecar {
+        None => None,
+        Some(Sidecar { digest, .. }) => {
+            match first_readable(&job.sidecars).filter(|bytes| Digest::of(bytes) == *digest) {
+                Some(bytes) => Some(bytes),
+                None => return Ok(held(HoldReason::Damaged)),
+            }
+        }
+    };
+    let inspected = catch_unwind(AssertUnwindSafe(|| {
+        let document = match json::read(&bytes, &channel.limits) {
+            Ok(document) => document,
+            Err(error) => return Ok(refused(Outcome::of_unreadable(&error))),
+        };
+        let (bundle, outcome) = match validator.bundle(&document, &channel.policy) {
+            Ok(valid) => valid,
+            Err(outcome) => return Ok(refused(outcome)),
+        };
+        let facts = bundle.facts();
+        let entries: u32 = facts.entries.values().sum();
+        if entries > channel.max_entries {
+            let why = format!("it has {entries} entries, and the channel's max_entries is {}", channel.max_entries);
+            let (findings, findings_total) = kept(outcome);
+            return Ok(Judgement { bundle: Some(facts), findings, findings_total, verdict: Verdict::Refused { why } });
+        }
+        let envelope = Envelope { folder: submission.origin.folder.as_ref(), sidecar: sidecar.as_deref() };
+        let addressing = route::address(&bundle, envelope, &channel.routing, directory)?;
+        let verdict = match addressing.outcome {
+            Err(reason) => Verdict::Held(reason),
+            Ok(addressed) => Verdict::Addressed(Box::new(addressed.parcel(Consignment {
+                submission: submission.id,
+                folder: channel.work.clone(),
+                file: job.work_name.clone(),
+                digest: submission.digest,
+                size: submission.size,
+                version: channel.version.clone(),
+            }))),
+        };
+        let (findings, findings_total) = kept(outcome);
+        Ok(Judgement { bundle: Some(facts), findings, findings_total, verdict })
+    }));
+    inspected.unwrap_or_else(|_| Ok(held(HoldReason::Poison)))
+}
+
+fn refused(outcome: Outcome) -> Judgement {
+    let errors = outcome.errors();
+    let (findings, findings_total) = kept(outcome);
+    let why = match errors {
+        1 => "it is not a valid STU3 Bundle: 1 error".to_owned(),
+        errors => format!("it is not a valid STU3 Bundle: {errors} errors"),
+    };
+    Judgement { bundle: None, findings, findings_total, verdict: Verdict::Refused { why } }
+}
+
+/// The gravest findings, as many as a record keeps; a stable sort keeps their order in the file.
+fn kept(outcome: Outcome) -> (Vec<crate::model::Finding>, u32) {
+    let total = u32::try_from(outcome.findings.len()).unwrap_or(u32::MAX);
+    let mut findings = outcome.findings;
+    findings.sort_by_key(|finding| finding.severity);
+    findings.truncate(Submission::FINDINGS_KEPT);
+    (findings, total)
+}
+
+/// A file may be moved between two looks: every path is looked at twice.
+fn first_readable(paths: &[PathBuf]) -> Option<Vec<u8>> {
+    paths.iter().chain(paths).find_map(|path| match fs::read(path) {
+        Ok(bytes) => Some(bytes),
+        Err(error) => {
+            if error.kind() != io::ErrorKind::NotFound {
+                tracing::warn!(error = %error.kind(), "a file in our own folders could not be read");
+            }
+            None
+        }
+    })
+}
+
+/// Threads that judge, and the queue before them.
+pub(super) struct Judges {
+    shared: Arc<Shared>,
+    threads: Vec<thread::JoinHandle<()>>,
+}
+
+struct Shared {
+    state: Mutex<State>,
+    changed: Condvar,
+    /// Bytes that may be in judging at once; one file alone may exceed it.
+    budget: u64,
+}
+
+#[derive(Default)]
+struct State {
+    jobs: VecDeque<Job>,
+    bytes: u64,
+    closed: bool,
+}
+
+/// A document takes a few times its file's size in memory.
+const MEMORY_FACTOR: u64 = 3;
+
+impl Judges {
+    /// Starts `threads` of them.
+    pub(super) fn start<F>(threads: usize, budget: u64, work: F) -> io::Result<Self>
+    where
+        F: Fn(Job) + Send + Sync + 'static,
+    {
+        let shared = Arc::new(Shared { state: Mutex::default(), changed: Condvar::new(), budget });
+        let work = Arc::new(work);
+        let threads = (0..threads.max(1))
+            .map(|number| {
+                let (shared, work) = (shared.clone(), work.clone());
+                thread::Builder::new().name(format!("judge-{number}")).spawn(move || {
+                    while let Some((job, bytes)) = shared.take() {
+                        work(job);
+                        shared.give_back(bytes);
+                    }
+                })
+            })
+            .collect::<io::Result<_>>()?;
+        Ok(Self { shared, threads })
+    }
+
+    pub(super) fn submit(&self, job: Job) {
+        self.shared.state.lock().unwrap_or_else(PoisonError::into_inner).jobs.push_back(job);
+        self.shared.changed.notify_one();
+    }
+
+    /// Lets those under way end; what waits is found again at the next start.
+    pub(super) fn stop(self) {
+        self.shared.state.lock().unwrap_or_else(PoisonError::into_inner).closed = true;
+        self.shared.changed.notify_all();
+        for thread in self.threads {
+            if thread.join().is_err() {
+                tracing::error!("a judging thread had ended by a panic");
+            }
+        }
+    }
+}
+
+impl Shared {
+    fn take(&self) -> Option<(Job, u64)> {
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        loop {
+            if state.closed {
+                return None;
+            }
+            let cost = state.jobs.front().map(|job| job.submission.size.saturating_mul(MEMORY_FACTOR));
+            if let Some(cost) = cost
+                && (state.bytes == 0 || state.bytes + cost <= self.budget)
+                && let Some(job) = state.jobs.pop_front()
+            {
+                state.bytes += cost;
+                return Some((job, cost));
+            }
+            state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
+        }
+    }
+
+    fn give_back(&self, bytes: u64) {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner).bytes -= bytes;
+        self.changed.notify_all();
+    }
+}

@@ -1,0 +1,117 @@
+//! Order: the Bundles of one account are sent one after another, in the order of their claims.
+
+use super::event::AccountKey;
+use crate::model::{Digest, PersonId, SubmissionId};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// A lane's number; stands for its account where many are held.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(super) struct LaneId(u32);
+
+/// One account's queue.
+#[derive(Debug)]
+pub(super) struct Lane {
+    pub(super) account: AccountKey,
+    pub(super) person: PersonId,
+    /// By rank: what stands first is sent first.
+    queue: BTreeSet<(u64, SubmissionId)>,
+    /// Unknown ones of channels with `order = "strict"`: nothing passes them.
+    pub(super) barred_by: BTreeSet<SubmissionId>,
+    /// Why nothing may be sent.
+    pub(super) blocked: Option<String>,
+    /// One push of it is on its way.
+    pub(super) sending: bool,
+    /// It stands in its destination's turns, or waits for its person.
+    pub(super) queued: bool,
+    /// Open submissions by content, so that a repeat is seen.
+    contents: BTreeMap<Digest, BTreeSet<SubmissionId>>,
+}
+
+/// All lanes.
+#[derive(Debug, Default)]
+pub(super) struct Lanes {
+    by_account: BTreeMap<AccountKey, LaneId>,
+    lanes: Vec<Lane>,
+}
+
+impl Lanes {
+    /// The account's lane, made where it is new.
+    pub(super) fn lane(&mut self, account: &AccountKey, person: &PersonId) -> LaneId {
+        if let Some(id) = self.by_account.get(account) {
+            self.lanes[id.0 as usize].person = person.clone();
+            return *id;
+        }
+        let id = LaneId(u32::try_from(self.lanes.len()).expect("fewer than 2^32 accounts"));
+        self.lanes.push(Lane {
+            account: account.clone(),
+            person: person.clone(),
+            queue: BTreeSet::new(),
+            barred_by: BTreeSet::new(),
+            blocked: None,
+            sending: false,
+            queued: false,
+            contents: BTreeMap::new(),
+        });
+        self.by_account.insert(account.clone(), id);
+        id
+    }
+
+    pub(super) fn find(&self, account: &AccountKey) -> Option<LaneId> {
+        self.by_account.get(account).copied()
+    }
+
+    pub(super) fn at(&self, id: LaneId) -> &Lane {
+        &self.lanes[id.0 as usize]
+    }
+
+    pub(super) fn at_mut(&mut self, id: LaneId) -> &mut Lane {
+        &mut self.lanes[id.0 as usize]
+    }
+
+    /// Every lane with its number.
+    pub(super) fn all(&self) -> impl Iterator<Item = (LaneId, &Lane)> {
+        self.lanes.iter().enumerate().map(|(index, lane)| (LaneId(u32::try_from(index).unwrap_or(u32::MAX)), lane))
+    }
+}
+
+impl Lane {
+    pub(super) fn join(&mut self, rank: u64, id: SubmissionId) {
+        self.queue.insert((rank, id));
+    }
+
+    pub(super) fn leave(&mut self, rank: u64, id: SubmissionId) {
+        self.queue.remove(&(rank, id));
+    }
+
+    pub(super) fn head(&self) -> Option<SubmissionId> {
+        self.queue.first().map(|(_, id)| *id)
+    }
+
+    /// The rank behind all that wait.
+    pub(super) fn tail(&self, id: SubmissionId) -> u64 {
+        self.queue.last().map_or(id.as_u64(), |(rank, _)| (rank + 1).max(id.as_u64()))
+    }
+
+    /// How many wait.
+    pub(super) fn len(&self) -> usize {
+        self.queue.len()
+    }
+
+    pub(super) fn keep_content(&mut self, digest: Digest, id: SubmissionId) {
+        self.contents.entry(digest).or_default().insert(id);
+    }
+
+    pub(super) fn forget_content(&mut self, digest: Digest, id: SubmissionId) {
+        if let Some(ids) = self.contents.get_mut(&digest) {
+            ids.remove(&id);
+            if ids.is_empty() {
+                self.contents.remove(&digest);
+            }
+        }
+    }
+
+    /// Other open submissions with the same bytes for this account, earliest first.
+    pub(super) fn same_content(&self, digest: Digest, id: SubmissionId) -> impl Iterator<Item = SubmissionId> {
+        self.contents.get(&digest).into_iter().flatten().copied().filter(move |other| *other != id)
+    }
+}

@@ -1,0 +1,33 @@
+//! HALL: everything meets here, and one loop decides.
+//!
+//! [`step`] holds the decisions, pure; [`run`](run()) is the loop around them; what takes time (judging,
+//! settling, requests, writes) happens elsewhere and comes back as an event. What was flushed is what
+//! is true: a start after any end goes on from the store and the folders.
+
+mod answers;
+mod clerk;
+mod custody;
+mod decide;
+mod desk;
+mod event;
+mod gate;
+mod item;
+pub mod judge;
+mod lanes;
+mod ledger;
+mod persons;
+mod report;
+mod run;
+mod step;
+mod vault;
+
+pub use decide::{NotPossible, decide};
+pub use desk::{Handle, StatusFacts, Stopping};
+pub use event::{
+    AccountKey, Alert, Change, Effect, Event, Judgement, Moment, Opened, PersonKey, PersonStanding, RefreshOutcome,
+    TokenTimes, Verb, Verdict,
+};
+pub use ledger::apply as apply_change;
+pub use report::{Report, attempt_word, outcome, reason, remedy, report};
+pub use run::{ChannelDirectory, ChannelSetup, Mode, RunError, Setup, Summary, run};
+pub use step::{Ambiguous, ChannelRules, Engine, Order, Rules};

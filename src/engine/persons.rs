@@ -1,0 +1,231 @@
+//! When a person's tokens are renewed: ahead of their end, one refresh at a time, and never in circles.
+
+use super::{
+    event::{PersonStanding, TokenTimes},
+    lanes::LaneId,
+};
+use std::{collections::BTreeSet, time::Duration};
+
+/// The longest time before an access token's end at which a push asks for a new one first.
+const ACCESS_LEAD: Duration = Duration::from_secs(60);
+/// The longest time before a refresh token's end at which it is renewed although nothing waits.
+const REFRESH_LEAD: Duration = Duration::from_secs(3 * 24 * 3600);
+
+/// Where a person's tokens stand, as far as decisions go; the tokens themselves are the shell's.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Tokens {
+    /// Nobody imported any.
+    Missing,
+    /// Usable. `stale` once the API, or the monotonic clock, says that the access token is over.
+    Usable { stale_at: Option<Duration>, renew_at: Option<Duration> },
+    /// A refresh was begun by an earlier run: the old token is tried once.
+    Rotating,
+    /// The person must authorise again.
+    Paused,
+}
+
+/// One person.
+#[derive(Debug)]
+pub(super) struct PersonState {
+    tokens: Tokens,
+    /// Counts pairs, so that an answer to a push with an older token asks for no second refresh.
+    pub(super) generation: u32,
+    pub(super) refreshing: bool,
+    not_before: Duration,
+    pub(super) failures: u32,
+    /// A refresh was lost; the old token gets one more try.
+    lost: bool,
+    /// Lanes that wait for a token.
+    pub(super) waiting: BTreeSet<LaneId>,
+}
+
+/// What a push finds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum TokenNeed {
+    /// Go on.
+    Usable,
+    /// Renew first.
+    Refresh,
+    /// Wait: a refresh is on its way, or not yet allowed again.
+    Wait,
+    /// Nothing to be done without the person.
+    Blocked,
+}
+
+impl PersonState {
+    pub(super) const fn new() -> Self {
+        Self {
+            tokens: Tokens::Missing,
+            generation: 0,
+            refreshing: false,
+            not_before: Duration::ZERO,
+            failures: 0,
+            lost: false,
+            waiting: BTreeSet::new(),
+        }
+    }
+
+    /// New tokens, from a refresh, an import or the store.
+    pub(super) fn stand(&mut self, now: Duration, standing: &PersonStanding) {
+        self.generation = self.generation.wrapping_add(1);
+        self.refreshing = false;
+        self.failures = 0;
+        self.lost = false;
+        self.not_before = now;
+        self.tokens = match standing {
+            PersonStanding::Fresh(times) => usable(now, *times, self.generation == 1),
+            PersonStanding::Rotating => Tokens::Rotating,
+            PersonStanding::Paused => Tokens::Paused,
+        };
+    }
+
+    pub(super) fn need(&self, now: Duration) -> TokenNeed {
+        let stale = match self.tokens {
+            Tokens::Missing | Tokens::Paused => return TokenNeed::Blocked,
+            Tokens::Rotating => true,
+            Tokens::Usable { stale_at, .. } => stale_at.is_some_and(|stale_at| now >= stale_at),
+        };
+        match (self.refreshing, stale) {
+            (true, _) => TokenNeed::Wait,
+            (false, false) => TokenNeed::Usable,
+            (false, true) if now < self.not_before => TokenNeed::Wait,
+            (false, true) => TokenNeed::Refresh,
+        }
+    }
+
+    /// Whether the refresh token nears its own end although nothing asks for it, or an interrupted refresh is to be ended.
+    pub(super) fn renewal_due(&self, now: Duration) -> bool {
+        let due = match self.tokens {
+            Tokens::Usable { renew_at, .. } => renew_at,
+            Tokens::Rotating => Some(Duration::ZERO),
+            Tokens::Missing | Tokens::Paused => None,
+        };
+        !self.refreshing && now >= self.not_before && due.is_some_and(|due| now >= due)
+    }
+
+    /// When something changes by itself.
+    pub(super) fn due(&self) -> Option<Duration> {
+        if self.refreshing {
+            return None;
+        }
+        match self.tokens {
+            Tokens::Usable { stale_at, renew_at } => {
+                let stale_at = stale_at.filter(|_| !self.waiting.is_empty());
+                [stale_at, renew_at].into_iter().flatten().min().map(|due| due.max(self.not_before))
+            }
+            Tokens::Rotating => Some(self.not_before),
+            Tokens::Missing | Tokens::Paused => None,
+        }
+    }
+
+    /// The API says that the token of that generation is over.
+    pub(super) fn is_stale(&mut self, now: Duration, generation: u32) {
+        if let Tokens::Usable { stale_at, .. } = &mut self.tokens
+            && generation == self.generation
+        {
+            *stale_at = Some(now);
+        }
+    }
+
+    /// Somebody asks for a renewal; `false` where there is nothing to renew.
+    pub(super) const fn renew_now(&mut self, now: Duration) -> bool {
+        if let Tokens::Usable { renew_at, .. } = &mut self.tokens {
+            *renew_at = Some(now);
+            return true;
+        }
+        false
+    }
+
+    /// The refresh failed without spending anything.
+    pub(super) const fn retry_at(&mut self, at: Duration) {
+        self.refreshing = false;
+        self.failures = self.failures.saturating_add(1);
+        self.not_before = at;
+    }
+
+    /// The refresh's answer never came; says whether the old token may be tried once more.
+    pub(super) const fn lose(&mut self, retry_at: Duration) -> bool {
+        self.retry_at(retry_at);
+        self.tokens = Tokens::Rotating;
+        let again = !self.lost;
+        self.lost = true;
+        again
+    }
+
+    pub(super) const fn pause(&mut self) {
+        self.refreshing = false;
+        self.tokens = Tokens::Paused;
+    }
+
+    pub(super) const fn is_paused(&self) -> bool {
+        matches!(self.tokens, Tokens::Paused | Tokens::Missing)
+    }
+}
+
+/// A pair that seems over although it just came means that our clock is wrong, not the pair: the API's word decides then.
+fn usable(now: Duration, times: TokenTimes, first: bool) -> Tokens {
+    let at = |rest: Duration, lead: Duration| (!rest.is_zero() || first).then(|| now + rest.saturating_sub(lead));
+    Tokens::Usable {
+        stale_at: at(times.access, ACCESS_LEAD.min(times.access / 5)),
+        renew_at: at(times.refresh, REFRESH_LEAD.min(times.refresh / 10)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const fn seconds(seconds: u64) -> Duration {
+        Duration::from_secs(seconds)
+    }
+
+    const fn fresh(access: u64, refresh: u64) -> PersonStanding {
+        PersonStanding::Fresh(TokenTimes { access: seconds(access), refresh: seconds(refresh) })
+    }
+
+    #[test]
+    fn refreshes_ahead_of_the_end() {
+        let mut person = PersonState::new();
+        assert_eq!(person.need(seconds(0)), TokenNeed::Blocked);
+        person.stand(seconds(0), &fresh(3600, 86_400 * 30));
+        assert_eq!(person.need(seconds(3539)), TokenNeed::Usable);
+        assert_eq!(person.need(seconds(3540)), TokenNeed::Refresh);
+        person.refreshing = true;
+        assert_eq!(person.need(seconds(3541)), TokenNeed::Wait);
+        assert!(!person.renewal_due(seconds(86_400 * 29)));
+        person.refreshing = false;
+        assert!(person.renewal_due(seconds(86_400 * 27)));
+    }
+
+    #[test]
+    fn a_wrong_clock_costs_one_refresh() {
+        let mut person = PersonState::new();
+        person.stand(seconds(0), &fresh(0, 0));
+        assert_eq!(person.need(seconds(0)), TokenNeed::Refresh);
+        person.stand(seconds(1), &fresh(0, 0));
+        assert_eq!(person.need(seconds(9)), TokenNeed::Usable, "the API's word decides from here");
+        assert!(!person.renewal_due(seconds(9)));
+        person.is_stale(seconds(10), person.generation);
+        assert_eq!(person.need(seconds(10)), TokenNeed::Refresh);
+    }
+
+    #[test]
+    fn an_older_token_asks_for_no_second_refresh() {
+        let mut person = PersonState::new();
+        person.stand(seconds(0), &fresh(3600, 86_400));
+        let old = person.generation;
+        person.stand(seconds(1), &fresh(3600, 86_400));
+        person.is_stale(seconds(2), old);
+        assert_eq!(person.need(seconds(2)), TokenNeed::Usable);
+    }
+
+    #[test]
+    fn a_lost_refresh_is_tried_once_more() {
+        let mut person = PersonState::new();
+        person.stand(seconds(0), &fresh(3600, 86_400));
+        assert!(person.lose(seconds(5)));
+        assert_eq!(person.need(seconds(4)), TokenNeed::Wait);
+        assert_eq!(person.need(seconds(5)), TokenNeed::Refresh);
+        assert!(!person.lose(seconds(9)));
+    }
+}

@@ -1,0 +1,741 @@
+//! The shell around the decisions: one loop that turns whatever happens into events, gives them to
+//! [`Engine::step`] one after another, and carries out what it wants.
+//!
+//! Nobody else changes a submission while it runs. The loop itself never parses, signs or waits for a
+//! disk: judging, settling and the store's writes have threads of their own, requests have tasks.
+
+use super::{
+    clerk::{Clerk, Placed},
+    custody::{Custodian, Shared},
+    desk::{Asked, Handle, StatusFacts},
+    event::{AccountKey, Alert, Effect, Event, Moment, Opened, PersonKey, RefreshOutcome, Verdict},
+    judge::{self, Job, Judged, Judges},
+    ledger::Ledger,
+    step::{ChannelRules, Engine, Rules},
+    vault::{Vault, flushed, renew, standing},
+};
+use crate::{
+    intake::{Inbox, Notice, Spool, Stop, Watch},
+    model::{
+        Account, AccountReference, ChannelName, ContractName, EvidenceKind, HashKey, KeyedHash, LinkValue, Receipt,
+        Stage, Submission, SubmissionId, Timestamp, TokenState, random_bytes,
+    },
+    push::{self, Client},
+    route::{Directory, Parcel},
+    store::{Store, StoreError, StoreTrouble, Write, Writer},
+    validate::Validator,
+};
+use std::{
+    collections::BTreeMap,
+    io,
+    sync::{Arc, atomic::Ordering, mpsc::SyncSender},
+    thread,
+    time::{Duration, Instant},
+};
+use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
+
+/// One channel's settings, for every room that it passes through.
+pub struct ChannelSetup {
+    /// Its inbox and folders.
+    pub inbox: Inbox,
+    /// How its Bundles are judged.
+    pub judging: judge::Channel,
+    /// How they are sent.
+    pub rules: ChannelRules,
+}
+
+/// All that a run needs.
+pub struct Setup {
+    /// The records.
+    pub store: Arc<dyn Store>,
+    /// Of names and identifiers.
+    pub hash_key: Arc<HashKey>,
+    /// A client for each contract.
+    pub clients: BTreeMap<ContractName, Arc<Client>>,
+    /// Every channel.
+    pub channels: BTreeMap<ChannelName, ChannelSetup>,
+    /// Pushes under way at once to one destination.
+    pub connections: usize,
+    /// Threads that judge.
+    pub judge_threads: usize,
+    /// Bytes that judging may take at once.
+    pub memory: u64,
+    /// How long pushes under way may take to end at shutdown.
+    pub grace: Duration,
+}
+
+/// How long a run lasts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mode {
+    /// Until it is told to stop.
+    Daemon,
+    /// Until nothing is settling or sendable, or for so long.
+    Once {
+        /// At most.
+        max_time: Duration,
+    },
+}
+
+/// What a run did.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Summary {
+    /// How many submissions ended or stopped at each stage.
+    pub outcomes: BTreeMap<&'static str, u64>,
+    /// How many are open now, by stage.
+    pub open: BTreeMap<&'static str, u64>,
+    /// Whether the time was up before everything had ended.
+    pub timed_out: bool,
+}
+
+/// Why a run could not begin or go on.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum RunError {
+    /// The store.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// A thread could not be started.
+    #[error("start a thread: {0}")]
+    Thread(#[source] io::Error),
+}
+
+/// Whatever happens to the loop.
+pub(super) enum Signal {
+    Event(Event),
+    Claims { submissions: Vec<Submission>, done: SyncSender<()> },
+    Recorded { opened: Vec<Opened>, done: SyncSender<()> },
+    SourcesGone(Vec<SubmissionId>),
+    Notice { channel: ChannelName, notice: Notice },
+    Judged(Judged),
+    JudgeAgain(SubmissionId),
+    Placed(Vec<Placed>),
+    Flushed { id: SubmissionId, then: Vec<Effect> },
+    Trouble(StoreTrouble),
+    Asked(Asked),
+}
+
+const OPEN_PAGE: usize = 1_000;
+/// How often `run --once` looks whether everything has come to rest.
+const LOOK: Duration = Duration::from_millis(25);
+/// Notices kept for `status`.
+const NOTICES_KEPT: usize = 1_000;
+
+/// Runs until `stop` resolves, or as `mode` says.
+///
+/// # Errors
+/// The store cannot be read at the start, or a thread cannot be started.
+pub async fn run(
+    setup: Setup,
+    mode: Mode,
+    stop: impl Future<Output = ()>,
+    ready: impl FnOnce(Handle),
+) -> Result<Summary, RunError> {
+    let (signals, mut inbox) = unbounded_channel();
+    let mut shell = Shell::start(setup, signals.clone())?;
+    shell.recover()?;
+    let watches = shell.watch()?;
+    ready(Handle::new(signals));
+    let began = Instant::now();
+    tokio::pin!(stop);
+    let timed_out = loop {
+        let due = shell.engine.due().map(|due| shell.started + due);
+        tokio::select! {
+            biased;
+            () = &mut stop => break false,
+            signal = inbox.recv() => {
+                let Some(signal) = signal else { break false };
+                shell.take(signal);
+                // What has piled up is taken in one go: the store's writes share their flush then.
+                while let Ok(signal) = inbox.try_recv() {
+                    shell.take(signal);
+                }
+            }
+            () = tokio::time::sleep_until(due.unwrap_or_else(|| Instant::now() + Duration::from_secs(60)).into()) => {
+                shell.step(Event::Tick);
+            }
+            () = tokio::time::sleep(LOOK), if mode != Mode::Daemon => {
+                if let Mode::Once { max_time } = mode && began.elapsed() >= max_time {
+                    break true;
+                }
+            }
+        }
+        let at_rest = || watches.iter().all(|watch| watch.stop.is_at_rest());
+        if mode != Mode::Daemon && inbox.is_empty() && at_rest() && shell.engine.is_idle() && inbox.is_empty() {
+            break false;
+        }
+    };
+    Ok(shell.end(watches, inbox, timed_out).await)
+}
+
+struct Watching {
+    stop: Stop,
+    thread: thread::JoinHandle<()>,
+}
+
+struct Shell {
+    engine: Engine,
+    ledger: Ledger,
+    store: Arc<dyn Store>,
+    writer: Arc<Writer>,
+    judges: Judges,
+    clerk: Clerk,
+    vault: Arc<Vault>,
+    clients: BTreeMap<ContractName, Arc<Client>>,
+    spools: BTreeMap<ChannelName, Spool>,
+    inboxes: Vec<Inbox>,
+    hash_key: Arc<HashKey>,
+    custody: Arc<Shared>,
+    signals: UnboundedSender<Signal>,
+    started: Instant,
+    grace: Duration,
+    outcomes: BTreeMap<&'static str, u64>,
+    notices: BTreeMap<ChannelName, Vec<Notice>>,
+}
+
+impl Shell {
+    fn start(setup: Setup, signals: UnboundedSender<Signal>) -> Result<Self, RunError> {
+        let mut inboxes = Vec::new();
+        let (mut spools, mut rules, mut judging) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
+        for (name, channel) in setup.channels {
+            spools.insert(name.clone(), channel.inbox.spool.clone());
+            rules.insert(name.clone(), channel.rules);
+            judging.insert(name, channel.judging);
+            inboxes.push(channel.inbox);
+        }
+        let trouble = signals.clone();
+        let writer = Writer::start(setup.store.clone(), move |told| {
+            trouble.send(Signal::Trouble(told)).unwrap_or_default();
+        })?;
+        let judges = start_judges(&setup.store, &setup.hash_key, judging, setup.judge_threads, setup.memory, &signals)?;
+        let placed = signals.clone();
+        let clerk = Clerk::start(spools.clone(), move |done| placed.send(Signal::Placed(done)).unwrap_or_default());
+        Ok(Self {
+            engine: Engine::new(Rules {
+                channels: rules,
+                connections: setup.connections,
+                parcels: 10_000,
+                seed: u64::from_be_bytes(random_bytes()),
+            }),
+            ledger: Ledger::new(setup.store.clone()),
+            custody: Arc::new(Shared::new(setup.store.last_submission_id()?)),
+            store: setup.store,
+            writer: Arc::new(writer),
+            judges,
+            clerk: clerk.map_err(RunError::Thread)?,
+            vault: Arc::default(),
+            clients: setup.clients,
+            spools,
+            inboxes,
+            hash_key: setup.hash_key,
+            signals,
+            started: Instant::now(),
+            grace: setup.grace,
+            outcomes: BTreeMap::new(),
+            notices: BTreeMap::new(),
+        })
+    }
+
+    /// Everything goes on where the last run left it.
+    fn recover(&mut self) -> Result<(), RunError> {
+        let now = Timestamp::now();
+        for person in self.store.persons(None)? {
+            let event_standing = standing(&person, now);
+            let person = self.vault.keep(person);
+            self.step(Event::Person { person, standing: event_standing });
+        }
+        for account in self.store.accounts(None)? {
+            self.step(account_event(&account));
+        }
+        let mut open = std::collections::BTreeSet::new();
+        let mut after = None;
+        loop {
+            let page = self.store.open_submissions(after, OPEN_PAGE)?;
+            let Some(last) = page.last() else { break };
+            after = Some(last.id);
+            for record in &page {
+                open.insert(record.id);
+                if !record.settled || !record.stage.is_final() {
+                    self.step(Event::Opened(Opened::from(record)));
+                }
+            }
+        }
+        for (channel, spool) in &self.spools {
+            match spool.remove_orphans(|id| open.contains(&id)) {
+                Ok(0) => {}
+                Ok(count) => tracing::info!(%channel, count, "removed copies whose claim was never recorded"),
+                Err(error) => tracing::warn!(%channel, error = %error.kind(), "work/ could not be looked through"),
+            }
+        }
+        self.step(Event::Started);
+        tracing::info!(open = open.len(), "started");
+        Ok(())
+    }
+
+    fn watch(&self) -> Result<Vec<Watching>, RunError> {
+        let start = |inbox: &Inbox| {
+            let stop = Stop::default();
+            let custodian = Custodian {
+                channel: inbox.channel.clone(),
+                signals: self.signals.clone(),
+                store: self.store.clone(),
+                hash_key: self.hash_key.clone(),
+                shared: self.custody.clone(),
+            };
+            let thread = Watch::new(inbox.clone(), Arc::new(custodian), stop.clone()).spawn()?;
+            Ok(Watching { stop, thread })
+        };
+        self.inboxes.iter().map(start).collect::<io::Result<_>>().map_err(RunError::Thread)
+    }
+
+    fn now(&self) -> Moment {
+        Moment { monotonic: self.started.elapsed(), wall: Timestamp::now() }
+    }
+
+    // --- signals ----------------------------------------------------------------------------------
+
+    fn take(&mut self, signal: Signal) {
+        match signal {
+            Signal::Event(event) => self.step(event),
+            Signal::Claims { submissions, done } => self.record(submissions, done),
+            Signal::Recorded { opened, done } => {
+                for opened in opened {
+                    self.ledger.flushed(opened.id);
+                    self.step(Event::Claimed(opened));
+                }
+                done.send(()).unwrap_or_default();
+            }
+            Signal::SourcesGone(ids) => {
+                for id in ids {
+                    self.write_lazily(id, |record| record.source_pending = false);
+                }
+            }
+            Signal::Notice { channel, notice } => self.note(channel, notice),
+            Signal::Judged((id, Ok(judgement))) => {
+                let delivered = match &judgement.verdict {
+                    Verdict::Addressed(parcel) => self.delivered_before(parcel),
+                    _ => Ok(None),
+                };
+                match delivered {
+                    Ok(delivered) => self.step(Event::Judged { id, judgement, delivered }),
+                    Err(error) => self.judge_later(id, &error.to_string()),
+                }
+            }
+            Signal::Judged((id, Err(why))) => self.judge_later(id, &why),
+            Signal::JudgeAgain(id) => self.carry_out(vec![Effect::Judge { id }]),
+            Signal::Placed(placed) => placed.into_iter().for_each(|placed| self.placed(placed)),
+            Signal::Flushed { id, then } => {
+                self.ledger.flushed(id);
+                self.carry_out(then);
+            }
+            Signal::Trouble(StoreTrouble::Failing { why }) => {
+                tracing::error!(why, "the store fails: nothing new is claimed or sent until it works again");
+            }
+            Signal::Trouble(StoreTrouble::Recovered) => tracing::info!("the store works again"),
+            Signal::Asked(asked) => self.asked(asked),
+        }
+    }
+
+    fn step(&mut self, event: Event) {
+        let mut effects = Vec::new();
+        self.engine.step(self.now(), event, &mut effects);
+        self.carry_out(effects);
+        self.custody.unjudged.store(self.engine.unjudged(), Ordering::Relaxed);
+    }
+
+    fn record(&mut self, submissions: Vec<Submission>, done: SyncSender<()>) {
+        let opened = submissions.iter().map(Opened::from).collect();
+        let mut writes = Vec::with_capacity(submissions.len());
+        for submission in submissions {
+            log_stage(&submission);
+            writes.push(Write::Submission(Box::new(submission.clone())));
+            self.ledger.begin(submission);
+        }
+        let signals = self.signals.clone();
+        self.writer
+            .commit(writes, Box::new(move || signals.send(Signal::Recorded { opened, done }).unwrap_or_default()));
+    }
+
+    fn judge_later(&self, id: SubmissionId, why: &str) {
+        tracing::warn!(%id, why, "judging is put off");
+        let signals = self.signals.clone();
+        tokio::spawn(async move {
+            tokio::time::sleep(Duration::from_secs(1)).await;
+            signals.send(Signal::JudgeAgain(id)).unwrap_or_default();
+        });
+    }
+
+    /// The latest delivery of the same bytes to the same account.
+    fn delivered_before(&self, parcel: &Parcel) -> Result<Option<(SubmissionId, Receipt)>, StoreError> {
+        const LOOKED_AT: usize = 64;
+        let recipient = parcel.recipient();
+        let found = self.store.latest_for(&recipient.contract, &recipient.account, &parcel.digest(), LOOKED_AT)?;
+        Ok(found.into_iter().filter(|record| record.id != parcel.submission()).find_map(|record| match record.stage {
+            Stage::Delivered { receipt } => Some((record.id, receipt)),
+            Stage::Duplicate { of, receipt } => Some((of, receipt)),
+            _ => None,
+        }))
+    }
+
+    fn placed(&mut self, placed: Placed) {
+        let id = placed.id;
+        // It may have moved on while its file was on the way; then another move is under way.
+        let is_there = matches!(self.ledger.read(id), Ok(Some(record)) if record.stage.place() == placed.place);
+        if is_there {
+            self.write_lazily(id, |record| record.settled = true);
+            self.step(Event::Placed { id });
+        }
+    }
+
+    fn write_lazily(&mut self, id: SubmissionId, edit: impl FnOnce(&mut Submission)) {
+        match self.ledger.edit(id, edit) {
+            Ok(Some(record)) => {
+                self.writer.commit_lazily(vec![Write::Submission(Box::new(record.clone()))]);
+                self.ledger.flushed(id);
+            }
+            Ok(None) => {}
+            Err(error) => tracing::warn!(%id, %error, "a record could not be read"),
+        }
+    }
+
+    fn note(&mut self, channel: ChannelName, notice: Notice) {
+        match &notice {
+            Notice::Overlooked { path, reason } => {
+                let name = self.hash_key.name(path);
+                tracing::warn!(%channel, %name, reason = ?reason, "a file is left in the inbox");
+            }
+            Notice::InboxGone { why } => tracing::error!(%channel, why, "the inbox cannot be read"),
+            Notice::InboxBack => tracing::info!(%channel, "the inbox can be read again"),
+            Notice::DiskFull => tracing::error!(%channel, "the disk is full: nothing is claimed, sending goes on"),
+            Notice::DiskFree => tracing::info!(%channel, "there is room on the disk again"),
+            Notice::EventsMissing { why } => tracing::warn!(%channel, why, "no file events: the inbox is polled"),
+        }
+        let notices = self.notices.entry(channel).or_default();
+        if notices.len() >= NOTICES_KEPT {
+            notices.remove(0);
+        }
+        notices.push(notice);
+    }
+
+    // --- effects ----------------------------------------------------------------------------------
+
+    fn carry_out(&mut self, effects: Vec<Effect>) {
+        for effect in effects {
+            match effect {
+                Effect::Log { change, then } => self.log(*change, then),
+                Effect::Judge { id } => self.judge(id),
+                Effect::Push { parcel, attempt } => self.push(*parcel, attempt),
+                Effect::Place { id } => match self.ledger.read(id) {
+                    Ok(Some(record)) => self.clerk.submit(record),
+                    Ok(None) => {}
+                    Err(error) => tracing::warn!(%id, %error, "a record could not be read"),
+                },
+                Effect::Refresh { person } => self.refresh(person),
+                Effect::PausePerson { person, why } => self.pause_person(&person, why),
+                Effect::BlockAccount { account, why } => self.block_account(&account, why),
+                Effect::Probe { contract } => self.probe(contract),
+                Effect::Alert(alert) => log_alert(&alert),
+            }
+        }
+    }
+
+    fn log(&mut self, change: super::event::Change, then: Vec<Effect>) {
+        let id = change.id;
+        let now = self.now();
+        let record = match self.ledger.change(now, change) {
+            Ok(Some(record)) => record,
+            Ok(None) => return,
+            Err(error) => return tracing::error!(%id, %error, "a record could not be changed"),
+        };
+        log_stage(record);
+        if record.stage.is_final() || matches!(record.stage, Stage::Held(_) | Stage::Unknown { .. }) {
+            *self.outcomes.entry(super::report::outcome(&record.stage)).or_default() += 1;
+        }
+        let write = vec![Write::Submission(Box::new(record.clone()))];
+        let signals = self.signals.clone();
+        self.writer.commit(write, Box::new(move || signals.send(Signal::Flushed { id, then }).unwrap_or_default()));
+    }
+
+    fn judge(&mut self, id: SubmissionId) {
+        let record = match self.ledger.read(id) {
+            Ok(Some(record)) => record,
+            Ok(None) => return,
+            Err(error) => return self.judge_later(id, &error.to_string()),
+        };
+        let Some(spool) = self.spools.get(&record.channel) else { return };
+        self.judges.submit(Job {
+            paths: spool.paths(&record),
+            sidecars: spool.sidecar_paths(&record),
+            work_name: Spool::work_name(id),
+            submission: record,
+        });
+    }
+
+    fn push(&self, parcel: Parcel, attempt: u32) {
+        let recipient = parcel.recipient();
+        let key = PersonKey { contract: recipient.contract.clone(), person: recipient.person.clone() };
+        let Some(client) = self.clients.get(&key.contract).cloned() else { return };
+        let access = self.vault.access(&key).unwrap_or_else(|| crate::model::Secret::new(String::new()));
+        let signals = self.signals.clone();
+        tokio::spawn(async move {
+            let sent = push::send(&client, &parcel, &access, attempt).await;
+            let event = Event::Answered { id: parcel.submission(), answer: sent.answer, attempt: sent.attempt };
+            signals.send(Signal::Event(event)).unwrap_or_default();
+        });
+    }
+
+    fn refresh(&self, person: PersonKey) {
+        let Some(client) = self.clients.get(&person.contract).cloned() else { return };
+        let (vault, writer, signals) = (self.vault.clone(), self.writer.clone(), self.signals.clone());
+        tokio::spawn(async move {
+            let outcome = renew(&vault, &writer, &client, &person).await;
+            tracing::info!(contract = %person.contract, outcome = refresh_word(&outcome), "tokens");
+            signals.send(Signal::Event(Event::Refreshed { person, outcome })).unwrap_or_default();
+        });
+    }
+
+    fn pause_person(&self, key: &PersonKey, why: String) {
+        if let Some(mut person) = self.vault.person(key) {
+            let now = Timestamp::now();
+            (person.state, person.updated) = (TokenState::Paused { why, since: now }, now);
+            self.writer.commit_lazily(vec![Write::Person(person.clone())]);
+            self.vault.keep(person);
+        }
+    }
+
+    fn block_account(&self, key: &AccountKey, why: String) {
+        match self.store.account(&key.contract, &key.account) {
+            Ok(Some(mut account)) => {
+                (account.blocked, account.updated) = (Some(why), Timestamp::now());
+                self.writer.commit_lazily(vec![Write::Account(account)]);
+            }
+            Ok(None) => {}
+            Err(error) => tracing::warn!(%error, "an account could not be read"),
+        }
+    }
+
+    /// With a token where one can be used: that is what the next push needs. No token is ever renewed for a probe.
+    fn probe(&self, contract: ContractName) {
+        let Some(client) = self.clients.get(&contract).cloned() else { return };
+        let access = self.vault.any_access(&contract, Timestamp::now());
+        let signals = self.signals.clone();
+        tokio::spawn(async move {
+            let failure = match access {
+                Some(access) => client.accounts(&access).await.err().filter(|failure| !failure.is_token_stale()),
+                None => client.contract().await.err(),
+            };
+            let failure = failure.map(|failure| failure.to_string());
+            signals.send(Signal::Event(Event::Probed { contract, failure })).unwrap_or_default();
+        });
+    }
+
+    // --- questions --------------------------------------------------------------------------------
+
+    fn asked(&mut self, asked: Asked) {
+        match asked {
+            Asked::Status { answer } => {
+                let facts = StatusFacts {
+                    stages: self.engine.counts(),
+                    accounts: self.engine.waiting_by_account(),
+                    paused: self.engine.paused_destinations(),
+                    notices: self.notices.clone(),
+                };
+                answer.send(facts).unwrap_or_default();
+            }
+            Asked::Decide { id, verb, answer } => {
+                let decided = match self.ledger.read(id) {
+                    Ok(Some(record)) => match super::decide::decide(&record.stage, verb) {
+                        Ok(stage) => {
+                            let opened = Box::new(Opened::from(&record));
+                            self.step(Event::Decided { opened, verb });
+                            Ok(stage.as_str().to_owned())
+                        }
+                        Err(error) => Err(error.to_string()),
+                    },
+                    Ok(None) => Err("no such submission".to_owned()),
+                    Err(error) => Err(error.to_string()),
+                };
+                answer.send(decided).unwrap_or_default();
+            }
+            Asked::Write { writes, answer } => {
+                let (writer, signals) = (self.writer.clone(), self.signals.clone());
+                let events = self.events_of(&writes);
+                tokio::spawn(async move {
+                    let done = flushed(&writer, writes).await;
+                    for event in events.into_iter().filter(|_| done) {
+                        signals.send(Signal::Event(event)).unwrap_or_default();
+                    }
+                    answer.send(done).unwrap_or_default();
+                });
+            }
+            Asked::Refresh { person, answer } => {
+                let generation = self.engine.expire_token(self.now(), &person);
+                self.step(Event::Tick);
+                answer.send(generation).unwrap_or_default();
+            }
+        }
+    }
+
+    /// What the engine must be told once the writes are on disk.
+    fn events_of(&self, writes: &[Write]) -> Vec<Event> {
+        let now = Timestamp::now();
+        let mut events = Vec::new();
+        for write in writes {
+            match write {
+                Write::Person(person) => {
+                    let event_standing = standing(person, now);
+                    let person = self.vault.keep(person.clone());
+                    events.push(Event::Person { person, standing: event_standing });
+                }
+                Write::RemovePerson { contract, person } => {
+                    let person = PersonKey { contract: contract.clone(), person: person.clone() };
+                    self.vault.forget(&person);
+                    events.push(Event::Person { person, standing: super::event::PersonStanding::Paused });
+                }
+                Write::Account(account) => events.push(account_event(account)),
+                _ => {}
+            }
+        }
+        events.push(Event::MappingsChanged);
+        events
+    }
+
+    // --- end --------------------------------------------------------------------------------------
+
+    /// No new claims, no new pushes; those under way may end within the grace. What does not stays
+    /// `Sending` on disk, and is Unknown at the next start.
+    async fn end(mut self, watches: Vec<Watching>, mut inbox: UnboundedReceiver<Signal>, timed_out: bool) -> Summary {
+        for watch in &watches {
+            watch.stop.stop();
+        }
+        self.step(Event::Shutdown);
+        let joined = tokio::task::spawn_blocking(move || {
+            for watch in watches {
+                if watch.thread.join().is_err() {
+                    tracing::error!("an inbox' thread had ended by a panic");
+                }
+            }
+        });
+        tokio::pin!(joined);
+        let mut watching = true;
+        let limit = tokio::time::Instant::now() + self.grace;
+        while watching || self.engine.in_flight() > 0 || self.engine.is_refreshing() {
+            tokio::select! {
+                signal = inbox.recv() => if let Some(signal) = signal { self.take(signal) },
+                _ = &mut joined, if watching => watching = false,
+                () = tokio::time::sleep_until(limit) => {
+                    tracing::warn!(pushes = self.engine.in_flight(), "the grace is over: what is under way becomes Unknown");
+                    break;
+                }
+            }
+        }
+        let (open, outcomes) = (self.engine.counts(), std::mem::take(&mut self.outcomes));
+        let Self { judges, clerk, writer, grace, .. } = self;
+        let ended = tokio::task::spawn_blocking(move || {
+            judges.stop();
+            clerk.stop();
+            writer.shutdown(grace)
+        });
+        if !matches!(ended.await, Ok(crate::store::Shutdown::Drained)) {
+            tracing::error!("the store did not take the last records; the next start looks after them");
+        }
+        Summary { outcomes, open, timed_out }
+    }
+}
+
+fn start_judges(
+    store: &Arc<dyn Store>,
+    hash_key: &Arc<HashKey>,
+    channels: BTreeMap<ChannelName, judge::Channel>,
+    threads: usize,
+    memory: u64,
+    signals: &UnboundedSender<Signal>,
+) -> Result<Judges, RunError> {
+    let (store, hash_key, signals) = (store.clone(), hash_key.clone(), signals.clone());
+    let validator = Validator::new();
+    let work = move |job: Job| {
+        let id = job.submission.id;
+        let judged = match channels.get(&job.submission.channel) {
+            Some(channel) => {
+                let directory = ChannelDirectory {
+                    store: &*store,
+                    hash_key: &hash_key,
+                    channel: &job.submission.channel,
+                    contract: &channel.routing.contract,
+                };
+                judge::judge(&job, channel, &validator, &directory).map_err(|error| error.to_string())
+            }
+            None => return, // its channel is gone from the configuration
+        };
+        signals.send(Signal::Judged((id, judged))).unwrap_or_default();
+    };
+    Judges::start(threads, memory, work).map_err(RunError::Thread)
+}
+
+/// The links of a channel and the accounts of its contract, as the store has them.
+#[derive(Clone, Copy)]
+pub struct ChannelDirectory<'a> {
+    /// The records.
+    pub store: &'a dyn Store,
+    /// Of identifiers.
+    pub hash_key: &'a HashKey,
+    /// Its links alone.
+    pub channel: &'a ChannelName,
+    /// Its accounts alone.
+    pub contract: &'a ContractName,
+}
+
+impl Directory for ChannelDirectory<'_> {
+    type Error = StoreError;
+
+    fn link(&self, kind: EvidenceKind, value: &LinkValue) -> Result<Option<AccountReference>, StoreError> {
+        Ok(self.store.link(self.channel, kind, value)?.map(|link| link.account))
+    }
+
+    fn accounts(&self, reference: &AccountReference) -> Result<Vec<Account>, StoreError> {
+        self.store.accounts_by_reference(self.contract, reference)
+    }
+
+    fn hash(&self, kind: EvidenceKind, parts: &[&[u8]]) -> KeyedHash {
+        self.hash_key.evidence(self.channel, kind, parts)
+    }
+}
+
+fn account_event(account: &Account) -> Event {
+    let unauthorised = (!account.authorised).then(|| "it is no longer authorised at its provider".to_owned());
+    Event::Account {
+        account: AccountKey { contract: account.contract.clone(), account: account.id.clone() },
+        blocked: account.blocked.clone().or(unauthorised),
+    }
+}
+
+/// One line per transition; names and contents never.
+fn log_stage(record: &Submission) {
+    let (id, name, channel) = (record.id, record.name_hash, &record.channel);
+    let attempt = record.attempts.last().map(|attempt| attempt.number);
+    tracing::info!(%id, %name, %channel, stage = record.stage.as_str(), attempt, size = record.size, "submission");
+}
+
+fn log_alert(alert: &Alert) {
+    match alert {
+        Alert::DestinationPaused { contract, why } => tracing::warn!(%contract, why, "alert: destination paused"),
+        Alert::DestinationOpen { contract } => tracing::warn!(%contract, "alert: destination open again"),
+        Alert::PersonPaused { person, why } => {
+            tracing::warn!(contract = %person.contract, person = %person.person, why, "alert: person must authorise again");
+        }
+        Alert::AccountBlocked { account, why } => {
+            tracing::warn!(contract = %account.contract, account = %account.account, why, "alert: account blocked");
+        }
+        Alert::DeliveredWithErrors { id, rejected } => tracing::warn!(%id, rejected, "alert: delivered with errors"),
+        Alert::Unknown { id } => tracing::warn!(%id, "alert: a person must decide: it may have arrived"),
+    }
+}
+
+const fn refresh_word(outcome: &RefreshOutcome) -> &'static str {
+    match outcome {
+        RefreshOutcome::Renewed(_) => "renewed",
+        RefreshOutcome::Paused { .. } => "person paused",
+        RefreshOutcome::Later { .. } => "later",
+        RefreshOutcome::Lost => "lost",
+        RefreshOutcome::DestinationPaused { .. } => "destination paused",
+    }
+}

@@ -1,0 +1,325 @@
+//! The tree that every format is read into: flat, borrowed from the source, with a place for every node.
+
+use std::{borrow::Cow, ops::Range, sync::OnceLock};
+
+/// A node's number; nodes are numbered in the order of the source.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct NodeId(pub(super) u32);
+
+/// What a node is, in JSON's words.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Kind {
+    /// Members with names.
+    Object,
+    /// Items without names.
+    Array,
+    /// Text.
+    String,
+    /// A number as written.
+    Number,
+    /// `true`
+    True,
+    /// `false`
+    False,
+    /// `null`
+    Null,
+}
+
+/// A place in the source as people count: from 1, columns in Unicode scalars.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Position {
+    /// From 1.
+    pub line: u32,
+    /// From 1, in Unicode scalars.
+    pub column: u32,
+}
+
+/// One node: 28 bytes, no text of its own.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Node {
+    /// The member name without its quotes; `name_start` is 0 and `name_length` 0 where there is none.
+    pub(super) name_start: u32,
+    pub(super) name_length: u32,
+    /// The value: a string without its quotes, anything else whole.
+    pub(super) start: u32,
+    pub(super) end: u32,
+    /// The number of the first node behind this one and all below it.
+    pub(super) behind: u32,
+    pub(super) parent: u32,
+    pub(super) kind: Kind,
+    pub(super) marks: u8,
+}
+
+/// [`Node::marks`]: it has a name.
+pub(super) const NAMED: u8 = 1;
+/// The name has escapes.
+pub(super) const NAME_ESCAPED: u8 = 2;
+/// The text has escapes.
+pub(super) const TEXT_ESCAPED: u8 = 4;
+
+/// A whole resource as a tree.
+#[derive(Debug)]
+pub struct Document<'a> {
+    pub(super) source: &'a str,
+    pub(super) nodes: Vec<Node>,
+    pub(super) byte_order_mark: bool,
+    pub(super) lines: OnceLock<Lines>,
+}
+
+impl<'a> Document<'a> {
+    /// The outermost node.
+    pub const fn root(&self) -> NodeId {
+        NodeId(0)
+    }
+
+    /// The text that was read, without a byte order mark.
+    pub const fn source(&self) -> &'a str {
+        self.source
+    }
+
+    /// Whether the source began with a byte order mark.
+    pub const fn has_byte_order_mark(&self) -> bool {
+        self.byte_order_mark
+    }
+
+    /// How many nodes there are.
+    pub const fn len(&self) -> usize {
+        self.nodes.len()
+    }
+
+    /// Never: a document has a root.
+    pub const fn is_empty(&self) -> bool {
+        self.nodes.is_empty()
+    }
+
+    fn node(&self, id: NodeId) -> &Node {
+        &self.nodes[id.0 as usize]
+    }
+
+    /// What the node is.
+    pub fn kind(&self, id: NodeId) -> Kind {
+        self.node(id).kind
+    }
+
+    /// The object or array that holds the node.
+    pub fn parent(&self, id: NodeId) -> Option<NodeId> {
+        (id.0 != 0).then(|| NodeId(self.node(id).parent))
+    }
+
+    /// Members of an object or items of an array, in the order of the source.
+    pub fn children(&self, id: NodeId) -> Children<'_> {
+        Children { nodes: &self.nodes, next: id.0 + 1, behind: self.node(id).behind }
+    }
+
+    /// The node and all below it, in the order of the source.
+    pub fn subtree(&self, id: NodeId) -> impl Iterator<Item = NodeId> + use<> {
+        (id.0..self.node(id).behind).map(NodeId)
+    }
+
+    /// The member's name; `None` for the root and for items of arrays.
+    pub fn name(&self, id: NodeId) -> Option<Cow<'a, str>> {
+        let node = self.node(id);
+        let raw = self.raw_name(node)?;
+        Some(if node.marks & NAME_ESCAPED == 0 { Cow::Borrowed(raw) } else { Cow::Owned(unescape(raw)) })
+    }
+
+    fn raw_name(&self, node: &Node) -> Option<&'a str> {
+        let start = node.name_start as usize;
+        (node.marks & NAMED != 0).then(|| &self.source[start..start + node.name_length as usize])
+    }
+
+    /// Whether the member has this name.
+    pub fn is_named(&self, id: NodeId, name: &str) -> bool {
+        let node = self.node(id);
+        match self.raw_name(node) {
+            Some(raw) if node.marks & NAME_ESCAPED == 0 => raw == name,
+            Some(raw) => unescape(raw) == name,
+            None => false,
+        }
+    }
+
+    /// An object's member.
+    pub fn get(&self, object: NodeId, name: &str) -> Option<NodeId> {
+        self.children(object).find(|child| self.is_named(*child, name))
+    }
+
+    /// The text of a string, unescaped; a number or literal as written; `None` for objects and arrays.
+    pub fn text(&self, id: NodeId) -> Option<Cow<'a, str>> {
+        let node = self.node(id);
+        match node.kind {
+            Kind::Object | Kind::Array => None,
+            Kind::String if node.marks & TEXT_ESCAPED != 0 => Some(Cow::Owned(unescape(self.slice(node)))),
+            _ => Some(Cow::Borrowed(self.slice(node))),
+        }
+    }
+
+    /// The text of a string, unescaped; `None` for anything else.
+    pub fn string(&self, id: NodeId) -> Option<Cow<'a, str>> {
+        if self.kind(id) == Kind::String { self.text(id) } else { None }
+    }
+
+    fn slice(&self, node: &Node) -> &'a str {
+        &self.source[node.start as usize..node.end as usize]
+    }
+
+    /// Bytes of the source from the first character of the name (without its quote; of the value where
+    /// there is no name) to the end of the value.
+    pub fn span(&self, id: NodeId) -> Range<usize> {
+        let node = self.node(id);
+        let start = if node.marks & NAMED == 0 { node.start } else { node.name_start };
+        start as usize..node.end as usize
+    }
+
+    /// The place of a byte of the source.
+    pub fn position(&self, offset: usize) -> Position {
+        self.lines.get_or_init(|| Lines::new(self.source)).position(self.source, offset)
+    }
+
+    /// The place of a node: of the first character of its name, or of its value.
+    pub fn place(&self, id: NodeId) -> Position {
+        let node = self.node(id);
+        // A name's place is that of its quote's neighbour, the first character of the name itself.
+        let start = if node.marks & NAMED != 0 {
+            node.name_start
+        } else if node.kind == Kind::String {
+            node.start.saturating_sub(1)
+        } else {
+            node.start
+        };
+        self.position(start as usize)
+    }
+}
+
+/// See [`Document::children`].
+#[derive(Clone, Debug)]
+pub struct Children<'d> {
+    nodes: &'d [Node],
+    next: u32,
+    behind: u32,
+}
+
+impl Iterator for Children<'_> {
+    type Item = NodeId;
+
+    fn next(&mut self) -> Option<NodeId> {
+        if self.next >= self.behind {
+            return None;
+        }
+        let id = NodeId(self.next);
+        self.next = self.nodes[self.next as usize].behind;
+        Some(id)
+    }
+}
+
+/// Where lines begin, and how many characters stand before every stretch of the source, so that each
+/// look-up takes the same time in a file of one line and in a file of many.
+#[derive(Debug)]
+pub(super) struct Lines {
+    starts: Vec<u32>,
+    /// Characters before each stretch; empty where every character is one byte.
+    characters: Vec<u32>,
+}
+
+const STRETCH: usize = 1024;
+
+impl Lines {
+    pub(super) fn new(source: &str) -> Self {
+        let bytes = source.as_bytes();
+        let starts = std::iter::once(0).chain(memchr::memchr_iter(b'\n', bytes).map(|at| narrow(at + 1))).collect();
+        let mut characters = Vec::new();
+        if !source.is_ascii() {
+            let mut before = 0;
+            for stretch in bytes.chunks(STRETCH) {
+                characters.push(narrow(before));
+                before += count_characters(stretch);
+            }
+        }
+        Self { starts, characters }
+    }
+
+    pub(super) fn position(&self, source: &str, offset: usize) -> Position {
+        let offset = offset.min(source.len());
+        let line = self.starts.partition_point(|start| *start as usize <= offset);
+        let start = self.starts[line - 1] as usize;
+        let column = self.before(source, offset) - self.before(source, start) + 1;
+        Position { line: narrow(line), column: narrow(column) }
+    }
+
+    /// Characters before a byte.
+    fn before(&self, source: &str, offset: usize) -> usize {
+        let stretch = offset / STRETCH;
+        match self.characters.get(stretch) {
+            None if self.characters.is_empty() => offset,
+            None => self.before(source, offset - 1) + 1,
+            Some(before) => *before as usize + count_characters(&source.as_bytes()[stretch * STRETCH..offset]),
+        }
+    }
+}
+
+/// Characters whose first byte is among these: all bytes but those that continue one.
+fn count_characters(bytes: &[u8]) -> usize {
+    bytes.iter().filter(|byte| **byte & 0xc0 != 0x80).count()
+}
+
+fn narrow(number: usize) -> u32 {
+    u32::try_from(number).unwrap_or(u32::MAX)
+}
+
+/// The text that a JSON string's raw form stands for; the reader has checked the escapes.
+pub(super) fn unescape(raw: &str) -> String {
+    let mut text = String::with_capacity(raw.len());
+    let mut rest = raw;
+    while let Some(at) = memchr::memchr(b'\\', rest.as_bytes()) {
+        text.push_str(&rest[..at]);
+        let escape = rest.as_bytes().get(at + 1).copied().unwrap_or(b'\\');
+        rest = &rest[(at + 2).min(rest.len())..];
+        match escape {
+            b'b' => text.push('\u{8}'),
+            b'f' => text.push('\u{c}'),
+            b'n' => text.push('\n'),
+            b'r' => text.push('\r'),
+            b't' => text.push('\t'),
+            b'u' => {
+                let first = hexadecimal(rest);
+                rest = rest.get(4..).unwrap_or_default();
+                let scalar = if (0xd800..0xdc00).contains(&first) {
+                    let second = hexadecimal(rest.get(2..).unwrap_or_default());
+                    rest = rest.get(6..).unwrap_or_default();
+                    0x1_0000 + ((first - 0xd800) << 10) + (second.wrapping_sub(0xdc00) & 0x3ff)
+                } else {
+                    first
+                };
+                text.push(char::from_u32(scalar).unwrap_or(char::REPLACEMENT_CHARACTER));
+            }
+            other => text.push(char::from(other)),
+        }
+    }
+    text.push_str(rest);
+    text
+}
+
+/// Four hexadecimal digits at the beginning of the text.
+pub(super) fn hexadecimal(text: &str) -> u32 {
+    text.get(..4).and_then(|digits| u32::from_str_radix(digits, 16).ok()).unwrap_or(0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn columns_count_characters_in_short_and_in_long_lines() {
+        let source = format!("a\n{}b\nd", "\u{e9}".repeat(3000));
+        let lines = Lines::new(&source);
+        assert_eq!(lines.position(&source, 0), Position { line: 1, column: 1 });
+        assert_eq!(lines.position(&source, 2), Position { line: 2, column: 1 });
+        assert_eq!(lines.position(&source, 2 + 6000), Position { line: 2, column: 3001 });
+        assert_eq!(lines.position(&source, source.len() - 1), Position { line: 3, column: 1 });
+        assert_eq!(lines.position(&source, source.len()), Position { line: 3, column: 2 });
+    }
+
+    #[test]
+    fn escapes_become_what_they_stand_for() {
+        assert_eq!(unescape(r#"a\"\\\/\b\f\n\r\t\u00e9\ud83d\ude00z"#), "a\"\\/\u{8}\u{c}\n\r\t\u{e9}\u{1f600}z");
+    }
+}

@@ -1,0 +1,12 @@
+//! LANGUAGE: FHIR's formats as one tree, and what can be said of a text without knowing any resource.
+//!
+//! A [`Document`] is flat and borrows its text from the source; every node has its place, so that every
+//! finding has line and column. This room does no I/O and knows no other room.
+
+mod document;
+pub mod json;
+pub mod path;
+mod wholeness;
+
+pub use document::{Children, Document, Kind, NodeId, Position};
+pub use wholeness::{Wholeness, WholenessCheck};

@@ -1,0 +1,254 @@
+//! A claim: a copy of our own, its digest, its record on disk, and only then the end of the source.
+
+use super::{settle::SIDECAR, spool::Spool, watch::Notice};
+use crate::{
+    fhir::{Wholeness, WholenessCheck},
+    model::{Digest, Digester, ForeignName, Origin, Sidecar, SourceIdentity, SubmissionId},
+};
+use rustix::fs::{Mode, OFlags, ResolveFlags, openat, openat2};
+use std::{
+    ffi::OsStr,
+    fs::{self, File, OpenOptions},
+    io::{self, Read, Write},
+    os::{
+        fd::AsFd,
+        unix::{
+            ffi::OsStrExt,
+            fs::{MetadataExt, OpenOptionsExt},
+        },
+    },
+    path::{Path, PathBuf},
+};
+
+/// A file that is ours now; its record is not written yet.
+#[derive(Clone, Debug)]
+pub struct Claim {
+    /// Its id, and so its name in `work/`.
+    pub id: SubmissionId,
+    /// Where it came from.
+    pub origin: Origin,
+    /// SHA-256 of the copy.
+    pub digest: Digest,
+    /// Bytes of the copy.
+    pub size: u64,
+    /// The sidecar claimed with it.
+    pub sidecar: Option<Sidecar>,
+}
+
+/// A claim whose source may still stand in the inbox.
+#[derive(Clone, Debug)]
+pub struct Recorded {
+    /// Its id.
+    pub id: SubmissionId,
+    /// The source as it was.
+    pub identity: SourceIdentity,
+    /// SHA-256 of the copy.
+    pub digest: Digest,
+}
+
+/// The record could not be written; nothing was claimed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("record the claims: the daemon stops or its store does not answer")]
+pub struct CustodyError;
+
+/// Who keeps the records of claims.
+pub trait Custody: Send + Sync {
+    /// A new id, later than every other.
+    fn next_id(&self) -> SubmissionId;
+
+    /// Claims of this path whose sources may still stand.
+    ///
+    /// # Errors
+    /// The store does not answer.
+    fn recorded(&self, path: &ForeignName) -> Result<Vec<Recorded>, CustodyError>;
+
+    /// Writes the records; returns when they are on disk.
+    ///
+    /// # Errors
+    /// They are not.
+    fn record(&self, claims: Vec<Claim>) -> Result<(), CustodyError>;
+
+    /// The sources of these are gone.
+    fn removed(&self, ids: Vec<SubmissionId>);
+
+    /// Something that somebody should know of the inbox.
+    fn notice(&self, notice: Notice);
+
+    /// How many more claims are welcome now.
+    fn capacity(&self) -> usize;
+}
+
+/// Why a file was not copied.
+#[derive(Debug)]
+pub(super) enum CopyError {
+    /// It is a link, a pipe, a device or a folder.
+    NotRegular,
+    /// It has more bytes than the channel takes.
+    TooLarge,
+    /// It changed or vanished while it was copied.
+    Changed,
+    /// Its bytes end before its JSON does.
+    Unfinished(Wholeness),
+    /// It could not be read.
+    Source(io::Error),
+    /// `work/` could not be written.
+    Work(io::Error),
+}
+
+/// A copy in `work/` that is not synced yet.
+#[derive(Debug)]
+pub(super) struct Copied {
+    pub(super) digest: Digest,
+    pub(super) size: u64,
+    pub(super) identity: SourceIdentity,
+    pub(super) wholeness: Wholeness,
+    source: File,
+    target: File,
+    path: PathBuf,
+}
+
+pub(super) fn identity(metadata: &fs::Metadata) -> SourceIdentity {
+    SourceIdentity {
+        inode: metadata.ino(),
+        size: metadata.size(),
+        modified: metadata.mtime().saturating_mul(1_000_000_000).saturating_add(metadata.mtime_nsec()),
+    }
+}
+
+/// Opens a file below the inbox without following any link on the way.
+pub(super) fn open_source(inbox: &File, path: &ForeignName) -> Result<File, CopyError> {
+    let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
+    let path = Path::new(OsStr::from_bytes(path.as_bytes()));
+    let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS;
+    let opened = match openat2(inbox.as_fd(), path, flags, Mode::empty(), resolve) {
+        // An older kernel: the last part is still not followed.
+        Err(rustix::io::Errno::NOSYS) => openat(inbox.as_fd(), path, flags, Mode::empty()),
+        other => other,
+    };
+    match opened {
+        Ok(file) => Ok(File::from(file)),
+        Err(rustix::io::Errno::LOOP | rustix::io::Errno::NXIO) => Err(CopyError::NotRegular),
+        Err(rustix::io::Errno::NOENT) => Err(CopyError::Changed),
+        Err(error) => Err(CopyError::Source(error.into())),
+    }
+}
+
+const BLOCK: usize = 256 * 1024;
+
+/// Copies a file into `work/`, taking its digest on the way.
+pub(super) fn copy(source: File, target: PathBuf, max_bytes: u64, buffer: &mut Vec<u8>) -> Result<Copied, CopyError> {
+    let before = source.metadata().map_err(CopyError::Source)?;
+    if !before.is_file() {
+        return Err(CopyError::NotRegular);
+    }
+    if before.len() > max_bytes {
+        return Err(CopyError::TooLarge);
+    }
+    let created = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&target).map_err(CopyError::Work)?;
+    let mut copied = Copied {
+        digest: Digest::from_bytes([0; 32]),
+        size: 0,
+        identity: identity(&before),
+        wholeness: Wholeness::Empty,
+        source,
+        target: created,
+        path: target,
+    };
+    match copied.pour(max_bytes, buffer) {
+        Ok(()) => Ok(copied),
+        Err(error) => {
+            copied.discard();
+            Err(error)
+        }
+    }
+}
+
+impl Copied {
+    fn pour(&mut self, max_bytes: u64, buffer: &mut Vec<u8>) -> Result<(), CopyError> {
+        let (mut digester, mut check) = (Digester::new(), WholenessCheck::new());
+        buffer.resize(BLOCK, 0);
+        loop {
+            let read = match self.source.read(buffer) {
+                Ok(0) => break,
+                Ok(read) => read,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+                Err(error) => return Err(CopyError::Source(error)),
+            };
+            let block = &buffer[..read];
+            self.size += u64::try_from(read).unwrap_or(u64::MAX);
+            if self.size > max_bytes {
+                return Err(CopyError::TooLarge);
+            }
+            digester.update(block);
+            check.feed(block);
+            self.target.write_all(block).map_err(CopyError::Work)?;
+        }
+        (self.digest, self.wholeness) = (digester.finish(), check.verdict());
+        Ok(())
+    }
+
+    /// Removes the copy.
+    pub(super) fn discard(&self) {
+        if let Err(error) = fs::remove_file(&self.path) {
+            tracing::warn!(error = %error.kind(), "a copy that is not wanted could not be removed from work/");
+        }
+    }
+
+    /// The copy on disk, and the source still as it was.
+    pub(super) fn seal(&self, inbox: &File, path: &ForeignName) -> Result<(), CopyError> {
+        self.target.sync_data().map_err(CopyError::Work)?;
+        let handle = self.source.metadata().map_err(CopyError::Source)?;
+        if identity(&handle) != self.identity || self.size != self.identity.size || !stands(inbox, path, &self.identity)
+        {
+            return Err(CopyError::Changed);
+        }
+        Ok(())
+    }
+}
+
+/// Whether the name still means the same file.
+pub(super) fn stands(inbox: &File, path: &ForeignName, wanted: &SourceIdentity) -> bool {
+    let name = Path::new(OsStr::from_bytes(path.as_bytes()));
+    rustix::fs::statat(inbox.as_fd(), name, rustix::fs::AtFlags::SYMLINK_NOFOLLOW).is_ok_and(|facts| {
+        facts.st_ino == wanted.inode
+            && u64::try_from(facts.st_size).is_ok_and(|size| size == wanted.size)
+            && facts.st_mtime.saturating_mul(1_000_000_000).saturating_add(nanoseconds(facts.st_mtime_nsec))
+                == wanted.modified
+    })
+}
+
+/// The part below a second; its type differs between machines.
+fn nanoseconds(part: impl TryInto<i64>) -> i64 {
+    part.try_into().unwrap_or_default()
+}
+
+/// Removes a source, if it is still the file that was claimed.
+pub(super) fn remove_source(inbox: &File, path: &ForeignName, claimed: &SourceIdentity) -> io::Result<()> {
+    if stands(inbox, path, claimed) {
+        let name = Path::new(OsStr::from_bytes(path.as_bytes()));
+        rustix::fs::unlinkat(inbox.as_fd(), name, rustix::fs::AtFlags::empty())?;
+    }
+    Ok(())
+}
+
+/// The digest of a source, for one that was claimed before.
+pub(super) fn digest_of(mut source: File, buffer: &mut Vec<u8>) -> io::Result<Digest> {
+    let mut digester = Digester::new();
+    buffer.resize(BLOCK, 0);
+    loop {
+        match source.read(buffer)? {
+            0 => return Ok(digester.finish()),
+            read => digester.update(&buffer[..read]),
+        }
+    }
+}
+
+/// The name of a file's sidecar.
+pub(super) fn sidecar_of(path: &ForeignName) -> ForeignName {
+    ForeignName::new([path.as_bytes(), SIDECAR.as_bytes()].concat())
+}
+
+/// Where a claim's files lie in `work/`.
+pub(super) fn targets(spool: &Spool, id: SubmissionId) -> (PathBuf, PathBuf) {
+    (spool.work().join(Spool::work_name(id)), spool.work().join(Spool::work_sidecar_name(id)))
+}

@@ -1,0 +1,57 @@
+//! LETTERBOX: files appear in an inbox; what leaves here is ours, whole, and on disk.
+//!
+//! The inbox may be a share and another's property: nothing is believed of a file but what our own
+//! clock and our own copy say. `notify` events are a hint; the rescan is the truth. A file is claimed
+//! by a copy into the channel's `work/` whose digest is taken on the way; the source is removed only
+//! after the record of the claim is on disk.
+
+mod claim;
+mod filesystem;
+mod settle;
+mod spool;
+mod watch;
+
+pub use claim::{Claim, Custody, CustodyError, Recorded};
+pub use filesystem::{FileSystem, Space};
+pub use settle::Completeness;
+pub use spool::{Found, ReportBytes, Spool, SpoolError};
+pub use watch::{Inbox, Notice, Overlooked, Polling, Stop, Watch};
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use crate::model::{
+        Digest, ForeignName, KeyedHash, Origin, SourceIdentity, Stage, Submission, SubmissionId, Timestamp,
+    };
+
+    /// A claimed submission with this origin.
+    pub(crate) fn submission(path: &str) -> Submission {
+        let id = SubmissionId::from_u64(1 << 40);
+        Submission {
+            id,
+            channel: "clinic".parse().unwrap(),
+            origin: Origin {
+                path: ForeignName::new(path),
+                folder: path.rsplit_once('/').map(|(folder, _)| ForeignName::new(folder)),
+                identity: SourceIdentity { inode: 1, size: 2, modified: 3 },
+            },
+            source_pending: false,
+            name_hash: KeyedHash::from_bytes([0; 16]),
+            sidecar: None,
+            digest: Digest::of(b"{}"),
+            size: 2,
+            claimed_at: Timestamp::from_millis(0),
+            stage: Stage::Claimed,
+            since: Timestamp::from_millis(0),
+            settled: true,
+            recipient: None,
+            bundle: None,
+            findings: Vec::new(),
+            findings_total: 0,
+            attempts: Vec::new(),
+            waited_millis: 0,
+            forced: false,
+            judgings: 0,
+            rank: id.as_u64(),
+        }
+    }
+}

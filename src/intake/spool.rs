@@ -1,0 +1,335 @@
+//! The channel's own folders: where a file is at each stage, and how it gets there.
+//!
+//! All moves are renames on one file system that never replace anything; each step can be done again
+//! after a crash at any point. Names begin with the submission's id, so no two ever meet.
+
+use crate::model::{Place, Submission, SubmissionId};
+use rustix::fs::{CWD, RenameFlags, renameat_with};
+use std::{
+    collections::BTreeSet,
+    fs::{self, DirBuilder, File, OpenOptions},
+    io::{self, Write},
+    os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt},
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+/// A folder set that cannot be used.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum SpoolError {
+    /// A folder could not be made or opened.
+    #[error("use the channel's own folder {}: {source}; create it, or correct its owner and mode", path.display())]
+    Folder {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// Files cannot be renamed from one to another.
+    #[error("use {}: it is on another file system than its neighbours; all five folders of a channel belong on one", path.display())]
+    OtherFileSystem {
+        /// Which.
+        path: PathBuf,
+    },
+}
+
+/// A report in both forms.
+#[derive(Clone, Copy, Debug)]
+pub struct ReportBytes<'a> {
+    /// JSON.
+    pub json: &'a [u8],
+    /// Plain text.
+    pub text: &'a [u8],
+}
+
+/// One channel's own folders.
+#[derive(Clone, Debug)]
+pub struct Spool {
+    root: PathBuf,
+    work: Arc<Path>,
+}
+
+/// The longest name that file systems take.
+const NAME_MAX: usize = 255;
+const SIDECAR: &str = ".route.json";
+const REPORT_JSON: &str = ".report.json";
+const REPORT_TEXT: &str = ".report.txt";
+
+impl Spool {
+    /// Makes the folders where they are missing, 0700, and checks that they lie on one file system.
+    ///
+    /// # Errors
+    /// A folder cannot be made, opened, or lies elsewhere.
+    pub fn open(root: &Path) -> Result<Self, SpoolError> {
+        let folder = |path: &Path, source| SpoolError::Folder { path: path.to_owned(), source };
+        make_folder(root).map_err(|source| folder(root, source))?;
+        let device = fs::metadata(root).map_err(|source| folder(root, source))?.dev();
+        for place in Place::ALL {
+            let path = root.join(place.folder());
+            make_folder(&path).map_err(|source| folder(&path, source))?;
+            if fs::metadata(&path).map_err(|source| folder(&path, source))?.dev() != device {
+                return Err(SpoolError::OtherFileSystem { path });
+            }
+        }
+        Ok(Self { root: root.to_owned(), work: root.join(Place::Work.folder()).into() })
+    }
+
+    /// The folders' common parent.
+    pub fn root(&self) -> &Path {
+        &self.root
+    }
+
+    /// `work/`.
+    pub fn work(&self) -> Arc<Path> {
+        self.work.clone()
+    }
+
+    /// The Bundle's name in `work/`.
+    pub fn work_name(id: SubmissionId) -> String {
+        format!("{id}.bundle")
+    }
+
+    /// The sidecar's name in `work/`.
+    pub fn work_sidecar_name(id: SubmissionId) -> String {
+        format!("{id}{SIDECAR}")
+    }
+
+    /// Where the Bundle may be, the place of its stage first.
+    pub fn paths(&self, submission: &Submission) -> Vec<PathBuf> {
+        self.everywhere(submission, |place| self.path(place, submission))
+    }
+
+    /// Where its sidecar may be.
+    pub fn sidecar_paths(&self, submission: &Submission) -> Vec<PathBuf> {
+        self.everywhere(submission, |place| self.sidecar_path(place, submission))
+    }
+
+    fn everywhere(&self, submission: &Submission, path: impl Fn(Place) -> PathBuf) -> Vec<PathBuf> {
+        let first = submission.stage.place();
+        let others = Place::ALL.into_iter().filter(|place| *place != first);
+        std::iter::once(first).chain(others).map(path).collect()
+    }
+
+    /// The Bundle's path in a place.
+    pub fn path(&self, place: Place, submission: &Submission) -> PathBuf {
+        match place {
+            Place::Work => self.work.join(Self::work_name(submission.id)),
+            place => self.root.join(place.folder()).join(kept_name(submission, "")),
+        }
+    }
+
+    fn sidecar_path(&self, place: Place, submission: &Submission) -> PathBuf {
+        match place {
+            Place::Work => self.work.join(Self::work_sidecar_name(submission.id)),
+            place => self.root.join(place.folder()).join(kept_name(submission, SIDECAR)),
+        }
+    }
+
+    /// The path of the JSON report of a file that is not in `work/`.
+    pub fn report_path(&self, submission: &Submission) -> Option<PathBuf> {
+        let place = submission.stage.place();
+        (place != Place::Work).then(|| self.root.join(place.folder()).join(kept_name(submission, REPORT_JSON)))
+    }
+
+    /// Brings the file, its sidecar and its report to where the stage wants them; [`Spool::sync`] makes it lasting.
+    ///
+    /// # Errors
+    /// A step failed; all of them can be done again.
+    pub fn place(
+        &self,
+        submission: &Submission,
+        report: ReportBytes<'_>,
+        touched: &mut BTreeSet<Place>,
+    ) -> io::Result<Found> {
+        let target = submission.stage.place();
+        let found = self.bring(target, &self.paths(submission), touched)?;
+        if submission.sidecar.is_some() {
+            self.bring(target, &self.sidecar_paths(submission), touched)?;
+        }
+        touched.insert(target);
+        for place in Place::ALL.into_iter().filter(|place| *place != Place::Work && *place != target) {
+            for ending in [REPORT_JSON, REPORT_TEXT] {
+                remove(&self.root.join(place.folder()).join(kept_name(submission, ending)))?;
+            }
+        }
+        if target != Place::Work {
+            let folder = self.root.join(target.folder());
+            for (ending, bytes) in [(REPORT_JSON, report.json), (REPORT_TEXT, report.text)] {
+                let draft = folder.join(format!(".{}{ending}", submission.id));
+                let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&draft)?;
+                file.write_all(bytes)?;
+                file.sync_data()?;
+                fs::rename(&draft, folder.join(kept_name(submission, ending)))?;
+            }
+        }
+        Ok(found)
+    }
+
+    /// Moves the first path that exists to the first of all.
+    fn bring(&self, target: Place, paths: &[PathBuf], touched: &mut BTreeSet<Place>) -> io::Result<Found> {
+        let Some((wanted, others)) = paths.split_first() else { return Ok(Found::Missing) };
+        if wanted.symlink_metadata().is_ok() {
+            return Ok(Found::There);
+        }
+        for (path, place) in others.iter().zip(Place::ALL.into_iter().filter(|place| *place != target)) {
+            match rename_without_replacing(path, wanted) {
+                Ok(()) => {
+                    touched.extend([place, target]);
+                    return Ok(Found::There);
+                }
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(Found::Missing)
+    }
+
+    /// Makes all renames in these places lasting.
+    ///
+    /// # Errors
+    /// A folder could not be synced.
+    pub fn sync(&self, touched: &BTreeSet<Place>) -> io::Result<()> {
+        touched.iter().try_for_each(|place| File::open(self.root.join(place.folder()))?.sync_all())
+    }
+
+    /// Copies in `work/` that no record speaks of: a crash came between copy and record, and their sources
+    /// still stand in the inbox. They are removed.
+    ///
+    /// # Errors
+    /// The folder could not be read.
+    pub fn remove_orphans(&self, is_known: impl Fn(SubmissionId) -> bool) -> io::Result<u32> {
+        let mut removed = 0;
+        for entry in fs::read_dir(&self.work)? {
+            let name = entry?.file_name();
+            let Some(name) = name.to_str() else { continue };
+            let id = name.get(..13).and_then(|id| id.parse::<SubmissionId>().ok());
+            if id.is_some_and(|id| !is_known(id)) {
+                remove(&self.work.join(name))?;
+                removed += 1;
+            }
+        }
+        Ok(removed)
+    }
+}
+
+/// Whether the file was there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Found {
+    /// It is where it belongs now.
+    There,
+    /// It is in none of the folders.
+    Missing,
+}
+
+fn make_folder(path: &Path) -> io::Result<()> {
+    DirBuilder::new().recursive(true).mode(0o700).create(path)?;
+    let mut permissions = fs::metadata(path)?.permissions();
+    if permissions.mode() & 0o077 != 0 {
+        permissions.set_mode(0o700);
+        fs::set_permissions(path, permissions)?;
+    }
+    Ok(())
+}
+
+fn remove(path: &Path) -> io::Result<()> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        _ => Ok(()),
+    }
+}
+
+/// A file system without `RENAME_NOREPLACE` has hard links: those never replace either.
+fn rename_without_replacing(from: &Path, to: &Path) -> io::Result<()> {
+    match renameat_with(CWD, from, CWD, to, RenameFlags::NOREPLACE) {
+        Err(rustix::io::Errno::INVAL | rustix::io::Errno::NOSYS) => {
+            fs::hard_link(from, to)?;
+            fs::remove_file(from)
+        }
+        other => Ok(other?),
+    }
+}
+
+/// `<id>-<original name><ending>`, cut so that it fits and stripped of what a shell or a share would stumble over.
+fn kept_name(submission: &Submission, ending: &str) -> String {
+    let original = submission.file_name();
+    let original = String::from_utf8_lossy(original.as_bytes());
+    let clean: String =
+        original.chars().map(|c| if c.is_control() || "\\/:*?\"<>|".contains(c) { '_' } else { c }).collect();
+    let mut name = format!("{}-{clean}", submission.id);
+    let mut end = name.len().min(NAME_MAX - REPORT_JSON.len());
+    while !name.is_char_boundary(end) {
+        end -= 1;
+    }
+    name.truncate(end);
+    name + ending
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::intake::tests::submission;
+    use crate::model::{HoldReason, Stage};
+
+    const REPORT: ReportBytes<'static> = ReportBytes { json: b"{}\n", text: b"held\n" };
+
+    fn names(folder: &Path) -> Vec<String> {
+        let mut names: Vec<_> =
+            fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+        names.sort();
+        names
+    }
+
+    #[test]
+    fn a_file_goes_to_its_place_with_its_report_and_back_without_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let spool = Spool::open(folder.path()).unwrap();
+        let mut record = submission("clinic/a:b.json");
+        fs::write(spool.path(Place::Work, &record), b"{}").unwrap();
+        let mut touched = BTreeSet::new();
+        record.stage = Stage::Held(HoldReason::NoEvidence);
+        for _ in 0..2 {
+            assert_eq!(spool.place(&record, REPORT, &mut touched).unwrap(), Found::There);
+            spool.sync(&touched).unwrap();
+            let name = format!("{}-a_b.json", record.id);
+            let wanted = [name.clone(), format!("{name}.report.json"), format!("{name}.report.txt")];
+            assert_eq!(names(&folder.path().join("held")), wanted, "doing it again changes nothing");
+        }
+        record.stage = Stage::Ready;
+        assert_eq!(spool.place(&record, REPORT, &mut touched).unwrap(), Found::There);
+        assert!(names(&folder.path().join("held")).is_empty());
+        assert_eq!(names(&folder.path().join("work")), [Spool::work_name(record.id)]);
+    }
+
+    #[test]
+    fn nothing_is_ever_replaced() {
+        let folder = tempfile::tempdir().unwrap();
+        let (from, to) = (folder.path().join("from"), folder.path().join("to"));
+        fs::write(&from, b"new").unwrap();
+        fs::write(&to, b"old").unwrap();
+        assert_eq!(rename_without_replacing(&from, &to).unwrap_err().kind(), io::ErrorKind::AlreadyExists);
+        assert_eq!(fs::read(&to).unwrap(), b"old");
+    }
+
+    #[test]
+    fn long_and_strange_names_fit() {
+        let mut record = submission("x");
+        record.origin.path = crate::model::ForeignName::new([b"\xff\n".to_vec(), vec![b'y'; 250]].concat());
+        let name = kept_name(&record, REPORT_JSON);
+        assert!(name.len() <= NAME_MAX, "{}", name.len());
+        assert!(!name.contains('\n'));
+    }
+
+    #[test]
+    fn only_copies_without_a_record_are_orphans() {
+        let folder = tempfile::tempdir().unwrap();
+        let spool = Spool::open(folder.path()).unwrap();
+        let (known, orphan) = (SubmissionId::from_u64(5), SubmissionId::from_u64(6));
+        for id in [known, orphan] {
+            fs::write(spool.work().join(Spool::work_name(id)), b"{}").unwrap();
+        }
+        fs::write(spool.work().join("note"), b"somebody's").unwrap();
+        assert_eq!(spool.remove_orphans(|id| id == known).unwrap(), 1);
+        assert_eq!(names(&spool.work()), [Spool::work_name(known), "note".to_owned()]);
+    }
+}

@@ -1,0 +1,631 @@
+//! The watch over one inbox: a thread that scans, lets files come to rest, and claims them in batches.
+//!
+//! Nothing that was skipped is forgotten, because every scan looks at the whole folder again. Memory
+//! does not grow with the folder: at most [`OBSERVED`] files are waited for at once.
+
+use super::{
+    claim::{
+        self, Claim, Copied, CopyError, Custody, CustodyError, copy, digest_of, identity, open_source, remove_source,
+        sidecar_of, stands, targets,
+    },
+    filesystem::{FileSystem, Space},
+    settle::{Completeness, Observation, Role, SIDECAR},
+    spool::Spool,
+};
+use crate::{
+    fhir::Wholeness,
+    model::{ChannelName, ForeignName, Origin, Sidecar, SourceIdentity, SubmissionId},
+};
+use notify::{EventKind, RecursiveMode, Watcher as _, event::ModifyKind, event::RenameMode};
+use std::{
+    collections::{BTreeSet, HashMap},
+    fs::{self, File},
+    io,
+    os::unix::ffi::OsStrExt,
+    path::{Path, PathBuf},
+    sync::{Arc, Condvar, Mutex, PoisonError},
+    thread,
+    time::{Duration, Instant},
+};
+
+/// How an inbox is looked at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Polling {
+    /// Events where the file system gives them.
+    Auto,
+    /// Never events.
+    Always,
+}
+
+/// One channel's inbox.
+#[derive(Clone, Debug)]
+pub struct Inbox {
+    /// The channel.
+    pub channel: ChannelName,
+    /// The folder.
+    pub path: PathBuf,
+    /// The channel's own folders.
+    pub spool: Spool,
+    /// When a file is complete.
+    pub completeness: Completeness,
+    /// Larger files are left where they are.
+    pub max_bytes: u64,
+    /// The longest time between two scans.
+    pub rescan: Duration,
+    /// Whether events are asked for.
+    pub polling: Polling,
+    /// Below so many free bytes nothing is claimed.
+    pub min_free: u64,
+}
+
+/// Why a file is left where it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Overlooked {
+    /// It is a link, a pipe, a device or a folder with a file's name.
+    NotRegular,
+    /// It has more bytes than the channel takes.
+    TooLarge,
+    /// It may not be read.
+    Unreadable,
+    /// It was claimed, and its source may not be removed.
+    NotRemovable,
+    /// It waits for its sidecar.
+    WaitsForSidecar,
+}
+
+/// An edge that somebody should know of.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Notice {
+    /// A file is left where it is.
+    Overlooked {
+        /// Which.
+        path: ForeignName,
+        /// Why.
+        reason: Overlooked,
+    },
+    /// The inbox cannot be read.
+    InboxGone {
+        /// Why.
+        why: String,
+    },
+    /// It can be read again.
+    InboxBack,
+    /// No room: nothing is claimed.
+    DiskFull,
+    /// There is room again.
+    DiskFree,
+    /// Events do not come; the folder is polled.
+    EventsMissing {
+        /// Why.
+        why: String,
+    },
+}
+
+/// Files that are waited for at once.
+const OBSERVED: usize = 10_000;
+/// Files claimed with one flush.
+const BATCH: usize = 32;
+/// A sidecar is a few lines.
+const SIDECAR_LIMIT: u64 = 64 * 1024;
+/// Sub-folders inside each other that are looked into.
+const DEPTH: usize = 8;
+/// Events that come close together make one scan.
+const GATHER: Duration = Duration::from_millis(20);
+/// The longest rest between scans where no events come.
+const POLL: Duration = Duration::from_secs(1);
+
+/// Wakes and stops the watch.
+#[derive(Clone, Debug, Default)]
+pub struct Stop {
+    shared: Arc<(Mutex<Wake>, Condvar)>,
+}
+
+#[derive(Debug, Default)]
+struct Wake {
+    stopped: bool,
+    hinted: bool,
+    /// The last look left nothing that may still come to rest by itself.
+    at_rest: bool,
+    renamed_in: BTreeSet<PathBuf>,
+}
+
+impl Stop {
+    /// Ends the watch at its next step.
+    pub fn stop(&self) {
+        self.with(|wake| wake.stopped = true);
+    }
+
+    /// Asks for a scan now.
+    pub fn hint(&self) {
+        self.with(|wake| wake.hinted = true);
+    }
+
+    /// Whether the last look found nothing that may still come to rest by itself.
+    pub fn is_at_rest(&self) -> bool {
+        self.shared.0.lock().unwrap_or_else(PoisonError::into_inner).at_rest
+    }
+
+    fn with(&self, change: impl FnOnce(&mut Wake)) {
+        change(&mut self.shared.0.lock().unwrap_or_else(PoisonError::into_inner));
+        self.shared.1.notify_all();
+    }
+
+    fn is_stopped(&self) -> bool {
+        self.shared.0.lock().unwrap_or_else(PoisonError::into_inner).stopped
+    }
+
+    /// Sleeps until then, or until a hint or the end; gives the files that were renamed in meanwhile.
+    fn wait(&self, until: Instant) -> BTreeSet<PathBuf> {
+        let (lock, changed) = &*self.shared;
+        let mut wake = lock.lock().unwrap_or_else(PoisonError::into_inner);
+        while !wake.stopped && !wake.hinted {
+            let Some(rest) = until.checked_duration_since(Instant::now()).filter(|rest| !rest.is_zero()) else { break };
+            wake = changed.wait_timeout(wake, rest).unwrap_or_else(PoisonError::into_inner).0;
+        }
+        wake.hinted = false;
+        std::mem::take(&mut wake.renamed_in)
+    }
+}
+
+/// The watch over one inbox.
+pub struct Watch {
+    inbox: Inbox,
+    custody: Arc<dyn Custody>,
+    stop: Stop,
+    started: Instant,
+    seen: HashMap<ForeignName, Observation>,
+    scan: u64,
+    gone: bool,
+    full: bool,
+    buffer: Vec<u8>,
+    /// Whether the last scan left anything that may still come to rest.
+    settling: bool,
+}
+
+/// A file that has come to rest.
+struct Candidate {
+    path: ForeignName,
+    folder: Option<ForeignName>,
+    marked: bool,
+}
+
+impl Watch {
+    /// A watch that has not begun.
+    pub fn new(inbox: Inbox, custody: Arc<dyn Custody>, stop: Stop) -> Self {
+        Self {
+            inbox,
+            custody,
+            stop,
+            started: Instant::now(),
+            seen: HashMap::new(),
+            scan: 0,
+            gone: false,
+            full: false,
+            buffer: Vec::new(),
+            settling: false,
+        }
+    }
+
+    /// Watches on a thread of its own until stopped.
+    ///
+    /// # Errors
+    /// No thread could be started.
+    pub fn spawn(self) -> io::Result<thread::JoinHandle<()>> {
+        thread::Builder::new().name(format!("inbox-{}", self.inbox.channel)).spawn(move || self.run())
+    }
+
+    fn run(mut self) {
+        let mut watcher = self.subscribe();
+        while !self.stop.is_stopped() {
+            let next = self.look();
+            let at_rest = !self.settling;
+            self.stop.with(|wake| wake.at_rest = at_rest);
+            if watcher.is_none() && !self.gone {
+                watcher = self.subscribe();
+            }
+            let next = if watcher.is_some() { next } else { next.min(POLL) };
+            let renamed = self.stop.wait(Instant::now() + next.max(GATHER));
+            self.note_renamed(renamed);
+        }
+    }
+
+    /// Scans and claims until nothing more is due. The time until the next look.
+    fn look(&mut self) -> Duration {
+        loop {
+            let (due, next) = self.survey();
+            if due.is_empty() || self.stop.is_stopped() || self.custody.capacity() == 0 || !self.has_room() {
+                return next.min(self.inbox.rescan);
+            }
+            if !self.claim_all(due) {
+                return next.min(POLL);
+            }
+        }
+    }
+
+    fn now(&self) -> Duration {
+        self.started.elapsed()
+    }
+
+    // --- events -----------------------------------------------------------------------------------
+
+    fn subscribe(&self) -> Option<notify::RecommendedWatcher> {
+        if self.inbox.polling == Polling::Always {
+            return None;
+        }
+        match FileSystem::of(&self.inbox.path) {
+            Ok(FileSystem::Local) => {}
+            Ok(FileSystem::Network) | Err(_) => return None,
+        }
+        let stop = self.stop.clone();
+        let mut watcher = notify::recommended_watcher(move |event: notify::Result<notify::Event>| {
+            stop.with(|wake| {
+                wake.hinted = true;
+                if let Ok(event) = event
+                    && let EventKind::Modify(ModifyKind::Name(RenameMode::To | RenameMode::Both)) = event.kind
+                {
+                    wake.renamed_in.extend(event.paths.into_iter().last());
+                }
+            });
+        });
+        let watched = watcher.as_mut().map_err(|error| error.to_string()).and_then(|watcher| {
+            watcher.watch(&self.inbox.path, RecursiveMode::Recursive).map_err(|error| error.to_string())
+        });
+        match watched {
+            Ok(()) => watcher.ok(),
+            Err(why) => {
+                self.custody.notice(Notice::EventsMissing { why });
+                None
+            }
+        }
+    }
+
+    fn note_renamed(&mut self, renamed: BTreeSet<PathBuf>) {
+        if !self.inbox.completeness.rename_in {
+            return;
+        }
+        let now = self.now();
+        for path in renamed {
+            let Ok(relative) = path.strip_prefix(&self.inbox.path) else { continue };
+            let Ok(metadata) = path.symlink_metadata() else { continue };
+            if metadata.is_file() && self.seen.len() < OBSERVED {
+                let name = ForeignName::new(relative.as_os_str().as_bytes());
+                let seen = self.seen.entry(name).or_insert_with(|| Observation::new(identity(&metadata), now));
+                seen.look(identity(&metadata), now);
+                seen.renamed_in = true;
+            }
+        }
+    }
+
+    // --- scanning ---------------------------------------------------------------------------------
+
+    /// One scan of the whole inbox: what is due now, and the time until something else is.
+    fn survey(&mut self) -> (Vec<Candidate>, Duration) {
+        self.scan += 1;
+        self.settling = false;
+        let mut due = Vec::new();
+        let mut next = self.inbox.rescan;
+        match self.survey_folder(&PathBuf::new(), 0, &mut due, &mut next) {
+            Ok(()) if self.gone => {
+                self.gone = false;
+                self.custody.notice(Notice::InboxBack);
+            }
+            Ok(()) => {}
+            Err(error) => {
+                if !self.gone {
+                    self.gone = true;
+                    self.custody.notice(Notice::InboxGone { why: error.to_string() });
+                }
+                return (Vec::new(), POLL);
+            }
+        }
+        let scan = self.scan;
+        self.seen.retain(|_, seen| seen.scan == scan);
+        (due, next)
+    }
+
+    fn survey_folder(
+        &mut self,
+        relative: &Path,
+        depth: usize,
+        due: &mut Vec<Candidate>,
+        next: &mut Duration,
+    ) -> io::Result<()> {
+        for entry in fs::read_dir(self.inbox.path.join(relative))? {
+            let entry = entry?;
+            let path = relative.join(entry.file_name());
+            let kind = entry.file_type()?;
+            if kind.is_dir() {
+                if depth < DEPTH && !entry.file_name().as_bytes().starts_with(b".") {
+                    // A sub-folder that vanishes or may not be read is no reason to leave the others alone.
+                    if let Err(error) = self.survey_folder(&path, depth + 1, due, next) {
+                        tracing::debug!(error = %error.kind(), "a sub-folder of an inbox could not be read");
+                    }
+                }
+            } else if self.inbox.completeness.role(entry.file_name().as_bytes()) == Role::Bundle {
+                let name = ForeignName::new(path.as_os_str().as_bytes());
+                if kind.is_file() {
+                    self.survey_file(name, relative, &entry, due, next);
+                } else {
+                    self.overlook(&name, Overlooked::NotRegular);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn survey_file(
+        &mut self,
+        name: ForeignName,
+        folder: &Path,
+        entry: &fs::DirEntry,
+        due: &mut Vec<Candidate>,
+        next: &mut Duration,
+    ) {
+        let is_known = self.seen.contains_key(&name);
+        if !is_known && self.seen.len() >= OBSERVED {
+            self.settling = true;
+            return; // its turn comes in a later scan
+        }
+        let Ok(metadata) = entry.metadata() else { return };
+        let (now, scan) = (self.now(), self.scan);
+        let marked = self.is_marked(&name);
+        let seen = self.seen.entry(name.clone()).or_insert_with(|| Observation::new(identity(&metadata), now));
+        seen.look(identity(&metadata), now);
+        seen.scan = scan;
+        let at = seen.due(&self.inbox.completeness, marked);
+        if self.inbox.completeness.sidecar && !self.local(&name, SIDECAR).exists() {
+            // Its arrival makes an event, and every rescan looks again.
+            self.notice_once(&name, Overlooked::WaitsForSidecar);
+        } else if at > now {
+            self.settling = true;
+            *next = (*next).min(at - now);
+        } else if due.len() < BATCH * 8 {
+            let folder = (!folder.as_os_str().is_empty()).then(|| ForeignName::new(folder.as_os_str().as_bytes()));
+            due.push(Candidate { path: name, folder, marked });
+        }
+    }
+
+    fn is_marked(&self, name: &ForeignName) -> bool {
+        self.inbox.completeness.done_suffix.as_ref().is_some_and(|suffix| self.local(name, suffix).exists())
+    }
+
+    fn local(&self, name: &ForeignName, ending: &str) -> PathBuf {
+        let bytes = [name.as_bytes(), ending.as_bytes()].concat();
+        self.inbox.path.join(Path::new(std::ffi::OsStr::from_bytes(&bytes)))
+    }
+
+    /// Says once why a file stays.
+    fn overlook(&mut self, path: &ForeignName, reason: Overlooked) {
+        let now = self.now();
+        let nowhere = SourceIdentity { inode: 0, size: 0, modified: 0 };
+        if self.seen.len() >= OBSERVED && !self.seen.contains_key(path) {
+            return;
+        }
+        let scan = self.scan;
+        let seen = self.seen.entry(path.clone()).or_insert_with(|| Observation::new(nowhere, now));
+        seen.scan = scan;
+        seen.put_off(now);
+        self.notice_once(path, reason);
+    }
+
+    fn notice_once(&mut self, path: &ForeignName, reason: Overlooked) {
+        if let Some(seen) = self.seen.get_mut(path)
+            && !std::mem::replace(&mut seen.noticed, true)
+        {
+            self.custody.notice(Notice::Overlooked { path: path.clone(), reason });
+        }
+    }
+
+    // --- claiming ---------------------------------------------------------------------------------
+
+    fn has_room(&mut self) -> bool {
+        let free = Space::at(&self.inbox.spool.work()).is_ok_and(|space| {
+            space.bytes >= self.inbox.min_free
+                && space.files.is_none_or(|files| files > 4 * u64::try_from(BATCH).unwrap_or(0))
+        });
+        self.tell_room(free);
+        free
+    }
+
+    fn tell_room(&mut self, free: bool) {
+        if self.full == free {
+            self.full = !free;
+            self.custody.notice(if free { Notice::DiskFree } else { Notice::DiskFull });
+        }
+    }
+
+    /// Claims everything that is due, batch by batch; says whether it makes sense to go on at once.
+    fn claim_all(&mut self, due: Vec<Candidate>) -> bool {
+        let Ok(inbox) = File::open(&self.inbox.path) else { return false };
+        let mut claimed_any = false;
+        for batch in due.chunks(BATCH) {
+            if self.stop.is_stopped() || self.custody.capacity() < batch.len() {
+                return false;
+            }
+            match self.claim_batch(&inbox, batch) {
+                Ok(claimed) => claimed_any |= claimed > 0,
+                Err(error) => {
+                    tracing::debug!(%error, "claiming pauses");
+                    return false;
+                }
+            }
+            if self.full {
+                return false;
+            }
+        }
+        claimed_any
+    }
+
+    fn claim_batch(&mut self, inbox: &File, batch: &[Candidate]) -> Result<usize, CustodyError> {
+        let mut copies = Vec::with_capacity(batch.len());
+        for candidate in batch {
+            if self.was_recorded(inbox, &candidate.path)? {
+                continue;
+            }
+            match self.copy_pair(inbox, candidate) {
+                Ok(copied) => copies.push((candidate, copied)),
+                Err(error) => self.put_off(candidate, error),
+            }
+            if self.full {
+                break;
+            }
+        }
+        let mut sealed = Vec::with_capacity(copies.len());
+        for (candidate, pair) in copies {
+            match pair.seal(inbox, &candidate.path) {
+                Ok(()) => sealed.push((candidate, pair)),
+                Err(error) => {
+                    pair.discard();
+                    self.put_off(candidate, error);
+                }
+            }
+        }
+        if sealed.is_empty() {
+            return Ok(0);
+        }
+        let claims = sealed.iter().map(|(candidate, pair)| pair.claim(candidate)).collect();
+        let recorded = match File::open(self.inbox.spool.work()).and_then(|folder| folder.sync_all()) {
+            Ok(()) => self.custody.record(claims),
+            Err(_) => Err(CustodyError),
+        };
+        // On an error the copies stay: a record may have reached the disk all the same, and needs its copy.
+        recorded?;
+        let mut removed = Vec::with_capacity(sealed.len());
+        for (candidate, pair) in &sealed {
+            match self.remove_sources(inbox, candidate, pair) {
+                Ok(()) => {
+                    self.seen.remove(&candidate.path);
+                    removed.push(pair.id);
+                }
+                Err(_) => self.overlook(&candidate.path, Overlooked::NotRemovable),
+            }
+        }
+        self.custody.removed(removed);
+        Ok(sealed.len())
+    }
+
+    /// A source that was claimed before is removed, not claimed again.
+    fn was_recorded(&mut self, inbox: &File, path: &ForeignName) -> Result<bool, CustodyError> {
+        for recorded in self.custody.recorded(path)? {
+            if !stands(inbox, path, &recorded.identity) {
+                continue;
+            }
+            let Ok(source) = open_source(inbox, path) else { continue };
+            if digest_of(source, &mut self.buffer).is_ok_and(|digest| digest == recorded.digest) {
+                match remove_source(inbox, path, &recorded.identity) {
+                    Ok(()) => self.custody.removed(vec![recorded.id]),
+                    Err(_) => self.overlook(path, Overlooked::NotRemovable),
+                }
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
+    fn copy_pair(&mut self, inbox: &File, candidate: &Candidate) -> Result<Pair, CopyError> {
+        let id = self.custody.next_id();
+        let (target, sidecar_target) = targets(&self.inbox.spool, id);
+        let sidecar = if self.inbox.completeness.sidecar {
+            let path = sidecar_of(&candidate.path);
+            let source = open_source(inbox, &path).map_err(|_| CopyError::Unfinished(Wholeness::Empty))?;
+            let copied = copy(source, sidecar_target, SIDECAR_LIMIT, &mut self.buffer)?;
+            if matches!(copied.wholeness, Wholeness::Truncated | Wholeness::Empty) {
+                copied.discard();
+                return Err(CopyError::Unfinished(copied.wholeness));
+            }
+            Some((path, copied))
+        } else {
+            None
+        };
+        let copied = open_source(inbox, &candidate.path)
+            .and_then(|source| copy(source, target, self.inbox.max_bytes, &mut self.buffer));
+        let discard_sidecar = || {
+            if let Some((_, copied)) = &sidecar {
+                copied.discard();
+            }
+        };
+        let bundle = copied.inspect_err(|_| discard_sidecar())?;
+        let now = self.now();
+        let whole = candidate.marked
+            || self
+                .seen
+                .get_mut(&candidate.path)
+                .is_none_or(|seen| seen.may_claim(bundle.wholeness, &self.inbox.completeness, now));
+        if !whole {
+            bundle.discard();
+            discard_sidecar();
+            return Err(CopyError::Unfinished(bundle.wholeness));
+        }
+        Ok(Pair { id, bundle, sidecar })
+    }
+
+    fn put_off(&mut self, candidate: &Candidate, error: CopyError) {
+        let now = self.now();
+        match error {
+            CopyError::NotRegular => self.overlook(&candidate.path, Overlooked::NotRegular),
+            CopyError::TooLarge => self.overlook(&candidate.path, Overlooked::TooLarge),
+            CopyError::Source(_) => self.overlook(&candidate.path, Overlooked::Unreadable),
+            CopyError::Unfinished(_) => {}
+            CopyError::Changed => {
+                if let Some(seen) = self.seen.get_mut(&candidate.path) {
+                    seen.put_off(now);
+                }
+            }
+            CopyError::Work(error) => {
+                tracing::warn!(error = %error.kind(), "work/ could not be written");
+                self.tell_room(false);
+            }
+        }
+    }
+
+    fn remove_sources(&self, inbox: &File, candidate: &Candidate, pair: &Pair) -> io::Result<()> {
+        // The sidecar last: without it the Bundle would wait for another one.
+        remove_source(inbox, &candidate.path, &pair.bundle.identity)?;
+        if let Some((path, copied)) = &pair.sidecar {
+            remove_source(inbox, path, &copied.identity)?;
+        }
+        if candidate.marked
+            && let Some(suffix) = &self.inbox.completeness.done_suffix
+        {
+            fs::remove_file(self.local(&candidate.path, suffix))?;
+        }
+        Ok(())
+    }
+}
+
+/// A Bundle and its sidecar, copied.
+struct Pair {
+    id: SubmissionId,
+    bundle: Copied,
+    sidecar: Option<(ForeignName, Copied)>,
+}
+
+impl Pair {
+    fn seal(&self, inbox: &File, path: &ForeignName) -> Result<(), CopyError> {
+        self.bundle.seal(inbox, path)?;
+        self.sidecar.as_ref().map_or(Ok(()), |(path, copied)| copied.seal(inbox, path))
+    }
+
+    fn discard(&self) {
+        self.bundle.discard();
+        if let Some((_, copied)) = &self.sidecar {
+            copied.discard();
+        }
+    }
+
+    fn claim(&self, candidate: &Candidate) -> claim::Claim {
+        let origin =
+            |path: &ForeignName, identity| Origin { path: path.clone(), folder: candidate.folder.clone(), identity };
+        Claim {
+            id: self.id,
+            origin: origin(&candidate.path, self.bundle.identity),
+            digest: self.bundle.digest,
+            size: self.bundle.size,
+            sidecar: self
+                .sidecar
+                .as_ref()
+                .map(|(path, copied)| Sidecar { origin: origin(path, copied.identity), digest: copied.digest }),
+        }
+    }
+}

@@ -1,0 +1,30 @@
+//! COURIER: the only room that speaks to the API.
+//!
+//! Every request is signed anew ([`sign`](self) with a key that is parsed once), no redirect is followed,
+//! every wait and every answer is bounded. [`send`] takes only a [`crate::route::Parcel`] and says what
+//! became of it by the table of answers; tokens are renewed here and kept elsewhere.
+
+mod accounts;
+mod answer;
+mod authorize;
+mod backoff;
+mod body;
+mod client;
+mod destination;
+#[cfg(test)]
+mod keys_for_tests;
+mod pem;
+mod sign;
+mod token;
+mod verify;
+
+pub use accounts::{ApiAccount, ContractFacts};
+pub use answer::{Answer, Scope};
+pub use authorize::{Authorisation, CallbackError, Granted};
+pub use backoff::Backoff;
+pub use client::{Client, Failure, Sent, send};
+pub use destination::{Agent, Destination, PushError, Timeouts, Trust};
+pub use pem::PemError;
+pub use sign::KeyError;
+pub use token::{OfficialTokens, Refreshed, Tokens};
+pub use verify::Untrusted;

@@ -1,0 +1,183 @@
+//! From evidence to one account.
+
+use super::{parcel::Addressed, patients::patients};
+use crate::{
+    fhir::path::Expression,
+    model::{
+        Account, AccountReference, ContractName, Evidence, EvidenceKind, ForeignName, HoldReason, KeyedHash, LinkValue,
+        Recipient,
+    },
+    validate::{Bundle, Valid},
+};
+use serde_json::Value;
+use std::collections::BTreeSet;
+
+/// Which evidence a channel accepts.
+#[derive(Debug)]
+pub struct Rules {
+    /// The contract whose accounts the channel may push to.
+    pub contract: ContractName,
+    /// The sub-folder's name is evidence.
+    pub folder: bool,
+    /// Every file has a sidecar, and it is evidence.
+    pub sidecar: bool,
+    /// Identifiers of these systems are evidence.
+    pub patient_systems: Vec<String>,
+    /// The values of this expression on the Bundle are evidence.
+    pub expression: Option<Expression>,
+    /// The account of a channel for a single person.
+    pub default_account: Option<AccountReference>,
+}
+
+/// What came with the Bundle.
+#[derive(Clone, Copy, Debug)]
+pub struct Envelope<'a> {
+    /// The inbox' sub-folder that held it.
+    pub folder: Option<&'a ForeignName>,
+    /// Its sidecar's bytes.
+    pub sidecar: Option<&'a [u8]>,
+}
+
+/// The links of one channel and the accounts of its contract.
+pub trait Directory {
+    /// Why a look-up could not be done.
+    type Error;
+
+    /// Where a link leads.
+    ///
+    /// # Errors
+    /// The look-up could not be done.
+    fn link(&self, kind: EvidenceKind, value: &LinkValue) -> Result<Option<AccountReference>, Self::Error>;
+
+    /// The accounts with that reference under the channel's contract.
+    ///
+    /// # Errors
+    /// The look-up could not be done.
+    fn accounts(&self, reference: &AccountReference) -> Result<Vec<Account>, Self::Error>;
+
+    /// The keyed hash under which a value that may be patient data is linked.
+    fn hash(&self, kind: EvidenceKind, parts: &[&[u8]]) -> KeyedHash;
+}
+
+/// What addressing found.
+#[derive(Debug)]
+pub struct Addressing {
+    /// Every piece of evidence that was present, and where it leads.
+    pub evidence: Vec<Evidence>,
+    /// The account, or why there is none.
+    pub outcome: Result<Addressed, HoldReason>,
+}
+
+/// Finds the one account that a Bundle belongs to.
+///
+/// # Errors
+/// Only the directory's own: a Bundle that cannot be addressed is a result, not an error.
+pub fn address<D: Directory>(
+    bundle: &Valid<Bundle<'_>>,
+    envelope: Envelope<'_>,
+    rules: &Rules,
+    directory: &D,
+) -> Result<Addressing, D::Error> {
+    let mut found = Vec::new();
+    let outcome = match gather(bundle, envelope, rules, directory, &mut found)? {
+        Some(reason) => Err(reason),
+        None => decide(bundle, rules, directory, &found)?,
+    };
+    Ok(Addressing { evidence: found, outcome })
+}
+
+/// Collects the evidence; says so where the Bundle must be held whatever it leads to.
+fn gather<D: Directory>(
+    bundle: &Valid<Bundle<'_>>,
+    envelope: Envelope<'_>,
+    rules: &Rules,
+    directory: &D,
+    found: &mut Vec<Evidence>,
+) -> Result<Option<HoldReason>, D::Error> {
+    let mut add = |kind: EvidenceKind, account| found.push(Evidence { kind, account });
+    if let Some(folder) = envelope.folder.filter(|_| rules.folder) {
+        let value = LinkValue::Clear(folder.to_string());
+        add(EvidenceKind::Folder, directory.link(EvidenceKind::Folder, &value)?);
+    }
+    if rules.sidecar {
+        match envelope.sidecar.and_then(read_sidecar) {
+            Some(SidecarSays::Account(reference)) => add(EvidenceKind::Sidecar, Some(reference)),
+            Some(SidecarSays::Key(key)) => {
+                add(EvidenceKind::Sidecar, directory.link(EvidenceKind::Sidecar, &LinkValue::Clear(key))?);
+            }
+            None => return Ok(Some(HoldReason::SidecarUnreadable)),
+        }
+    }
+    let patients = patients(bundle, &rules.patient_systems);
+    for system in &rules.patient_systems {
+        for value in patients.identifiers.get(system).into_iter().flatten() {
+            let hash = directory.hash(EvidenceKind::Patient, &[system.as_bytes(), value.as_bytes()]);
+            add(EvidenceKind::Patient, directory.link(EvidenceKind::Patient, &LinkValue::Hashed(hash))?);
+        }
+    }
+    if let Some(expression) = &rules.expression {
+        for value in values(expression, bundle) {
+            let hash = directory.hash(EvidenceKind::Expression, &[value.as_bytes()]);
+            add(EvidenceKind::Expression, directory.link(EvidenceKind::Expression, &LinkValue::Hashed(hash))?);
+        }
+    }
+    if let Some(account) = &rules.default_account {
+        add(EvidenceKind::Default, Some(account.clone()));
+    }
+    found.sort_by(|left, right| (left.kind, &left.account).cmp(&(right.kind, &right.account)));
+    found.dedup();
+    Ok((patients.count > 1).then_some(HoldReason::SeveralPatients))
+}
+
+fn decide<D: Directory>(
+    bundle: &Valid<Bundle<'_>>,
+    rules: &Rules,
+    directory: &D,
+    evidence: &[Evidence],
+) -> Result<Result<Addressed, HoldReason>, D::Error> {
+    let kinds: BTreeSet<_> = evidence.iter().map(|piece| piece.kind).collect();
+    let accounts: BTreeSet<_> = evidence.iter().filter_map(|piece| piece.account.as_ref()).collect();
+    if accounts.len() > 1 {
+        return Ok(Err(HoldReason::Contradiction { kinds: kinds.into_iter().collect() }));
+    }
+    if let Some(unlinked) = evidence.iter().find(|piece| piece.account.is_none()) {
+        return Ok(Err(HoldReason::Unlinked { kind: unlinked.kind }));
+    }
+    let Some(reference) = accounts.first().copied() else { return Ok(Err(HoldReason::NoEvidence)) };
+    let mut candidates = directory.accounts(reference)?;
+    let (Some(account), true) = (candidates.pop(), candidates.is_empty()) else {
+        return Ok(Err(HoldReason::AccountUnknown { reference: reference.clone() }));
+    };
+    let recipient = Recipient {
+        contract: rules.contract.clone(),
+        person: account.person,
+        account: account.id,
+        reference: account.reference,
+        evidence: kinds.into_iter().collect(),
+    };
+    Ok(Ok(Addressed::new(recipient, bundle.facts().idempotent)))
+}
+
+/// What a sidecar `{"accountReference": ..}` or `{"key": ..}` says.
+enum SidecarSays {
+    Account(AccountReference),
+    Key(String),
+}
+
+/// Exactly one of both: a sidecar with two answers is no answer.
+fn read_sidecar(bytes: &[u8]) -> Option<SidecarSays> {
+    let Value::Object(members) = serde_json::from_slice(bytes).ok()? else { return None };
+    match (members.get("accountReference"), members.get("key")) {
+        (Some(Value::String(reference)), None) => Some(SidecarSays::Account(reference.parse().ok()?)),
+        (None, Some(Value::String(key))) if !key.is_empty() => Some(SidecarSays::Key(key.clone())),
+        _ => None,
+    }
+}
+
+/// The expression's values as text. What is no text or number is evidence too: one that no link can answer.
+fn values(expression: &Expression, bundle: &Bundle<'_>) -> BTreeSet<String> {
+    match expression.texts(bundle.document()) {
+        Ok(values) => values.into_iter().collect(),
+        Err(_) => BTreeSet::from([String::new()]),
+    }
+}

@@ -1,0 +1,221 @@
+//! Pushes, accounts and the contract.
+
+use super::{
+    connection::Connection,
+    faults::{Fault, Target},
+    jwt,
+    server::error,
+    state::{State, now_millis},
+};
+use axum::{
+    body::{Body, to_bytes},
+    extract::{ConnectInfo, Path, Request, State as Shared},
+    http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header},
+    response::{IntoResponse, Response},
+};
+use serde_json::{Value, json};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+/// A timestamp may be so far from the sandbox' clock.
+const CLOCK_TOLERANCE: i64 = 5 * 60 * 1000;
+const BODY_MAX: usize = 128 * 1024 * 1024;
+
+/// The claims of a request that this application has signed, freshly.
+pub(super) fn authenticate(state: &State, headers: &HeaderMap) -> Result<Value, Box<Response>> {
+    let refuse = |message: &str| Box::new(error(state, StatusCode::UNAUTHORIZED, "InvalidClient", message));
+    let token = headers.get(header::AUTHORIZATION).and_then(|text| text.to_str().ok()?.strip_prefix("Bearer "));
+    let token = token.ok_or_else(|| refuse("no bearer token"))?;
+    let claims = jwt::read(token, &state.key).map_err(|refusal| refuse(&format!("{refusal:?}")))?;
+    if claims["client_id"] != state.client_id.as_str() {
+        return Err(refuse("client_id"));
+    }
+    let nonce = claims["nonce"].as_str().unwrap_or_default();
+    if nonce.len() != 32 || !nonce.bytes().all(|byte| byte.is_ascii_alphanumeric()) {
+        return Err(refuse("nonce is not 32 alphanumerics"));
+    }
+    if !state.lock().nonces.insert(nonce.to_owned()) {
+        return Err(refuse("nonce was used before"));
+    }
+    let timestamp = claims["timestamp"].as_i64().ok_or_else(|| refuse("timestamp"))?;
+    if (timestamp - now_millis()).abs() > CLOCK_TOLERANCE {
+        return Err(refuse("timestamp is not the present time in milliseconds"));
+    }
+    Ok(claims)
+}
+
+/// The person whose access token the claims carry.
+pub(super) fn person_of(state: &State, claims: &Value) -> Result<String, Box<Response>> {
+    let token = claims["access_token"].as_str().unwrap_or_default();
+    let person = state.lock().persons.iter().find_map(|(id, person)| {
+        let access = person.access.as_ref()?;
+        (access.value == token && access.ends > Instant::now()).then(|| id.clone())
+    });
+    person.ok_or_else(|| {
+        Box::new(error(state, StatusCode::UNAUTHORIZED, "InvalidToken", "the access token is not valid"))
+    })
+}
+
+/// `POST permission-access/import/h:accountId/{standard}/{version}`
+pub(super) async fn provider(
+    Shared(state): Shared<Arc<State>>,
+    ConnectInfo(connection): ConnectInfo<Connection>,
+    Path((_, standard, version)): Path<(String, String, String)>,
+    request: Request,
+) -> Response {
+    state.count("push");
+    let fault = state.lock().orders.next(Target::Push);
+    match &fault {
+        Some(Fault::ResetBefore) => return connection.cut(),
+        Some(Fault::Status { .. }) => {
+            let (_, body) = request.into_parts();
+            // What was sent is read, so that the answer is not lost in a reset.
+            drop(to_bytes(body, BODY_MAX).await);
+            return fault.map_or_else(|| StatusCode::OK.into_response(), |fault| ordered(&fault));
+        }
+        Some(Fault::Slow { millis }) => tokio::time::sleep(Duration::from_millis(*millis)).await,
+        _ => {}
+    }
+    let raw_is_literal = request.uri().path().contains("/import/h:accountId/");
+    let known = standard == "fhir" && (version == "stu3" || version == "3.0.2");
+    if !raw_is_literal || !known {
+        return error(&state, StatusCode::NOT_FOUND, "NotFound", "no such path");
+    }
+    let (parts, body) = request.into_parts();
+    let checked = check(&state, &parts.headers);
+    let bytes = match to_bytes(body, BODY_MAX).await {
+        Ok(bytes) => bytes,
+        Err(_) => return error(&state, StatusCode::BAD_REQUEST, "InvalidBody", "the body ended early"),
+    };
+    let (account, person) = match checked {
+        Ok(checked) => checked,
+        Err(refusal) => return *refusal,
+    };
+    if !matches!(serde_json::from_slice(&bytes), Ok(Value::Object(_))) {
+        return error(&state, StatusCode::BAD_REQUEST, "InvalidBody", "the body is no JSON object");
+    }
+    let number = state.take("provider", &account, &person, &bytes);
+    match fault {
+        Some(Fault::ResetAfter) => connection.cut(),
+        Some(Fault::Hang) => std::future::pending().await,
+        Some(Fault::RejectedEntry) => axum::Json(json!({
+            "resourceType": "Bundle", "type": "batch-response",
+            "entry": [{"response": {"status": "201"}}, {"response": {"status": "422"}}],
+        }))
+        .into_response(),
+        _ => axum::Json(json!({"reference": format!("receipt-{number}")})).into_response(),
+    }
+}
+
+/// Everything that a provider push must carry; the account and the person.
+fn check(state: &State, headers: &HeaderMap) -> Result<(String, String), Box<Response>> {
+    let claims = authenticate(state, headers)?;
+    let person = person_of(state, &claims)?;
+    let bad = |code: &str, message: &str| Box::new(error(state, StatusCode::BAD_REQUEST, code, message));
+    if headers.get(header::CONTENT_TYPE).is_none_or(|kind| kind != "application/json") {
+        return Err(bad("InvalidContentType", "content-type is not application/json"));
+    }
+    if !headers.contains_key(header::CONTENT_LENGTH) {
+        return Err(bad("InvalidLength", "content-length is missing"));
+    }
+    let account = headers.get("accountid").and_then(|account| account.to_str().ok()).unwrap_or_default().to_owned();
+    let known = state.lock().persons.get(&person).map(|person| {
+        (person.accounts.iter().any(|known| known.id == account), person.unauthorised.contains(&account))
+    });
+    match known {
+        Some((true, false)) => Ok((account, person)),
+        Some((true, true)) => {
+            let status = StatusCode::NETWORK_AUTHENTICATION_REQUIRED;
+            Err(Box::new(error(
+                state,
+                status,
+                "ServiceAuthorizationError",
+                "the provider asks for a new authorisation",
+            )))
+        }
+        _ => Err(Box::new(error(state, StatusCode::NOT_FOUND, "AccountNotFound", "the token opens no such account"))),
+    }
+}
+
+/// `POST permission-access/import`: any file for the library.
+pub(super) async fn library(Shared(state): Shared<Arc<State>>, headers: HeaderMap, body: Body) -> Response {
+    state.count("library");
+    let checked = authenticate(&state, &headers).and_then(|claims| person_of(&state, &claims));
+    let bytes = to_bytes(body, BODY_MAX).await;
+    let person = match checked {
+        Ok(person) => person,
+        Err(refusal) => return *refusal,
+    };
+    let bad = |message: &str| error(&state, StatusCode::BAD_REQUEST, "InvalidFileDescriptor", message);
+    let descriptor = headers.get("filedescriptor").and_then(|text| text.to_str().ok()).unwrap_or_default();
+    let Ok(descriptor) = jwt::read(descriptor, &state.key) else {
+        return bad("FileDescriptor is not signed by the contract");
+    };
+    let Some(account) = descriptor["metadata"]["accounts"][0]["accountId"].as_str() else { return bad("no account") };
+    match bytes {
+        Ok(bytes) => {
+            state.take("library", account, &person, &bytes);
+            axum::Json(json!({})).into_response()
+        }
+        Err(_) => error(&state, StatusCode::BAD_REQUEST, "InvalidBody", "the body ended early"),
+    }
+}
+
+/// `GET permission-access/accounts`
+pub(super) async fn accounts(Shared(state): Shared<Arc<State>>, headers: HeaderMap) -> Response {
+    state.count("accounts");
+    if let Some(fault) = state.lock().orders.next(Target::Accounts) {
+        return ordered(&fault);
+    }
+    let person = match authenticate(&state, &headers).and_then(|claims| person_of(&state, &claims)) {
+        Ok(person) => person,
+        Err(refusal) => return *refusal,
+    };
+    let inner = state.lock();
+    let Some(person) = inner.persons.get(&person) else { return StatusCode::NOT_FOUND.into_response() };
+    let list: Vec<_> = person
+        .accounts
+        .iter()
+        .map(|account| {
+            json!({
+                "id": account.id, "reference": account.reference, "type": "PUSH", "createdDate": 1_480_000_000_000_i64,
+                "updatedDate": 1_480_000_000_000_i64, "serviceGroupId": 2, "serviceGroupName": "Health & Fitness",
+                "serviceTypeId": 1, "serviceTypeName": account.service, "serviceTypeReference": account.service,
+                "serviceProviderName": account.service, "sourceId": 1,
+                "accessTokenStatus": {"authorized": !person.unauthorised.contains(&account.id)},
+            })
+        })
+        .collect();
+    axum::Json(list).into_response()
+}
+
+/// `GET permission-access/contract`
+pub(super) async fn contract(Shared(state): Shared<Arc<State>>, headers: HeaderMap) -> Response {
+    state.count("contract");
+    if let Some(fault) = state.lock().orders.next(Target::Accounts) {
+        return ordered(&fault);
+    }
+    if let Err(refusal) = authenticate(&state, &headers) {
+        return *refusal;
+    }
+    let expires = now_millis() + 365 * 24 * 3600 * 1000;
+    axum::Json(json!({"id": state.contract_id, "accessType": "w", "type": "user", "expirationDate": expires}))
+        .into_response()
+}
+
+/// The answer that was ordered.
+pub(super) fn ordered(fault: &Fault) -> Response {
+    let Fault::Status { status, headers, body } = fault else {
+        return StatusCode::SERVICE_UNAVAILABLE.into_response();
+    };
+    let status = StatusCode::from_u16(*status).unwrap_or(StatusCode::SERVICE_UNAVAILABLE);
+    let mut response = (status, body.clone()).into_response();
+    for (name, value) in headers {
+        if let (Ok(name), Ok(value)) = (name.parse::<HeaderName>(), value.parse::<HeaderValue>()) {
+            response.headers_mut().insert(name, value);
+        }
+    }
+    response
+}

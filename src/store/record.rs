@@ -1,0 +1,116 @@
+//! How a record looks as bytes: a version, how many further pieces follow, marks, then JSON.
+//!
+//! The version lets a later pushbridge tell an earlier form from its own. The marks of a submission say which
+//! of its index keys stand, so that a new state needs no reading of the old record's JSON.
+
+use super::{StoreError, is_open, key};
+use crate::model::{Digest, Submission};
+use serde::{Serialize, de::DeserializeOwned};
+
+/// The form of the records that this program writes.
+pub(super) const VERSION: u8 = 1;
+
+/// How many bytes one value of the tree holds at most; the rest goes into further pieces.
+///
+/// sled writes a whole leaf (at most 17 values, 19 for a moment after a merge) as one message, and puts a message
+/// above 128 KiB into a file of its own, which it never syncs. 19 pieces of this size stay below that.
+pub(super) const PIECE: usize = 4096;
+
+const PIECES: std::ops::Range<usize> = 1..3;
+const HEADER: usize = 3;
+
+/// Which index keys of a submission stand.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Marks {
+    pub(super) open: bool,
+    pub(super) source: bool,
+    /// Stands for contract and account; zero where there is no recipient.
+    pub(super) recipient: [u8; 16],
+}
+
+impl Marks {
+    /// How many bytes they take.
+    pub(super) const LENGTH: usize = 17;
+
+    /// Those that a submission's state asks for.
+    pub(super) fn of(submission: &Submission) -> Self {
+        let mut recipient = [0; 16];
+        if let Some(to) = &submission.recipient {
+            let digest = Digest::of(key::by_recipient(&to.contract, &to.account, &submission.digest).as_bytes());
+            recipient.copy_from_slice(&digest.as_bytes()[..16]);
+        }
+        Self { open: is_open(submission), source: submission.source_pending, recipient }
+    }
+
+    /// Those of a stored submission; none where the value is too short to have any.
+    pub(super) fn read(value: &[u8]) -> Self {
+        let Some((flags, recipient)) = value.get(HEADER..HEADER + Self::LENGTH).and_then(<[u8]>::split_first) else {
+            return Self::default();
+        };
+        let recipient = recipient.try_into().expect("the range has the marks' length");
+        Self { open: flags & 1 != 0, source: flags & 2 != 0, recipient }
+    }
+
+    fn bytes(self) -> [u8; Self::LENGTH] {
+        let mut bytes = [0; Self::LENGTH];
+        bytes[0] = u8::from(self.open) | u8::from(self.source) << 1;
+        bytes[1..].copy_from_slice(&self.recipient);
+        bytes
+    }
+}
+
+/// The bytes of a submission with its marks; not yet cut into pieces.
+pub(super) fn encode_submission(submission: &Submission, marks: Marks) -> Result<Vec<u8>, StoreError> {
+    encode("a submission", &marks.bytes(), submission)
+}
+
+/// The bytes of any other record.
+pub(super) fn encode_plain<T: Serialize>(what: &str, record: &T) -> Result<Vec<u8>, StoreError> {
+    encode(what, &[], record)
+}
+
+/// A submission from its bytes.
+pub(super) fn decode_submission(bytes: &[u8]) -> Result<Submission, StoreError> {
+    decode("a submission", Marks::LENGTH, bytes)
+}
+
+/// Any other record from its bytes.
+pub(super) fn decode_plain<T: DeserializeOwned>(what: &str, bytes: &[u8]) -> Result<T, StoreError> {
+    decode(what, 0, bytes)
+}
+
+/// How many further pieces a value has.
+pub(super) fn pieces(value: &[u8]) -> u16 {
+    value.get(PIECES).and_then(|bytes| bytes.try_into().ok()).map_or(0, u16::from_be_bytes)
+}
+
+/// Says in a value how many further pieces it has.
+pub(super) fn set_pieces(value: &mut [u8], pieces: u16) {
+    value[PIECES].copy_from_slice(&pieces.to_be_bytes());
+}
+
+fn encode<T: Serialize>(what: &str, marks: &[u8], record: &T) -> Result<Vec<u8>, StoreError> {
+    let mut bytes = Vec::with_capacity(1536);
+    bytes.extend_from_slice(&[VERSION, 0, 0]);
+    bytes.extend_from_slice(marks);
+    serde_json::to_writer(&mut bytes, record).map_err(|error| StoreError::Record {
+        doing: "write",
+        what: what.to_owned(),
+        why: format!("it cannot be put as JSON ({:?})", error.classify()),
+    })?;
+    Ok(bytes)
+}
+
+fn decode<T: DeserializeOwned>(what: &str, marks: usize, bytes: &[u8]) -> Result<T, StoreError> {
+    let broken = |why: String| StoreError::Record { doing: "read", what: what.to_owned(), why };
+    match bytes.first() {
+        Some(&VERSION) => {}
+        Some(version) => {
+            return Err(broken(format!("its form {version} is unknown, this pushbridge writes {VERSION}")));
+        }
+        None => return Err(broken("it is empty".to_owned())),
+    }
+    let json = bytes.get(HEADER + marks..).ok_or_else(|| broken("it is cut short".to_owned()))?;
+    // serde_json's own text may quote a value, so only the place is told
+    serde_json::from_slice(json).map_err(|error| broken(format!("not of form {VERSION} at byte {}", error.column())))
+}

@@ -1,0 +1,244 @@
+//! The verbs of the trait, on the tree.
+
+use super::{SledStore, from_sled, staged::join};
+use crate::model::{
+    Account, AccountId, AccountReference, ChannelName, ContractName, Digest, EvidenceKind, ForeignName, KeyedHash,
+    Link, LinkValue, Person, PersonId, Submission, SubmissionId,
+};
+use crate::store::{
+    DestinationState, Order, Store, StoreError, Write, is_open,
+    key::{self, Key},
+    record,
+};
+use serde::de::DeserializeOwned;
+use std::ops::Bound;
+
+impl Store for SledStore {
+    fn apply(&self, writes: &[Write]) -> Result<(), StoreError> {
+        self.write(writes)
+    }
+
+    fn sync(&self) -> Result<(), StoreError> {
+        self.bring_to_disk()
+    }
+
+    fn reopen(&self) -> Result<(), StoreError> {
+        self.open_again()
+    }
+
+    fn submission(&self, id: SubmissionId) -> Result<Option<Submission>, StoreError> {
+        self.read(|tree| submission(tree, id))
+    }
+
+    fn open_submissions(&self, after: Option<SubmissionId>, limit: usize) -> Result<Vec<Submission>, StoreError> {
+        self.read(|tree| {
+            let mut found = Vec::new();
+            for key in forward(tree, key::OPEN, after) {
+                if found.len() == limit {
+                    break;
+                }
+                // between the key and the record a batch may have closed it
+                found.extend(indexed(tree, &key?)?.filter(is_open));
+            }
+            Ok(found)
+        })
+    }
+
+    fn submissions(
+        &self,
+        order: Order,
+        from: Option<SubmissionId>,
+        limit: usize,
+    ) -> Result<Vec<Submission>, StoreError> {
+        self.read(|tree| {
+            let keys: Box<dyn Iterator<Item = Result<sled::IVec, StoreError>>> = match order {
+                Order::OldestFirst => Box::new(forward(tree, key::SUBMISSION, from)),
+                Order::NewestFirst => Box::new(backward(tree, key::SUBMISSION, from)),
+            };
+            let mut found = Vec::new();
+            for key in keys.take(limit) {
+                found.extend(indexed(tree, &key?)?);
+            }
+            Ok(found)
+        })
+    }
+
+    fn last_submission_id(&self) -> Result<Option<SubmissionId>, StoreError> {
+        self.read(|tree| {
+            let last = backward(tree, key::SUBMISSION, None).next().transpose()?;
+            Ok(last.and_then(|key| key::id_of(&key)))
+        })
+    }
+
+    fn by_digest(&self, digest: &Digest) -> Result<Vec<SubmissionId>, StoreError> {
+        self.read(|tree| ids(tree, &key::by_digest(digest)))
+    }
+
+    fn by_name(&self, name: &KeyedHash) -> Result<Vec<SubmissionId>, StoreError> {
+        self.read(|tree| ids(tree, &key::by_name(name)))
+    }
+
+    fn latest_for(
+        &self,
+        contract: &ContractName,
+        account: &AccountId,
+        digest: &Digest,
+        limit: usize,
+    ) -> Result<Vec<Submission>, StoreError> {
+        self.read(|tree| {
+            let mut found = Vec::new();
+            for entry in tree.scan_prefix(key::by_recipient(contract, account, digest).as_bytes()).keys().rev() {
+                if found.len() == limit {
+                    break;
+                }
+                let submission = indexed(tree, &entry.map_err(reading)?)?;
+                found.extend(submission.filter(|submission| {
+                    let to = submission.recipient.as_ref();
+                    to.is_some_and(|to| to.contract == *contract && to.account == *account)
+                }));
+            }
+            Ok(found)
+        })
+    }
+
+    fn source(&self, channel: &ChannelName, path: &ForeignName) -> Result<Vec<Submission>, StoreError> {
+        self.read(|tree| {
+            let ids = ids(tree, &key::by_source(channel, path))?;
+            let found = ids.into_iter().map(|id| submission(tree, id)).collect::<Result<Vec<_>, _>>()?;
+            Ok(found.into_iter().flatten().filter(|submission| submission.source_pending).collect())
+        })
+    }
+
+    fn account(&self, contract: &ContractName, account: &AccountId) -> Result<Option<Account>, StoreError> {
+        self.read(|tree| plain(tree, "an account", &key::account(contract, account)))
+    }
+
+    fn accounts(&self, contract: Option<&ContractName>) -> Result<Vec<Account>, StoreError> {
+        self.read(|tree| all(tree, "an account", &of(key::ACCOUNT, contract)))
+    }
+
+    fn accounts_by_reference(
+        &self,
+        contract: &ContractName,
+        reference: &AccountReference,
+    ) -> Result<Vec<Account>, StoreError> {
+        let beginning = key::by_reference(contract, reference);
+        self.read(|tree| {
+            let mut found = Vec::new();
+            for entry in tree.scan_prefix(beginning.as_bytes()).keys() {
+                let entry = entry.map_err(reading)?;
+                let id = entry.get(beginning.as_bytes().len()..entry.len() - 1);
+                let id = id.and_then(|id| std::str::from_utf8(id).ok()?.parse().ok());
+                let id = id.ok_or_else(|| StoreError::Damaged { why: "an index key has no account id".to_owned() })?;
+                found.extend(plain(tree, "an account", &key::account(contract, &id))?);
+            }
+            Ok(found)
+        })
+    }
+
+    fn person(&self, contract: &ContractName, person: &PersonId) -> Result<Option<Person>, StoreError> {
+        self.read(|tree| plain(tree, "a person", &key::person(contract, person)))
+    }
+
+    fn persons(&self, contract: Option<&ContractName>) -> Result<Vec<Person>, StoreError> {
+        self.read(|tree| all(tree, "a person", &of(key::PERSON, contract)))
+    }
+
+    fn link(&self, channel: &ChannelName, kind: EvidenceKind, value: &LinkValue) -> Result<Option<Link>, StoreError> {
+        self.read(|tree| plain(tree, "a link", &key::link(channel, kind, value)))
+    }
+
+    fn links(&self, channel: Option<&ChannelName>) -> Result<Vec<Link>, StoreError> {
+        let beginning = channel.map_or_else(|| Key::of(key::LINK), key::of_channel);
+        let mut links: Vec<Link> = self.read(|tree| all(tree, "a link", &beginning))?;
+        links.sort_by(|a, b| (&a.channel, a.kind, &a.value).cmp(&(&b.channel, b.kind, &b.value)));
+        Ok(links)
+    }
+
+    fn destination(&self, contract: &ContractName) -> Result<Option<DestinationState>, StoreError> {
+        self.read(|tree| plain(tree, "a destination", &key::destination(contract)))
+    }
+
+    fn destinations(&self) -> Result<Vec<DestinationState>, StoreError> {
+        self.read(|tree| all(tree, "a destination", &Key::of(key::DESTINATION)))
+    }
+}
+
+impl SledStore {
+    fn read<T>(&self, job: impl FnOnce(&sled::Tree) -> Result<T, StoreError>) -> Result<T, StoreError> {
+        self.with(|opened| job(&opened.database))
+    }
+}
+
+fn of(kind: u8, contract: Option<&ContractName>) -> Key {
+    contract.map_or_else(|| Key::of(kind), |contract| key::of_contract(kind, contract))
+}
+
+fn submission(tree: &sled::Tree, id: SubmissionId) -> Result<Option<Submission>, StoreError> {
+    value(tree, &key::submission(id))?.map(|value| record::decode_submission(&value)).transpose()
+}
+
+fn indexed(tree: &sled::Tree, key: &[u8]) -> Result<Option<Submission>, StoreError> {
+    key::id_of(key).map_or(Ok(None), |id| submission(tree, id))
+}
+
+fn plain<T: DeserializeOwned>(tree: &sled::Tree, what: &str, key: &Key) -> Result<Option<T>, StoreError> {
+    value(tree, key)?.map(|value| record::decode_plain(what, &value)).transpose()
+}
+
+fn all<T: DeserializeOwned>(tree: &sled::Tree, what: &str, beginning: &Key) -> Result<Vec<T>, StoreError> {
+    let mut found = Vec::new();
+    for entry in tree.scan_prefix(beginning.as_bytes()).keys() {
+        let key = Key::from_bytes(&entry.map_err(reading)?);
+        found.extend(plain(tree, what, &key)?);
+    }
+    Ok(found)
+}
+
+fn ids(tree: &sled::Tree, beginning: &Key) -> Result<Vec<SubmissionId>, StoreError> {
+    let keys = tree.scan_prefix(beginning.as_bytes()).keys();
+    keys.filter_map(|key| key.map(|key| key::id_of(&key)).map_err(reading).transpose()).collect()
+}
+
+fn forward(
+    tree: &sled::Tree,
+    kind: u8,
+    after: Option<SubmissionId>,
+) -> impl Iterator<Item = Result<sled::IVec, StoreError>> {
+    let start = match after {
+        Some(id) => Bound::Excluded(Key::of(kind).with_id(id)),
+        None => Bound::Included(Key::of(kind)),
+    };
+    let range = (start.map(Key::into_bytes), Bound::Excluded(vec![kind + 1]));
+    tree.range::<Vec<u8>, _>(range).keys().map(|key| key.map_err(reading))
+}
+
+fn backward(
+    tree: &sled::Tree,
+    kind: u8,
+    before: Option<SubmissionId>,
+) -> impl Iterator<Item = Result<sled::IVec, StoreError>> {
+    let end = before.map_or_else(|| vec![kind + 1], |id| Key::of(kind).with_id(id).into_bytes());
+    tree.range::<Vec<u8>, _>(vec![kind]..end).keys().rev().map(|key| key.map_err(reading))
+}
+
+/// A value with all its pieces, of one state: a batch may come between the reading of two pieces.
+fn value(tree: &sled::Tree, key: &Key) -> Result<Option<sled::IVec>, StoreError> {
+    let mut first = tree.get(key.as_bytes()).map_err(reading)?;
+    loop {
+        let Some(value) = &first else { return Ok(None) };
+        if record::pieces(value) == 0 {
+            return Ok(first);
+        }
+        let whole = join(key, value, |piece| tree.get(piece.as_bytes()).map_err(reading));
+        let again = tree.get(key.as_bytes()).map_err(reading)?;
+        if again == first {
+            return whole.map(Some);
+        }
+        first = again;
+    }
+}
+
+fn reading(error: sled::Error) -> StoreError {
+    from_sled("read from the store", error)
+}

@@ -1,0 +1,389 @@
+//! The library: what FHIR STU3 (3.0.2) itself says, as a table of facts.
+//!
+//! `release.tsv` is written by a generator that stands in `tests/generate` from the release's own
+//! package; a test compares the two. [`release`] decodes it once, in about a millisecond; after that
+//! a member is looked up by its structure and name with one probe and no allocation.
+//! Spec: <https://hl7.org/fhir/STU3/formats.html>, <https://hl7.org/fhir/STU3/json.html>.
+
+mod index;
+mod primitive;
+mod table;
+
+use index::Index;
+pub use primitive::Primitive;
+use std::{collections::HashMap, sync::OnceLock};
+
+/// The facts of STU3. The same table for the whole life of the program.
+pub fn release() -> &'static Release {
+    static RELEASE: OnceLock<Release> = OnceLock::new();
+    RELEASE.get_or_init(|| table::decode(include_str!("release.tsv")))
+}
+
+/// A release of FHIR: its structures, their elements, and the codes of its required value sets.
+#[derive(Debug)]
+pub struct Release {
+    structures: Vec<Structure>,
+    elements: Vec<Element>,
+    ways: Vec<Way>,
+    targets: Vec<&'static str>,
+    rules: Vec<Rule>,
+    modifier_extensions: Vec<&'static str>,
+    value_sets: Vec<ValueSet>,
+    by_name: HashMap<&'static str, StructureId>,
+    index: Index,
+}
+
+/// A place in the list of structures.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct StructureId(u16);
+
+impl StructureId {
+    /// The place as a number, below the number of [`Release::structures`].
+    pub fn index(self) -> usize {
+        usize::from(self.0)
+    }
+}
+
+/// A run of consecutive places in one of the release's lists.
+#[derive(Clone, Copy, Debug, Default)]
+struct Run {
+    start: u16,
+    length: u16,
+}
+
+impl Run {
+    fn of<T>(self, list: &[T]) -> &[T] {
+        &list[usize::from(self.start)..usize::from(self.start + self.length)]
+    }
+}
+
+/// What a structure is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum StructureKind {
+    /// A resource that can stand in a file: `Patient`.
+    Resource,
+    /// `Resource` and `DomainResource`.
+    AbstractResource,
+    /// A complex data type: `Quantity`.
+    Type,
+    /// A primitive data type; in JSON its `_name` twin has the elements of `Element`.
+    Primitive,
+    /// Elements nested in another structure: `Patient.contact`.
+    Nested,
+}
+
+/// A resource, a data type or a nested element: something with named members.
+#[derive(Debug)]
+pub struct Structure {
+    /// The type's name, or the path of the nested element.
+    pub name: &'static str,
+    /// What it is.
+    pub kind: StructureKind,
+    /// The name of the structure whose elements come first; `None` for `Element` and `Resource`.
+    pub base: Option<&'static str>,
+    elements: Run,
+    required: u128,
+    rules: Run,
+}
+
+impl Structure {
+    /// One bit for each element that must be there, by [`Element::place`].
+    pub const fn required(&self) -> u128 {
+        self.required
+    }
+}
+
+/// How often an element may stand.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Most {
+    /// Never: a profile or derived type took it away.
+    None,
+    /// Once; in JSON no array.
+    One,
+    /// Any number; in JSON always an array.
+    Many,
+}
+
+/// How strictly the codes of an element are meant.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Strength {
+    /// A code of the value set, nothing else.
+    Required,
+    /// A code of the value set where one fits.
+    Extensible,
+    /// Recommended codes.
+    Preferred,
+    /// Codes that show what is meant.
+    Example,
+}
+
+/// The value set that an element's codes come from.
+#[derive(Clone, Copy, Debug)]
+pub struct Binding {
+    /// How strictly.
+    pub strength: Strength,
+    /// Canonical URL; `None` where the release names none.
+    pub value_set: Option<&'static str>,
+    /// The value set that codes must come from even where the binding is weaker (`elementdefinition-maxValueSet`).
+    pub maximum: Option<&'static str>,
+    codes: Option<u16>,
+}
+
+/// One element of a structure.
+#[derive(Clone, Copy, Debug)]
+pub struct Element {
+    /// Its name; for a choice without `[x]`.
+    pub name: &'static str,
+    /// `value[x]`: in JSON the name carries the type.
+    pub choice: bool,
+    /// How often it must stand at least.
+    pub min: u16,
+    /// How often it may stand.
+    pub most: Most,
+    /// It changes the meaning of what it stands in.
+    pub modifier: bool,
+    /// An attribute in XML.
+    pub attribute: bool,
+    /// Where its codes come from.
+    pub binding: Option<Binding>,
+    /// Its number within the structure, in the order of XML; below 128.
+    pub place: u8,
+    ways: Run,
+    rules: Run,
+}
+
+/// What a value of some type is made of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Content {
+    /// A JSON string, number or boolean, with a twin for id and extensions.
+    Primitive(Primitive),
+    /// An object with these members.
+    Structure(StructureId),
+    /// An object that is a resource and names its own type.
+    Resource,
+}
+
+/// One type that an element may have; most have one, a choice has several.
+#[derive(Clone, Copy, Debug)]
+pub struct Way {
+    /// The type's name; for nested elements the path that defines them.
+    pub type_name: &'static str,
+    /// What the value is made of.
+    pub content: Content,
+    /// The profile of the type that applies (`SimpleQuantity`).
+    pub profile: Option<&'static str>,
+    targets: Run,
+}
+
+/// A constraint of the release, as published.
+#[derive(Clone, Copy, Debug)]
+pub struct Rule {
+    /// `dom-3`; not unique (`inv-1` is three constraints).
+    pub key: &'static str,
+    /// `error` or `warning`.
+    pub severity: &'static str,
+    /// FHIRPath.
+    pub expression: &'static str,
+}
+
+/// A code and the system that defines it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Code {
+    /// The code.
+    pub code: &'static str,
+    /// Canonical URL of its system.
+    pub system: &'static str,
+}
+
+/// A value set with all its codes.
+#[derive(Debug)]
+pub struct ValueSet {
+    /// Canonical URL.
+    pub url: &'static str,
+    codes: Vec<Code>,
+}
+
+impl ValueSet {
+    /// All codes, sorted.
+    pub fn codes(&self) -> &[Code] {
+        &self.codes
+    }
+
+    /// The code is in the set, whatever its system.
+    pub fn has_code(&self, code: &str) -> bool {
+        self.codes.binary_search_by(|known| known.code.cmp(code)).is_ok()
+    }
+
+    /// The code of this system is in the set.
+    pub fn has(&self, system: &str, code: &str) -> bool {
+        self.codes.binary_search_by(|known| (known.code, known.system).cmp(&(code, system))).is_ok()
+    }
+}
+
+impl Release {
+    /// The resource type of this name; abstract ones do not count.
+    pub fn resource(&self, name: &str) -> Option<StructureId> {
+        self.structure_named(name).filter(|id| self.structure(*id).kind == StructureKind::Resource)
+    }
+
+    /// The type of this name, or the nested structure of this path.
+    pub fn structure_named(&self, name: &str) -> Option<StructureId> {
+        self.by_name.get(name).copied()
+    }
+
+    /// The structure at a place.
+    pub fn structure(&self, id: StructureId) -> &Structure {
+        &self.structures[usize::from(id.0)]
+    }
+
+    /// All structures, each after its base.
+    pub fn structures(&self) -> impl Iterator<Item = (StructureId, &Structure)> {
+        (0..).map(StructureId).zip(&self.structures)
+    }
+
+    /// The elements of a structure in the order of XML, inherited ones first.
+    pub fn elements(&self, id: StructureId) -> &[Element] {
+        self.structure(id).elements.of(&self.elements)
+    }
+
+    /// The types that an element may have.
+    pub fn ways(&self, element: &Element) -> &[Way] {
+        element.ways.of(&self.ways)
+    }
+
+    /// The resource types that a `Reference` may lead to; `Resource` is any. Empty for other types.
+    pub fn targets(&self, way: &Way) -> &[&'static str] {
+        way.targets.of(&self.targets)
+    }
+
+    /// The constraints that a structure states itself, without its base's.
+    pub fn structure_rules(&self, id: StructureId) -> &[Rule] {
+        self.structure(id).rules.of(&self.rules)
+    }
+
+    /// The constraints stated at an element without members of its own.
+    pub fn element_rules(&self, element: &Element) -> &[Rule] {
+        element.rules.of(&self.rules)
+    }
+
+    /// The value set of a required binding with all its codes; `None` where the release alone cannot tell them.
+    pub fn codes(&self, binding: &Binding) -> Option<&ValueSet> {
+        binding.codes.map(|place| &self.value_sets[usize::from(place)])
+    }
+
+    /// A value set by URL; only those of required bindings whose codes the release can tell.
+    pub fn value_set(&self, url: &str) -> Option<&ValueSet> {
+        self.value_sets.binary_search_by(|set| set.url.cmp(url)).ok().map(|place| &self.value_sets[place])
+    }
+
+    /// The release defines an extension with this URL that modifies what it stands in.
+    pub fn has_modifier_extension(&self, url: &str) -> bool {
+        self.modifier_extensions.binary_search(&url).is_ok()
+    }
+
+    /// The element and type that a JSON member of this name (without `_`) is, in this structure.
+    pub fn member(&self, id: StructureId, name: &str) -> Option<(&Element, &Way)> {
+        self.index.find(self, id, name).map(|slot| (&self.elements[slot.element()], &self.ways[slot.way()]))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn member(structure: &str, name: &str) -> Option<(Element, Way)> {
+        let release = release();
+        let id = release.structure_named(structure).unwrap();
+        release.member(id, name).map(|(element, way)| (*element, *way))
+    }
+
+    #[test]
+    fn inherited_elements_come_first() {
+        let release = release();
+        let names: Vec<&str> =
+            release.elements(release.resource("Patient").unwrap()).iter().map(|element| element.name).collect();
+        assert_eq!(
+            names[..9],
+            [
+                "id",
+                "meta",
+                "implicitRules",
+                "language",
+                "text",
+                "contained",
+                "extension",
+                "modifierExtension",
+                "identifier"
+            ]
+        );
+        assert_eq!(member("Patient.contact", "id").unwrap().1.type_name, "string");
+        assert_eq!(member("Age", "value").unwrap().1.type_name, "decimal");
+    }
+
+    #[test]
+    fn choices_are_known_by_type() {
+        let (element, way) = member("Observation", "valueQuantity").unwrap();
+        assert_eq!((element.name, element.choice, way.type_name), ("value", true, "Quantity"));
+        assert!(member("Observation", "value").is_none());
+        assert!(member("Observation", "valueAddress").is_none());
+        assert!(member("Observation", "valuequantity").is_none());
+        assert_eq!(member("Extension", "valueBase64Binary").unwrap().1.type_name, "base64Binary");
+    }
+
+    #[test]
+    fn recursive_elements_use_the_definition_they_name() {
+        let release = release();
+        let item = release.structure_named("Questionnaire.item").unwrap();
+        assert_eq!(member("Questionnaire.item", "item").unwrap().1.content, Content::Structure(item));
+        assert_eq!(member("Questionnaire", "item").unwrap().1.content, Content::Structure(item));
+    }
+
+    #[test]
+    fn references_know_their_targets() {
+        let (_, way) = member("Observation", "subject").unwrap();
+        assert_eq!(release().targets(&way), ["Patient", "Group", "Device", "Location"]);
+        let (_, way) = member("ActivityDefinition", "productReference").unwrap();
+        assert_eq!(release().targets(&way), ["Medication", "Substance"]);
+    }
+
+    #[test]
+    fn required_codes_are_expanded() {
+        let (element, _) = member("Observation", "status").unwrap();
+        let codes = release().codes(&element.binding.unwrap()).unwrap();
+        assert!(codes.has_code("final") && !codes.has_code("finished"));
+        let incident = release().value_set("http://hl7.org/fhir/ValueSet/v3-ActIncidentCode").unwrap();
+        assert!(incident.has("http://hl7.org/fhir/v3/ActCode", "MVA"));
+        assert!(!incident.has_code("_ActIncidentCode"), "excluded");
+        assert!(!incident.has("http://example.org", "MVA"));
+    }
+
+    #[test]
+    fn every_element_is_found_by_every_one_of_its_names() {
+        let release = release();
+        for (id, structure) in release.structures() {
+            assert!(release.elements(id).len() < 128, "{}", structure.name);
+            for element in release.elements(id) {
+                for way in release.ways(element) {
+                    let mut name = element.name.to_owned();
+                    if element.choice {
+                        name.push_str(&way.type_name[..1].to_uppercase());
+                        name.push_str(&way.type_name[1..]);
+                    }
+                    let (found, found_way) = release.member(id, &name).unwrap();
+                    assert_eq!((found.name, found_way.type_name), (element.name, way.type_name));
+                }
+                assert!(release.member(id, &format!("{}x", element.name)).is_none());
+            }
+        }
+    }
+
+    #[test]
+    fn the_whole_release_is_there() {
+        let release = release();
+        assert!(release.has_modifier_extension("http://hl7.org/fhir/StructureDefinition/event-notDone"));
+        let count = |kind| release.structures().filter(|(_, structure)| structure.kind == kind).count();
+        assert_eq!(count(StructureKind::Resource) + count(StructureKind::AbstractResource), 119);
+        assert_eq!(count(StructureKind::Type) + count(StructureKind::Primitive), 53);
+        assert_eq!(release.value_sets.len(), 200);
+    }
+}

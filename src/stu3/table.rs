@@ -1,0 +1,222 @@
+//! Decodes the table of facts. Lines of tab-separated columns; the first column says what a line is:
+//!
+//! - `T name kind base`: a type or resource, after its base; its own lines follow
+//! - `S path base`: a nested element with members of its own
+//! - `E name min max flags types strength value-set maximum-value-set`: an element of the structure
+//!   above it; missing columns at the end are empty. Flags: `m` modifier, `a` XML attribute. Types: names separated by
+//!   spaces, `Reference(A|B)`, `Quantity{Profile}`, a path for nested members, `@path` for another element's definition
+//! - `R key severity expression`: a constraint of the line above it (structure or element)
+//! - `M url`: an extension of the release that modifies what it stands in
+//! - `V url`, then `C system code code ..`: a value set and its codes
+//!
+//! The table is part of the program: a line that cannot be read is a mistake of the generator.
+
+use super::{
+    Binding, Code, Content, Element, Most, Primitive, Release, Rule, Run, Strength, Structure, StructureId,
+    StructureKind, ValueSet, Way, index::Index,
+};
+use std::collections::HashMap;
+
+/// The release that the table describes.
+pub(super) fn decode(table: &'static str) -> Release {
+    let mut decoder = Decoder { release: empty(), owner: Owner::Structure };
+    for line in table.lines() {
+        let mut columns = line.split('\t');
+        match columns.next() {
+            Some("T") => {
+                let (name, kind) = (next(&mut columns), structure_kind(next(&mut columns)));
+                decoder.begin_structure(name, kind, next(&mut columns));
+            }
+            Some("S") => {
+                let name = next(&mut columns);
+                decoder.begin_structure(name, StructureKind::Nested, next(&mut columns));
+            }
+            Some("E") => decoder.add_element(columns),
+            Some("R") => decoder.add_rule(columns),
+            Some("M") => decoder.release.modifier_extensions.push(next(&mut columns)),
+            Some("V") => decoder.release.value_sets.push(ValueSet { url: next(&mut columns), codes: Vec::new() }),
+            Some("C") => {
+                let system = next(&mut columns);
+                let set = decoder.release.value_sets.last_mut().expect("codes follow their value set");
+                set.codes.extend(columns.map(|code| Code { code, system }));
+            }
+            _ => unreachable!("the table of facts has no other lines"),
+        }
+    }
+    finish(decoder.release)
+}
+
+type Columns = std::str::Split<'static, char>;
+
+/// What the next rule belongs to.
+enum Owner {
+    Structure,
+    Element,
+}
+
+struct Decoder {
+    release: Release,
+    owner: Owner,
+}
+
+impl Decoder {
+    /// A structure begins with copies of its base's elements; a primitive type has none of its own.
+    fn begin_structure(&mut self, name: &'static str, kind: StructureKind, base: &'static str) {
+        let release = &mut self.release;
+        let start = position(&release.elements);
+        let base = Some(base).filter(|base| !base.is_empty());
+        if let Some(base) = base.filter(|_| kind != StructureKind::Primitive) {
+            let inherited = release.structure(release.by_name[base]).elements;
+            let inherited = usize::from(inherited.start)..usize::from(inherited.start + inherited.length);
+            release.elements.extend_from_within(inherited);
+        }
+        let elements = Run { start, length: position(&release.elements) - start };
+        let rules = Run { start: position(&release.rules), length: 0 };
+        release.by_name.insert(name, StructureId(position(&release.structures)));
+        release.structures.push(Structure { name, kind, base, elements, required: 0, rules });
+        self.owner = Owner::Structure;
+    }
+
+    fn add_element(&mut self, mut columns: Columns) {
+        let name = next(&mut columns);
+        let min = next(&mut columns).parse().expect("min is a number");
+        let most = match next(&mut columns) {
+            "0" => Most::None,
+            "1" => Most::One,
+            _ => Most::Many,
+        };
+        let flags = next(&mut columns);
+        let start = position(&self.release.ways);
+        for text in next(&mut columns).split(' ') {
+            self.add_way(text);
+        }
+        let ways = Run { start, length: position(&self.release.ways) - start };
+        let (name, choice) = name.strip_suffix("[x]").map_or((name, false), |stem| (stem, true));
+        let structure = self.release.structures.last_mut().expect("an element follows its structure");
+        let place = u8::try_from(structure.elements.length).expect("at most 128 elements");
+        structure.elements.length += 1;
+        self.release.elements.push(Element {
+            name,
+            choice,
+            min,
+            most,
+            modifier: flags.contains('m'),
+            attribute: flags.contains('a'),
+            binding: binding(columns),
+            place,
+            ways,
+            rules: Run { start: position(&self.release.rules), length: 0 },
+        });
+        self.owner = Owner::Element;
+    }
+
+    /// The content is settled in [`finish`], when all structures are known.
+    fn add_way(&mut self, text: &'static str) {
+        let release = &mut self.release;
+        let start = position(&release.targets);
+        let (mut type_name, mut profile) = (text.trim_start_matches('@'), None);
+        if let Some((name, targets)) = text.split_once('(') {
+            type_name = name;
+            release.targets.extend(targets.trim_end_matches(')').split('|').filter(|target| !target.is_empty()));
+        } else if let Some((name, named)) = text.split_once('{') {
+            type_name = name;
+            profile = Some(named.trim_end_matches('}'));
+        }
+        let targets = Run { start, length: position(&release.targets) - start };
+        release.ways.push(Way { type_name, content: Content::Resource, profile, targets });
+    }
+
+    fn add_rule(&mut self, mut columns: Columns) {
+        let rule = Rule { key: next(&mut columns), severity: next(&mut columns), expression: next(&mut columns) };
+        let release = &mut self.release;
+        let owner = match self.owner {
+            Owner::Structure => &mut release.structures.last_mut().expect("a rule follows its structure").rules,
+            Owner::Element => &mut release.elements.last_mut().expect("a rule follows its element").rules,
+        };
+        owner.length += 1;
+        release.rules.push(rule);
+    }
+}
+
+fn empty() -> Release {
+    Release {
+        structures: Vec::new(),
+        elements: Vec::new(),
+        ways: Vec::new(),
+        targets: Vec::new(),
+        rules: Vec::new(),
+        modifier_extensions: Vec::new(),
+        value_sets: Vec::new(),
+        by_name: HashMap::new(),
+        index: Index::default(),
+    }
+}
+
+fn next(columns: &mut Columns) -> &'static str {
+    columns.next().unwrap_or_default()
+}
+
+fn position<T>(list: &[T]) -> u16 {
+    u16::try_from(list.len()).expect("the lists of a release are short")
+}
+
+fn structure_kind(text: &str) -> StructureKind {
+    match text {
+        "resource" => StructureKind::Resource,
+        "abstract-resource" => StructureKind::AbstractResource,
+        "primitive-type" => StructureKind::Primitive,
+        _ => StructureKind::Type,
+    }
+}
+
+/// Of the columns after the types.
+fn binding(mut columns: Columns) -> Option<Binding> {
+    let strength = match next(&mut columns) {
+        "required" => Strength::Required,
+        "extensible" => Strength::Extensible,
+        "preferred" => Strength::Preferred,
+        "example" => Strength::Example,
+        _ => return None,
+    };
+    let value_set = Some(next(&mut columns)).filter(|url| !url.is_empty());
+    let maximum = Some(next(&mut columns)).filter(|url| !url.is_empty());
+    Some(Binding { strength, value_set, maximum, codes: None })
+}
+
+/// What can be settled only when everything is read: contents, codes, required elements, the index.
+fn finish(mut release: Release) -> Release {
+    for place in 0..release.ways.len() {
+        release.ways[place].content = content(&release, release.ways[place].type_name);
+    }
+    for set in &mut release.value_sets {
+        set.codes.sort_unstable();
+    }
+    for place in 0..release.elements.len() {
+        let Some(binding) = release.elements[place].binding.filter(|binding| binding.strength == Strength::Required)
+        else {
+            continue;
+        };
+        let set = binding
+            .value_set
+            .and_then(|url| release.value_sets.binary_search_by(|set| set.url.cmp(url)).ok())
+            .map(|set| u16::try_from(set).expect("the lists of a release are short"));
+        release.elements[place].binding = Some(Binding { codes: set, ..binding });
+    }
+    for place in 0..release.structures.len() {
+        let elements = release.structures[place].elements.of(&release.elements);
+        release.structures[place].required =
+            elements.iter().filter(|element| element.min > 0).fold(0, |all, element| all | 1 << element.place);
+    }
+    release.index = Index::new(&release);
+    release
+}
+
+fn content(release: &Release, type_name: &str) -> Content {
+    if type_name == "Resource" {
+        return Content::Resource;
+    }
+    match Primitive::named(type_name) {
+        Some(primitive) => Content::Primitive(primitive),
+        None => Content::Structure(release.by_name[type_name]),
+    }
+}

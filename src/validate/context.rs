@@ -1,0 +1,228 @@
+//! What the rules see while a document is walked: the facts, the document, where the walk stands, and
+//! the resource and the Bundle around it.
+
+use super::policy::Policy;
+use crate::{
+    fhir::{Document, Kind, NodeId},
+    stu3::Release,
+};
+use std::{
+    borrow::Cow,
+    collections::{HashMap, HashSet},
+    fmt,
+};
+
+/// Everything that a rule may look at; rules change nothing in it.
+pub(super) struct Context<'v, 'd> {
+    pub(super) release: &'static Release,
+    pub(super) policy: &'v Policy,
+    pub(super) document: &'d Document<'d>,
+    pub(super) path: Path<'d>,
+    pub(super) resource: ResourceScope<'d>,
+    pub(super) bundle: Option<BundleScope<'d>>,
+}
+
+impl<'d> Context<'_, 'd> {
+    /// The text of a string member; `None` where it is absent or no string.
+    pub(super) fn string(&self, object: NodeId, name: &str) -> Option<Cow<'d, str>> {
+        string(self.document, object, name)
+    }
+}
+
+/// The text of a string member of an object; `None` where it is absent or no string.
+pub(super) fn string<'d>(document: &'d Document<'d>, object: NodeId, name: &str) -> Option<Cow<'d, str>> {
+    let member = document.get(object, name)?;
+    if document.kind(member) == Kind::String { document.text(member) } else { None }
+}
+
+/// The items of an array member; none where it is absent or no array.
+pub(super) fn items<'d>(
+    document: &'d Document<'d>,
+    object: NodeId,
+    name: &str,
+) -> impl Iterator<Item = NodeId> + use<'d> {
+    document
+        .get(object, name)
+        .filter(|member| document.kind(*member) == Kind::Array)
+        .into_iter()
+        .flat_map(|member| document.children(member))
+}
+
+/// The way from the root to the present node, as FHIRPath.
+#[derive(Debug, Default)]
+pub(super) struct Path<'d> {
+    steps: Vec<Step<'d>>,
+}
+
+#[derive(Debug)]
+struct Step<'d> {
+    name: &'d str,
+    index: Option<u32>,
+}
+
+impl<'d> Path<'d> {
+    pub(super) fn push(&mut self, name: &'d str, index: Option<u32>) {
+        self.steps.push(Step { name, index });
+    }
+
+    pub(super) fn pop(&mut self) {
+        self.steps.pop();
+    }
+
+    pub(super) fn depth(&self) -> usize {
+        self.steps.len()
+    }
+}
+
+impl fmt::Display for Path<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (place, step) in self.steps.iter().enumerate() {
+            if place > 0 {
+                f.write_str(".")?;
+            }
+            f.write_str(step.name)?;
+            if let Some(index) = step.index {
+                write!(f, "[{index}]")?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// How a resource stands in the document.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Standing {
+    /// By itself: the root, in a Bundle's entry, in a parameter.
+    Independent,
+    /// In `contained` of another.
+    Contained,
+}
+
+/// The resource around the present node: one that stands by itself, with those contained in it.
+#[derive(Debug)]
+pub(super) struct ResourceScope<'d> {
+    /// Whether the walk is in the resource itself or in one contained in it.
+    pub(super) standing: Standing,
+    /// The contained resources by id; of equal ids the first.
+    pub(super) contained: HashMap<Cow<'d, str>, ContainedTarget<'d>>,
+    /// The ids of elements seen in the present resource.
+    pub(super) element_ids: HashSet<Cow<'d, str>>,
+}
+
+/// A contained resource that a reference may lead to.
+#[derive(Clone, Debug)]
+pub(super) struct ContainedTarget<'d> {
+    /// Where it stands.
+    pub(super) node: NodeId,
+    /// Its type.
+    pub(super) resource_type: Option<Cow<'d, str>>,
+}
+
+impl<'d> ResourceScope<'d> {
+    /// Of a resource that stands by itself.
+    pub(super) fn new(document: &'d Document<'d>, resource: NodeId) -> Self {
+        let mut contained = HashMap::new();
+        for node in items(document, resource, "contained") {
+            if let Some(id) = string(document, node, "id") {
+                let resource_type = string(document, node, "resourceType");
+                contained.entry(id).or_insert(ContainedTarget { node, resource_type });
+            }
+        }
+        Self { standing: Standing::Independent, contained, element_ids: HashSet::new() }
+    }
+}
+
+/// The Bundle around the present node.
+#[derive(Debug)]
+pub(super) struct BundleScope<'d> {
+    /// `Bundle.type`, where it is a string.
+    pub(super) kind: Option<Cow<'d, str>>,
+    /// The entries by fullUrl; of equal ones the first.
+    by_full_url: HashMap<Cow<'d, str>, BundleTarget<'d>>,
+    /// The number of the entry that the walk is in.
+    pub(super) entry: u32,
+    /// The base of the entry's RESTful fullUrl, with a slash at the end.
+    pub(super) base: Option<String>,
+    /// fullUrl and version of entries whose fullUrl occurs more than once.
+    pub(super) versions: HashSet<(Cow<'d, str>, Option<Cow<'d, str>>)>,
+}
+
+/// An entry that a reference may lead to.
+#[derive(Clone, Debug)]
+pub(super) struct BundleTarget<'d> {
+    /// Its number.
+    pub(super) entry: u32,
+    /// Where it stands.
+    pub(super) node: NodeId,
+    /// Its resource's type.
+    pub(super) resource_type: Option<Cow<'d, str>>,
+}
+
+impl<'d> BundleScope<'d> {
+    /// The index of a Bundle, built once, in one pass over its entries.
+    pub(super) fn new(document: &'d Document<'d>, bundle: NodeId) -> Self {
+        let mut by_full_url = HashMap::new();
+        for (entry, node) in (0..).zip(items(document, bundle, "entry")) {
+            if let Some(full_url) = string(document, node, "fullUrl") {
+                let resource_type =
+                    document.get(node, "resource").and_then(|resource| string(document, resource, "resourceType"));
+                by_full_url.entry(full_url).or_insert(BundleTarget { entry, node, resource_type });
+            }
+        }
+        Self { kind: string(document, bundle, "type"), by_full_url, entry: 0, base: None, versions: HashSet::new() }
+    }
+
+    /// The walk enters an entry.
+    pub(super) fn enter(&mut self, document: &'d Document<'d>, number: u32, entry: NodeId) {
+        self.entry = number;
+        self.base = string(document, entry, "fullUrl")
+            .and_then(|full_url| restful(&full_url).map(|(base, _, _)| base.to_owned()));
+    }
+
+    /// The Bundle is of this type.
+    pub(super) fn is(&self, kind: &str) -> bool {
+        self.kind.as_deref() == Some(kind)
+    }
+
+    /// The entry with this fullUrl.
+    pub(super) fn at(&self, full_url: &str) -> Option<&BundleTarget<'d>> {
+        self.by_full_url.get(full_url)
+    }
+}
+
+/// Splits a RESTful URL `http://server/base/Type/id` into base (with slash), type and id.
+pub(super) fn restful(url: &str) -> Option<(&str, &str, &str)> {
+    if !(url.starts_with("http://") || url.starts_with("https://")) {
+        return None;
+    }
+    let (rest, id) = url.rsplit_once('/')?;
+    let slash = rest.rfind('/')?;
+    let resource_type = &rest[slash + 1..];
+    let named = crate::stu3::release().resource(resource_type).is_some();
+    (named && !id.is_empty() && !id.contains(['?', '#'])).then_some((&url[..=slash], resource_type, id))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn paths_print_as_fhirpath() {
+        let mut path = Path::default();
+        path.push("Bundle", None);
+        path.push("entry", Some(0));
+        path.push("resource", None);
+        path.push("value", None);
+        assert_eq!(path.to_string(), "Bundle.entry[0].resource.value");
+        path.pop();
+        assert_eq!(path.to_string(), "Bundle.entry[0].resource");
+    }
+
+    #[test]
+    fn restful_urls_name_type_and_id() {
+        let url = "https://example.org/fhir/Patient/1";
+        assert_eq!(restful(url), Some(("https://example.org/fhir/", "Patient", "1")));
+        assert_eq!(restful("https://example.org/fhir/Patients/1"), None);
+        assert_eq!(restful("urn:uuid:Patient/1"), None);
+    }
+}

@@ -1,0 +1,196 @@
+//! What a rule is, and where findings gather while a document is walked.
+
+use super::{
+    context::Context,
+    outcome::{NotChecked, Overridden},
+    policy::{Policy, RuleLevel},
+    release::Foreign,
+};
+use crate::{
+    fhir::NodeId,
+    model::{Finding, Severity},
+};
+use std::{borrow::Cow, collections::BTreeMap};
+
+/// Findings kept in memory; more are counted only.
+const MOST_FINDINGS: usize = 10_000;
+
+/// From so many findings on, no nearest names are looked for: that takes longer than everything else.
+const CROWDED: usize = 500;
+
+/// Foreign names kept to tell another release.
+const MOST_FOREIGN: usize = 256;
+
+/// What is known of a rule before any file is seen.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Rule {
+    /// Stable, short: `unknown-element`, `bdl-7`.
+    pub key: &'static str,
+    /// How grave a breach is unless a policy says otherwise.
+    pub severity: Severity,
+    /// FHIR issue type: <https://hl7.org/fhir/STU3/valueset-issue-type.html>.
+    pub code: &'static str,
+    /// The page of the release that states the rule.
+    pub page: &'static str,
+}
+
+impl Rule {
+    pub(super) const fn error(key: &'static str, code: &'static str, page: &'static str) -> Self {
+        Self { key, severity: Severity::Error, code, page }
+    }
+
+    pub(super) const fn information(key: &'static str, code: &'static str, page: &'static str) -> Self {
+        Self { key, severity: Severity::Information, code, page }
+    }
+
+    pub(super) const fn warning(key: &'static str, code: &'static str, page: &'static str) -> Self {
+        Self { key, severity: Severity::Warning, code, page }
+    }
+}
+
+/// The place of a finding: the present path and what follows it, and the node whose position is shown.
+pub(super) struct At<'a> {
+    node: NodeId,
+    tail: Cow<'a, str>,
+}
+
+impl At<'_> {
+    /// The node that the path has reached.
+    pub(super) fn here(node: NodeId) -> Self {
+        Self { node, tail: Cow::Borrowed("") }
+    }
+}
+
+impl<'a> At<'a> {
+    /// A node further down; the tail is `.fullUrl` or the like.
+    pub(super) fn below(node: NodeId, tail: impl Into<Cow<'a, str>>) -> Self {
+        Self { node, tail: tail.into() }
+    }
+}
+
+/// A finding before its node is turned into line and column. Nodes are numbered in the order of the source.
+#[derive(Debug)]
+struct Draft {
+    node: NodeId,
+    severity: Severity,
+    rule: &'static Rule,
+    expression: String,
+    text: String,
+}
+
+/// Gathers findings and applies the policy to each.
+pub(super) struct Findings<'v> {
+    policy: &'v Policy,
+    drafts: Vec<Draft>,
+    cut: u64,
+    errors: u64,
+    not_checked: Vec<NotChecked>,
+    overridden: BTreeMap<&'static str, Overridden>,
+    foreign: Vec<Foreign>,
+}
+
+/// What has been gathered, sorted.
+pub(super) struct Gathered {
+    pub(super) findings: Vec<Finding>,
+    pub(super) cut: u64,
+    pub(super) errors: u64,
+    pub(super) not_checked: Vec<NotChecked>,
+    pub(super) overridden: Vec<Overridden>,
+    pub(super) foreign: Vec<Foreign>,
+}
+
+impl<'v> Findings<'v> {
+    pub(super) fn new(policy: &'v Policy) -> Self {
+        Self {
+            policy,
+            drafts: Vec::new(),
+            cut: 0,
+            errors: 0,
+            not_checked: Vec::new(),
+            overridden: BTreeMap::new(),
+            foreign: Vec::new(),
+        }
+    }
+
+    /// A breach of `rule`; `text` says what is wrong and what to do, and quotes no value of the file.
+    pub(super) fn add(&mut self, cx: &Context<'_, '_>, rule: &'static Rule, at: At<'_>, text: impl Into<String>) {
+        let Some(severity) = self.severity(rule) else { return };
+        if severity == Severity::Error {
+            self.errors += 1;
+        }
+        if self.drafts.len() == MOST_FINDINGS {
+            self.cut += 1;
+            return;
+        }
+        let mut expression = cx.path.to_string();
+        expression.push_str(&at.tail);
+        self.drafts.push(Draft { node: at.node, severity, rule, expression, text: text.into() });
+    }
+
+    /// So much has been found that effort on the wording of more is wasted.
+    pub(super) fn is_crowded(&self) -> bool {
+        self.drafts.len() >= CROWDED
+    }
+
+    /// A member or resource type that STU3 does not have; it may tell another release.
+    pub(super) fn foreign(&mut self, structure: &'static str, name: &str) {
+        if self.foreign.len() < MOST_FOREIGN {
+            self.foreign.push(Foreign { structure, name: name.to_owned() });
+        }
+    }
+
+    /// Something that could not be judged.
+    pub(super) fn not_checked(&mut self, cx: &Context<'_, '_>, rule: &'static Rule, text: impl Into<String>) {
+        if self.not_checked.len() < MOST_FINDINGS {
+            let expression = cx.path.to_string();
+            self.not_checked.push(NotChecked { key: rule.key.to_owned(), expression, text: text.into() });
+        }
+    }
+
+    /// The severity under the policy; `None` where the rule is off. Counts what the policy changes.
+    fn severity(&mut self, rule: &'static Rule) -> Option<Severity> {
+        let Some(level) = self.policy.rules.get(rule.key).copied() else { return Some(rule.severity) };
+        if level.severity() != Some(rule.severity) {
+            let entry = self.overridden.entry(rule.key).or_insert_with(|| Overridden {
+                key: rule.key.to_owned(),
+                from: RuleLevel::from(rule.severity),
+                to: level,
+                count: 0,
+            });
+            entry.count += 1;
+        }
+        level.severity()
+    }
+
+    /// Sorted by position, severity, key; with lines and columns.
+    pub(super) fn finish(mut self, cx: &Context<'_, '_>) -> Gathered {
+        self.drafts.sort_by(|a, b| {
+            (a.node, a.severity, a.rule.key, &a.expression).cmp(&(b.node, b.severity, b.rule.key, &b.expression))
+        });
+        let findings = self
+            .drafts
+            .into_iter()
+            .map(|draft| {
+                let position = cx.document.place(draft.node);
+                Finding {
+                    severity: draft.severity,
+                    code: draft.rule.code.to_owned(),
+                    key: draft.rule.key.to_owned(),
+                    expression: draft.expression,
+                    line: position.line,
+                    column: position.column,
+                    profile: None,
+                    text: draft.text,
+                }
+            })
+            .collect();
+        Gathered {
+            findings,
+            cut: self.cut,
+            errors: self.errors,
+            not_checked: self.not_checked,
+            overridden: self.overridden.into_values().collect(),
+            foreign: self.foreign,
+        }
+    }
+}

@@ -1,0 +1,119 @@
+//! The inspector: judges a document by the facts of STU3 and says everything that is wrong with it at once.
+//!
+//! [`Validator`] is immutable and shared by all workers. It makes a [`Valid`] Bundle or an [`Outcome`] that says why not.
+//! `walk.rs` is the only traversal; each rule family has a file in `rules/`. Invariants, extensible bindings and
+//! profiles are not judged here yet. Linear in the input: references are resolved through one index per Bundle.
+
+mod bundle;
+mod context;
+mod issue;
+mod outcome;
+mod policy;
+mod release;
+pub mod render;
+pub mod rules;
+#[cfg(test)]
+mod testing;
+mod walk;
+
+pub use bundle::{Bundle, Entry};
+pub use issue::Rule;
+pub use outcome::{NotChecked, Outcome, Overridden};
+pub use policy::{Policy, RuleLevel, UnknownLevel};
+pub use release::OtherRelease;
+
+use crate::{
+    fhir::Document,
+    stu3::{self, Release, StructureId},
+};
+use std::ops::Deref;
+use walk::Family;
+
+/// Something that passed the inspection; only this room makes one.
+#[derive(Debug)]
+pub struct Valid<T>(T);
+
+impl<T> Deref for Valid<T> {
+    type Target = T;
+
+    fn deref(&self) -> &T {
+        &self.0
+    }
+}
+
+/// Judges documents by the release's own rules.
+#[derive(Debug)]
+pub struct Validator {
+    families: Families,
+}
+
+/// The release and which rule family looks at which structure.
+#[derive(Debug)]
+struct Families {
+    release: &'static Release,
+    by_structure: Vec<Family>,
+    /// What the `_name` twin of a primitive is.
+    element: StructureId,
+}
+
+impl Families {
+    fn of(&self, id: StructureId) -> Family {
+        self.by_structure[id.index()]
+    }
+}
+
+impl Validator {
+    /// For the release STU3.
+    pub fn new() -> Self {
+        let release = stu3::release();
+        let by_structure = release
+            .structures()
+            .map(|(_, structure)| match structure.name {
+                "Reference" => Family::Reference,
+                "Extension" => Family::Extension,
+                "Narrative" => Family::Narrative,
+                "Meta" => Family::Meta,
+                "Bundle" => Family::Bundle,
+                "Bundle.entry" => Family::BundleEntry,
+                _ => Family::Plain,
+            })
+            .collect();
+        let element = release.structure_named("Element").expect("the release has Element");
+        Self { families: Families { release, by_structure, element } }
+    }
+
+    /// Judges any resource.
+    pub fn resource(&self, document: &Document<'_>, policy: &Policy) -> Outcome {
+        let (cx, out) = walk::check(&self.families, document, policy);
+        let mut gathered = out.finish(&cx);
+        let foreign = std::mem::take(&mut gathered.foreign);
+        let outcome = Outcome::new(gathered);
+        release::recognise(document, &outcome, &foreign).unwrap_or(outcome)
+    }
+
+    /// Judges a document that has to be a Bundle.
+    ///
+    /// # Errors
+    /// The outcome, where it holds an error.
+    pub fn bundle<'d>(
+        &self,
+        document: &'d Document<'d>,
+        policy: &Policy,
+    ) -> Result<(Valid<Bundle<'d>>, Outcome), Outcome> {
+        let mut outcome = self.resource(document, policy);
+        let bundle = Bundle::of(document);
+        if bundle.is_none() && outcome.valid() {
+            outcome.refuse_other_resource(document);
+        }
+        match bundle {
+            Some(bundle) if outcome.valid() => Ok((Valid(bundle), outcome)),
+            _ => Err(outcome),
+        }
+    }
+}
+
+impl Default for Validator {
+    fn default() -> Self {
+        Self::new()
+    }
+}

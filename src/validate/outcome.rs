@@ -1,0 +1,197 @@
+//! What an inspection says: findings, what was not judged, what a policy changed.
+
+use super::{issue::Gathered, policy::RuleLevel, release::OtherRelease, rules};
+use crate::{
+    fhir::{Document, json::ReadError},
+    model::{Finding, Severity},
+};
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+
+/// The result of inspecting one file.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Outcome {
+    /// Sorted by position, severity, key. At most 10,000.
+    pub findings: Vec<Finding>,
+    /// What could not be judged; never decides [`Outcome::valid`].
+    pub not_checked: Vec<NotChecked>,
+    /// The rules whose breaches counted otherwise, or not, because a policy says so.
+    pub overridden: Vec<Overridden>,
+    /// How many findings came after the first 10,000.
+    pub cut: u64,
+    /// The file is of another release of FHIR.
+    pub other_release: Option<OtherRelease>,
+    errors: u64,
+}
+
+/// A rule that could not be applied at a place.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NotChecked {
+    /// The rule.
+    pub key: String,
+    /// FHIRPath of the node.
+    pub expression: String,
+    /// What is missing for a judgement.
+    pub text: String,
+}
+
+/// What a policy made of a rule.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Overridden {
+    /// The rule.
+    pub key: String,
+    /// What it is by itself.
+    pub from: RuleLevel,
+    /// What the policy makes of it.
+    pub to: RuleLevel,
+    /// How many breaches that changed.
+    pub count: u64,
+}
+
+impl Outcome {
+    pub(super) fn new(gathered: Gathered) -> Self {
+        Self {
+            findings: gathered.findings,
+            not_checked: gathered.not_checked,
+            overridden: gathered.overridden,
+            cut: gathered.cut,
+            other_release: None,
+            errors: gathered.errors,
+        }
+    }
+
+    /// A resource that is none of the wanted type.
+    pub(super) fn refuse_other_resource(&mut self, document: &Document<'_>) {
+        let position = document.place(document.root());
+        self.errors += 1;
+        self.findings.push(Finding {
+            severity: Severity::Error,
+            code: rules::NOT_A_BUNDLE.code.to_owned(),
+            key: rules::NOT_A_BUNDLE.key.to_owned(),
+            expression: String::new(),
+            line: position.line,
+            column: position.column,
+            profile: None,
+            text: "only Bundles can be pushed: put the resource into an entry of a Bundle".to_owned(),
+        });
+    }
+
+    pub(super) fn of_other_release(release: OtherRelease, finding: Finding) -> Self {
+        Self { findings: vec![finding], other_release: Some(release), errors: 1, ..Self::default() }
+    }
+
+    /// Of a file that is no JSON, or breaks a limit: one finding that no policy changes.
+    pub fn of_unreadable(error: &ReadError) -> Self {
+        let finding = Finding {
+            severity: Severity::Error,
+            code: rules::UNREADABLE.code.to_owned(),
+            key: rules::UNREADABLE.key.to_owned(),
+            expression: String::new(),
+            line: error.position.line,
+            column: error.position.column,
+            profile: None,
+            text: error.to_string(),
+        };
+        Self { findings: vec![finding], errors: 1, ..Self::default() }
+    }
+
+    /// No finding is an error.
+    pub const fn valid(&self) -> bool {
+        self.errors == 0
+    }
+
+    /// How many errors, those beyond the kept findings included.
+    pub const fn errors(&self) -> u64 {
+        self.errors
+    }
+
+    /// The outcome as a STU3 `OperationOutcome`: <https://hl7.org/fhir/STU3/operationoutcome.html>.
+    ///
+    /// What was not checked stands as `information`; an outcome without findings says `informational`, because the
+    /// resource needs at least one issue.
+    pub fn operation_outcome(&self) -> Value {
+        let findings = self.findings.iter().map(|finding| {
+            let line = format!("Line {}, column {}", finding.line, finding.column);
+            let mut issue = json!({
+                "severity": finding.severity.as_str(),
+                "code": finding.code,
+                "details": { "coding": [{ "code": finding.key }] },
+                "diagnostics": finding.text,
+                "location": [line],
+            });
+            if !finding.expression.is_empty() {
+                issue["expression"] = json!([finding.expression]);
+            }
+            issue
+        });
+        let not_checked = self.not_checked.iter().map(|entry| {
+            json!({
+                "severity": "information",
+                "code": "not-supported",
+                "details": { "coding": [{ "code": entry.key }] },
+                "diagnostics": format!("not checked: {}", entry.text),
+                "expression": [entry.expression],
+            })
+        });
+        let mut issues: Vec<Value> = findings.chain(not_checked).collect();
+        if self.cut > 0 {
+            let text = format!("{} more findings are not shown", self.cut);
+            issues.push(json!({ "severity": "information", "code": "informational", "diagnostics": text }));
+        }
+        if issues.is_empty() {
+            let text = "no findings";
+            issues.push(json!({ "severity": "information", "code": "informational", "diagnostics": text }));
+        }
+        json!({ "resourceType": "OperationOutcome", "issue": issues })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::validate::{
+        Policy, RuleLevel,
+        testing::{outcome, under},
+    };
+    use std::fmt::Write;
+
+    #[test]
+    fn policies_change_rules_and_are_reported() {
+        let source = r#"{"resourceType":"Patient","gender":"man","active":"yes"}"#;
+        let mut policy = Policy::default();
+        policy.rules.insert("binding-required".to_owned(), RuleLevel::Warning);
+        policy.rules.insert("type-json".to_owned(), RuleLevel::Off);
+        let outcome = under(source, &policy);
+        assert!(outcome.valid());
+        assert_eq!(outcome.findings.len(), 1);
+        let overridden: Vec<_> =
+            outcome.overridden.iter().map(|rule| (rule.key.as_str(), rule.to, rule.count)).collect();
+        assert_eq!(overridden, [("binding-required", RuleLevel::Warning, 1), ("type-json", RuleLevel::Off, 1)]);
+    }
+
+    #[test]
+    fn too_many_findings_are_counted() {
+        let mut source = r#"{"resourceType":"Patient","name":["#.to_owned();
+        for number in 0..12_000 {
+            let _ = write!(source, "{}1", if number > 0 { "," } else { "" });
+        }
+        source.push_str("]}");
+        let outcome = outcome(&source);
+        assert_eq!((outcome.findings.len(), outcome.cut, outcome.errors()), (10_000, 2_000, 12_000));
+        assert_eq!(outcome.findings[9_999].expression, "Patient.name[9999]");
+    }
+
+    #[test]
+    fn operation_outcomes_say_everything() {
+        let source = r#"{"resourceType":"Patient","meta":{"profile":["http://example.org/p"]},"gender":"man"}"#;
+        let value = outcome(source).operation_outcome();
+        assert_eq!(value["resourceType"], "OperationOutcome");
+        assert_eq!(value["issue"][0]["severity"], "error");
+        assert_eq!(value["issue"][0]["code"], "code-invalid");
+        assert_eq!(value["issue"][0]["expression"][0], "Patient.gender");
+        assert_eq!(value["issue"][1]["code"], "not-supported");
+        assert!(outcome(&value.to_string()).valid(), "it is a valid resource itself");
+        let value = outcome(r#"{"resourceType":"Patient"}"#).operation_outcome();
+        assert_eq!(value["issue"][0]["code"], "informational");
+        assert!(outcome(&value.to_string()).valid());
+    }
+}

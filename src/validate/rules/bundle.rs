@@ -1,0 +1,300 @@
+//! The shape of a Bundle by its type. Spec: <https://hl7.org/fhir/STU3/bundle.html>,
+//! <https://hl7.org/fhir/STU3/http.html#transaction>.
+
+use crate::{
+    fhir::{Kind, NodeId},
+    validate::{
+        context::{BundleScope, Context, items, restful, string},
+        issue::{At, Findings, Rule},
+    },
+};
+
+const PAGE: &str = "https://hl7.org/fhir/STU3/bundle.html";
+const TRANSACTION: &str = "https://hl7.org/fhir/STU3/http.html#transaction";
+
+static BDL_1: Rule = Rule::error("bdl-1", "invariant", PAGE);
+static BDL_2: Rule = Rule::error("bdl-2", "invariant", PAGE);
+static BDL_3: Rule = Rule::error("bdl-3", "invariant", PAGE);
+static BDL_4: Rule = Rule::error("bdl-4", "invariant", PAGE);
+static BDL_5: Rule = Rule::error("bdl-5", "invariant", PAGE);
+static BDL_7: Rule = Rule::error("bdl-7", "invariant", PAGE);
+static BDL_8: Rule = Rule::error("bdl-8", "invariant", PAGE);
+static BDL_9: Rule = Rule::error("bdl-9", "invariant", PAGE);
+static FULL_URL_ID: Rule = Rule::error("full-url-id", "invariant", PAGE);
+static FULL_URL_RELATIVE: Rule = Rule::error("full-url-relative", "value", PAGE);
+static DOCUMENT: Rule = Rule::error("document-first", "invariant", "https://hl7.org/fhir/STU3/documents.html");
+static DOCUMENT_DATE: Rule = Rule::error("document-date", "required", "https://hl7.org/fhir/STU3/documents.html");
+static MESSAGE: Rule = Rule::error("message-first", "invariant", "https://hl7.org/fhir/STU3/messaging.html");
+static REQUEST_MISSING: Rule = Rule::error("request-missing", "required", TRANSACTION);
+static REQUEST_RESOURCE: Rule = Rule::error("request-resource", "required", TRANSACTION);
+static REQUEST_URL: Rule = Rule::error("request-url", "value", TRANSACTION);
+
+/// The keys of this family.
+pub(crate) static RULES: &[&Rule] = &[
+    &BDL_1,
+    &BDL_2,
+    &BDL_3,
+    &BDL_4,
+    &BDL_5,
+    &BDL_7,
+    &BDL_8,
+    &BDL_9,
+    &FULL_URL_ID,
+    &FULL_URL_RELATIVE,
+    &DOCUMENT,
+    &DOCUMENT_DATE,
+    &MESSAGE,
+    &REQUEST_MISSING,
+    &REQUEST_RESOURCE,
+    &REQUEST_URL,
+];
+
+/// The Bundle as a whole; its index stands in the context.
+pub(crate) fn check(cx: &Context<'_, '_>, bundle: NodeId, out: &mut Findings<'_>) {
+    let Some(scope) = &cx.bundle else { return };
+    let counted = scope.is("searchset") || scope.is("history");
+    if let Some(total) = cx.document.get(bundle, "total").filter(|_| !counted) {
+        let text = "total belongs to a Bundle of type searchset or history: remove it";
+        out.add(cx, &BDL_1, At::below(total, ".total"), text);
+    }
+    if scope.is("document") {
+        document(cx, bundle, out);
+    }
+    let opening = match scope.kind.as_deref() {
+        Some("document") => Some((&DOCUMENT, "Composition", "document")),
+        Some("message") => Some((&MESSAGE, "MessageHeader", "message")),
+        _ => None,
+    };
+    if let Some((rule, wanted, kind)) = opening {
+        let first = items(cx.document, bundle, "entry").next();
+        let found = first
+            .and_then(|entry| cx.document.get(entry, "resource"))
+            .and_then(|resource| cx.string(resource, "resourceType"));
+        if found.as_deref() != Some(wanted) {
+            let at = first.map_or(At::here(bundle), |entry| At::below(entry, ".entry[0]"));
+            out.add(cx, rule, at, format!("a {kind} begins with a {wanted}: make it the resource of the first entry"));
+        }
+    }
+}
+
+fn document(cx: &Context<'_, '_>, bundle: NodeId, out: &mut Findings<'_>) {
+    let identifier = cx.document.get(bundle, "identifier");
+    let has = |name| identifier.is_some_and(|identifier| cx.document.get(identifier, name).is_some());
+    if !(has("system") && has("value")) {
+        let at = identifier.map_or(At::here(bundle), |identifier| At::below(identifier, ".identifier"));
+        out.add(cx, &BDL_9, at, "a document has an identifier with system and value: add them");
+    }
+    let meta = cx.document.get(bundle, "meta");
+    if meta.is_none_or(|meta| cx.document.get(meta, "lastUpdated").is_none()) {
+        let at = meta.map_or(At::here(bundle), |meta| At::below(meta, ".meta"));
+        out.add(cx, &DOCUMENT_DATE, at, "a document says when it was put together: add meta.lastUpdated");
+    }
+}
+
+/// One entry; the path has reached it.
+pub(crate) fn entry(cx: &mut Context<'_, '_>, entry: NodeId, out: &mut Findings<'_>) {
+    let document = cx.document;
+    // the entry's parts lie in it directly, and a nested Bundle has put its own scope back by now
+    let Some(scope) = &mut cx.bundle else { return };
+    let repeated = repeats(scope, document, entry);
+    let Some(scope) = &cx.bundle else { return };
+    let (search, request, response) =
+        (document.get(entry, "search"), document.get(entry, "request"), document.get(entry, "response"));
+    let resource = document.get(entry, "resource").filter(|resource| document.kind(*resource) == Kind::Object);
+    if let Some(search) = search.filter(|_| !scope.is("searchset")) {
+        out.add(cx, &BDL_2, At::below(search, ".search"), "search belongs to a Bundle of type searchset: remove it");
+    }
+    let requested = scope.is("batch") || scope.is("transaction");
+    if let Some(request) = request.filter(|_| !(requested || scope.is("history"))) {
+        let text = "request belongs to a Bundle of type batch, transaction or history: remove it, or set the type";
+        out.add(cx, &BDL_3, At::below(request, ".request"), text);
+    }
+    let answered = scope.is("batch-response") || scope.is("transaction-response");
+    if let Some(response) = response.filter(|_| !answered) {
+        let text = "response belongs to a Bundle of type batch-response or transaction-response: remove it";
+        out.add(cx, &BDL_4, At::below(response, ".response"), text);
+    }
+    if document.get(entry, "resource").is_none() && request.is_none() && response.is_none() {
+        out.add(
+            cx,
+            &BDL_5,
+            At::here(entry),
+            "an entry has a resource, a request or a response: add one, or remove the entry",
+        );
+    }
+    if requested && request.is_none() {
+        let text = "an entry of a batch or transaction says what to do with it: add request with method and url";
+        out.add(cx, &REQUEST_MISSING, At::here(entry), text);
+    }
+    if let Some(full_url) = document.get(entry, "fullUrl") {
+        if repeated {
+            let text = "an earlier entry has the same fullUrl (and version): give each entry its own";
+            out.add(cx, &BDL_7, At::below(full_url, ".fullUrl"), text);
+        }
+        check_full_url(cx, full_url, resource, out);
+    }
+    if let Some(request) = request.filter(|request| requested && document.kind(*request) == Kind::Object) {
+        check_request(cx, request, resource, out);
+    }
+}
+
+/// The entry has fullUrl and version of an earlier one.
+fn repeats<'d>(scope: &mut BundleScope<'d>, document: &'d crate::fhir::Document<'d>, entry: NodeId) -> bool {
+    let Some(full_url) = string(document, entry, "fullUrl") else { return false };
+    let first = scope.at(&full_url).map(|first| first.node);
+    let Some(first) = first.filter(|first| *first != entry) else { return false };
+    let version = |entry| {
+        let meta = document.get(document.get(entry, "resource")?, "meta")?;
+        string(document, meta, "versionId")
+    };
+    scope.versions.insert((full_url.clone(), version(first)));
+    !scope.versions.insert((full_url, version(entry)))
+}
+
+fn check_full_url(cx: &Context<'_, '_>, full_url: NodeId, resource: Option<NodeId>, out: &mut Findings<'_>) {
+    let Some(text) = cx.document.text(full_url).filter(|_| cx.document.kind(full_url) == Kind::String) else { return };
+    let at = || At::below(full_url, ".fullUrl");
+    if text.contains("/_history/") {
+        return out.add(cx, &BDL_8, at(), "a fullUrl names no version: remove /_history/ and what follows");
+    }
+    if !text.is_empty() && !text.contains(':') {
+        let text = "a fullUrl is absolute: write the whole URL, or urn:uuid: with a new UUID";
+        return out.add(cx, &FULL_URL_RELATIVE, at(), text);
+    }
+    let (Some((_, resource_type, id)), Some(resource)) = (restful(&text), resource) else { return };
+    let (own_type, own_id) = (cx.string(resource, "resourceType"), cx.string(resource, "id"));
+    let disagrees = own_type.is_some_and(|own| own != resource_type) || own_id.is_some_and(|own| own != id);
+    if disagrees {
+        let text = "the fullUrl ends with another type or id than the resource has: make them agree";
+        out.add(cx, &FULL_URL_ID, at(), text);
+    }
+}
+
+/// `request.url` fits the method and the resource.
+fn check_request(cx: &Context<'_, '_>, request: NodeId, resource: Option<NodeId>, out: &mut Findings<'_>) {
+    let (Some(method), Some(url)) = (cx.string(request, "method"), cx.string(request, "url")) else { return };
+    let writes = matches!(method.as_ref(), "POST" | "PUT");
+    // an operation (`$name`) or a search by POST decides itself what it takes
+    let plain = !url.contains('$') && !url.contains("_search");
+    if !(writes && plain) {
+        return;
+    }
+    let place = cx.document.get(request, "url").unwrap_or(request);
+    let at = || At::below(place, ".request.url");
+    let Some(resource) = resource else {
+        let text = "POST and PUT carry a resource: add it to the entry";
+        return out.add(cx, &REQUEST_RESOURCE, At::below(request, ".request"), text);
+    };
+    let path = url.split('?').next().unwrap_or_default();
+    let mut parts = path.rsplit('/').filter(|part| !part.is_empty());
+    let (last, before) = (parts.next().unwrap_or_default(), parts.next());
+    let own_type = cx.string(resource, "resourceType");
+    let own_type = own_type.as_deref().unwrap_or_default();
+    let conditional = url.contains('?');
+    let fits = match method.as_ref() {
+        "POST" => last == own_type && !conditional,
+        _ if conditional => last == own_type,
+        _ => before == Some(own_type) && cx.string(resource, "id").is_none_or(|id| id == last),
+    };
+    if !fits {
+        let text = if method == "POST" {
+            "the url of a POST is the type of the entry's resource, and nothing else"
+        } else {
+            "the url of a PUT is type and id of the entry's resource (Type/id), or a search for it (Type?name=value)"
+        };
+        out.add(cx, &REQUEST_URL, at(), format!("{text}: correct it"));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::validate::testing::{bundle, findings};
+
+    const PATIENT: &str = r#""resource":{"resourceType":"Patient","id":"1"}"#;
+
+    fn entry(rest: &str) -> String {
+        format!("{{{PATIENT}{rest}}}")
+    }
+
+    #[test]
+    fn parts_belong_to_their_type_of_bundle() {
+        let entry =
+            entry(r#","search":{"mode":"match"},"request":{"method":"GET","url":"a"},"response":{"status":"200"}"#);
+        let source = bundle("collection", &[&entry, r#"{"fullUrl":"urn:uuid:1"}"#])
+            .replace("\"entry\"", "\"total\":1,\"entry\"");
+        let expected = [
+            "bdl-1 Bundle.total",
+            "bdl-2 Bundle.entry[0].search",
+            "bdl-3 Bundle.entry[0].request",
+            "bdl-4 Bundle.entry[0].response",
+            "bdl-5 Bundle.entry[1]",
+        ];
+        assert_eq!(findings(&source), expected);
+    }
+
+    #[test]
+    fn full_urls_are_unique_absolute_and_agree_with_the_id() {
+        let at = |full_url: &str| entry(&format!(r#","fullUrl":"{full_url}""#));
+        let urls = [
+            "http://a.org/Patient/1",
+            "http://a.org/Patient/1",
+            "http://a.org/Patient/2",
+            "Patient/1",
+            "http://a.org/Patient/1/_history/2",
+        ];
+        let entries: Vec<String> = urls.into_iter().map(at).collect();
+        let entries: Vec<&str> = entries.iter().map(String::as_str).collect();
+        let expected = [
+            "bdl-7 Bundle.entry[1].fullUrl",
+            "full-url-id Bundle.entry[2].fullUrl",
+            "full-url-relative Bundle.entry[3].fullUrl",
+            "bdl-8 Bundle.entry[4].fullUrl",
+        ];
+        assert_eq!(findings(&bundle("collection", &entries)), expected);
+    }
+
+    #[test]
+    fn versions_tell_equal_full_urls_apart() {
+        let version = |version: &str| {
+            format!(
+                r#"{{"fullUrl":"http://a.org/Patient/1","resource":{{"resourceType":"Patient","id":"1","meta":{{"versionId":"{version}"}}}}}}"#
+            )
+        };
+        let (one, two) = (version("1"), version("2"));
+        assert_eq!(findings(&bundle("collection", &[&one, &two])), Vec::<String>::new());
+        assert_eq!(findings(&bundle("collection", &[&one, &two, &two])), ["bdl-7 Bundle.entry[2].fullUrl"]);
+    }
+
+    #[test]
+    fn documents_and_messages_have_their_opening() {
+        assert_eq!(
+            findings(&bundle("document", &[&entry("")])),
+            ["bdl-9 Bundle", "document-date Bundle", "document-first Bundle.entry[0]"]
+        );
+        assert_eq!(findings(&bundle("message", &[&entry("")])), ["message-first Bundle.entry[0]"]);
+    }
+
+    #[test]
+    fn requests_fit_method_and_resource() {
+        let request = |method: &str, url: &str| entry(&format!(r#","request":{{"method":"{method}","url":"{url}"}}"#));
+        for (method, url) in
+            [("POST", "Patient"), ("PUT", "Patient/1"), ("PUT", "Patient?identifier=a"), ("POST", "Patient/$match")]
+        {
+            assert_eq!(
+                findings(&bundle("transaction", &[&request(method, url)])),
+                Vec::<String>::new(),
+                "{method} {url}"
+            );
+        }
+        for (method, url) in [("POST", "Observation"), ("POST", "Patient/1"), ("PUT", "Patient"), ("PUT", "Patient/2")]
+        {
+            let expected = ["request-url Bundle.entry[0].request.url"];
+            assert_eq!(findings(&bundle("batch", &[&request(method, url)])), expected, "{method} {url}");
+        }
+        let bare = r#"{"request":{"method":"POST","url":"Patient"}}"#;
+        assert_eq!(
+            findings(&bundle("batch", &[bare, &entry("")])),
+            ["request-resource Bundle.entry[0].request", "request-missing Bundle.entry[1]"]
+        );
+    }
+}

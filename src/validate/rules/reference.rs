@@ -1,0 +1,145 @@
+//! Where references lead. Spec: <https://hl7.org/fhir/STU3/references.html>,
+//! <https://hl7.org/fhir/STU3/bundle.html#references>.
+
+use crate::{
+    fhir::NodeId,
+    stu3::Way,
+    validate::{
+        context::{BundleScope, Context, restful},
+        issue::{At, Findings, Rule},
+    },
+};
+use std::borrow::Cow;
+
+const PAGE: &str = "https://hl7.org/fhir/STU3/references.html";
+const BUNDLE: &str = "https://hl7.org/fhir/STU3/bundle.html#references";
+
+static REF_1: Rule = Rule::error("ref-1", "invariant", PAGE);
+static UNRESOLVED: Rule = Rule::error("reference-unresolved", "not-found", BUNDLE);
+static TARGET: Rule = Rule::error("reference-target", "structure", PAGE);
+static BATCH: Rule =
+    Rule::warning("reference-batch", "business-rule", "https://hl7.org/fhir/STU3/http.html#transaction");
+
+/// The keys of this family.
+pub(crate) static RULES: &[&Rule] = &[&REF_1, &UNRESOLVED, &TARGET, &BATCH];
+
+/// A Reference of an element that may lead to these types.
+pub(crate) fn check(cx: &Context<'_, '_>, way: &Way, node: NodeId, out: &mut Findings<'_>) {
+    let Some(reference) = cx.string(node, "reference") else { return };
+    let place = cx.document.get(node, "reference").unwrap_or(node);
+    let at = || At::below(place, ".reference");
+    if let Some(id) = reference.strip_prefix('#') {
+        let Some(target) = cx.resource.contained.get(id) else {
+            if !id.is_empty() {
+                let text = "no contained resource has this id: add it to contained, or correct the reference";
+                out.add(cx, &REF_1, at(), text);
+            }
+            return;
+        };
+        return check_type(cx, way, target.resource_type.as_deref(), at(), out);
+    }
+    let target = cx.bundle.as_ref().and_then(|bundle| Some((bundle, resolve(bundle, &reference)?)));
+    if let Some((bundle, target)) = target {
+        check_type(cx, way, target.resource_type.as_deref(), at(), out);
+        if bundle.is("batch") && target.entry != bundle.entry {
+            let text = "entries of a batch are processed one by one and must not refer to each other: \
+                        a receiver may not resolve this; a transaction may hold such references";
+            out.add(cx, &BATCH, at(), text);
+        }
+        return;
+    }
+    let urn = reference.starts_with("urn:uuid:") || reference.starts_with("urn:oid:");
+    if urn && cx.bundle.is_some() {
+        let text = "no entry of the Bundle has this fullUrl: add the resource, or correct the reference";
+        return out.add(cx, &UNRESOLVED, at(), text);
+    }
+    check_type(cx, way, named_type(&reference), at(), out);
+}
+
+/// The entry that a reference leads to: by fullUrl, or relative to the base of the entry's own fullUrl.
+fn resolve<'b, 'd>(
+    bundle: &'b BundleScope<'d>,
+    reference: &str,
+) -> Option<&'b crate::validate::context::BundleTarget<'d>> {
+    let unversioned = reference.split_once("/_history/").map_or(reference, |(unversioned, _)| unversioned);
+    if unversioned.contains(':') {
+        return bundle.at(unversioned);
+    }
+    let base = bundle.base.as_deref()?;
+    bundle.at(&format!("{base}{unversioned}"))
+}
+
+/// The resource type that a literal reference names itself: `Patient/1`, `http://server/Patient/1`.
+fn named_type(reference: &str) -> Option<&str> {
+    let unversioned = reference.split_once("/_history/").map_or(reference, |(unversioned, _)| unversioned);
+    if unversioned.contains(':') {
+        return restful(unversioned).map(|(_, resource_type, _)| resource_type);
+    }
+    let end = unversioned.find(['/', '?'])?;
+    Some(&unversioned[..end]).filter(|name| crate::stu3::release().resource(name).is_some())
+}
+
+fn check_type(cx: &Context<'_, '_>, way: &Way, found: Option<&str>, at: At<'_>, out: &mut Findings<'_>) {
+    let Some(found) = found else { return };
+    let targets = cx.release.targets(way);
+    if targets.is_empty() || targets.iter().any(|target| *target == found || *target == "Resource") {
+        return;
+    }
+    let wanted: Cow<'_, str> = targets.join(", ").into();
+    out.add(cx, &TARGET, at, format!("this leads to a resource of the wrong type: it has to be one of {wanted}"));
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::validate::testing::{bundle, findings};
+
+    const PATIENT: &str =
+        r#"{"fullUrl":"http://example.org/fhir/Patient/1","resource":{"resourceType":"Patient","id":"1"}}"#;
+
+    fn observation(full_url: &str, subject: &str) -> String {
+        format!(
+            r#"{{"fullUrl":"{full_url}","resource":{{"resourceType":"Observation","status":"final","code":{{"text":"a"}},"subject":{{"reference":"{subject}"}}}}}}"#
+        )
+    }
+
+    fn found(subject: &str) -> Vec<String> {
+        findings(&bundle("collection", &[PATIENT, &observation("http://example.org/fhir/Observation/2", subject)]))
+    }
+
+    #[test]
+    fn fragments_lead_to_contained_resources() {
+        let source = r##"{"resourceType":"Patient","contained":[{"resourceType":"Organization","id":"o","name":"a"}],
+            "managingOrganization":{"reference":"#o"},"generalPractitioner":[{"reference":"#p"}],
+            "link":[{"other":{"reference":"#o"},"type":"refer"}]}"##;
+        let expected =
+            ["ref-1 Patient.generalPractitioner[0].reference", "reference-target Patient.link[0].other.reference"];
+        assert_eq!(findings(source), expected);
+    }
+
+    #[test]
+    fn references_resolve_inside_the_bundle() {
+        assert_eq!(found("http://example.org/fhir/Patient/1"), Vec::<String>::new());
+        assert_eq!(found("Patient/1/_history/3"), Vec::<String>::new());
+        assert_eq!(found("Patient/9"), Vec::<String>::new(), "not here, and nothing says that it has to be");
+        assert_eq!(found("urn:uuid:1"), ["reference-unresolved Bundle.entry[1].resource.subject.reference"]);
+    }
+
+    #[test]
+    fn types_are_judged_where_they_are_known() {
+        let expected = ["reference-target Bundle.entry[1].resource.subject.reference"];
+        assert_eq!(found("Observation/2"), expected);
+        assert_eq!(found("Practitioner/1"), expected);
+        assert_eq!(found("http://other.example.org/Practitioner/1"), expected);
+    }
+
+    #[test]
+    fn entries_of_a_batch_that_need_each_other_are_a_warning() {
+        let request = r#","request":{"method":"POST","url":"X"}}"#;
+        let patient = PATIENT.replace("\"}}", &format!("\"}}{}", request.replace('X', "Patient")));
+        let other = observation("http://example.org/fhir/Observation/2", "Patient/1");
+        let other = format!("{}{}", other.strip_suffix('}').unwrap(), request.replace('X', "Observation"));
+        let source = bundle("batch", &[&patient, &other]);
+        assert_eq!(findings(&source), ["reference-batch Bundle.entry[1].resource.subject.reference"]);
+        assert_eq!(findings(&source.replace("batch", "transaction")), Vec::<String>::new());
+    }
+}

@@ -1,0 +1,320 @@
+//! The only traversal: every node once, in document order; the rules are called where they apply.
+
+use super::{
+    Families,
+    context::{BundleScope, Context, Path, ResourceScope, Standing},
+    issue::Findings,
+    policy::Policy,
+    rules::{
+        binding, bundle, cardinality, choice, contained, element_id, extension, narrative, primitive, profile,
+        reference, structure,
+    },
+};
+use crate::{
+    fhir::{Document, Kind, NodeId},
+    stu3::{Content, Element, Most, StructureId, StructureKind, Way},
+};
+use std::mem;
+
+/// Deeper nodes are not judged, and that is an error: no stack grows with the input.
+const MOST_DEPTH: usize = 200;
+
+/// Structures that rules look at as a whole.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Family {
+    /// No rule of its own.
+    Plain,
+    /// `Reference`.
+    Reference,
+    /// `Extension`.
+    Extension,
+    /// `Narrative`.
+    Narrative,
+    /// `Meta`.
+    Meta,
+    /// `Bundle`.
+    Bundle,
+    /// `Bundle.entry`.
+    BundleEntry,
+}
+
+/// Walks a document from its root.
+pub(super) fn check<'v, 'd>(
+    families: &'v Families,
+    document: &'d Document<'d>,
+    policy: &'v Policy,
+) -> (Context<'v, 'd>, Findings<'v>) {
+    let resource = ResourceScope::new(document, document.root());
+    let cx = Context { release: families.release, policy, document, path: Path::default(), resource, bundle: None };
+    let mut walk = Walk { families, cx, out: Findings::new(policy) };
+    walk.root();
+    (walk.cx, walk.out)
+}
+
+struct Walk<'v, 'd> {
+    families: &'v Families,
+    cx: Context<'v, 'd>,
+    out: Findings<'v>,
+}
+
+/// An element that the walk is at, with the type that its name chose.
+#[derive(Clone, Copy)]
+struct Member {
+    element: &'static Element,
+    way: &'static Way,
+}
+
+impl<'d> Walk<'_, 'd> {
+    fn root(&mut self) {
+        let root = self.cx.document.root();
+        structure::byte_order_mark(&self.cx, root, &mut self.out);
+        if let Some(id) = structure::resource_type(&self.cx, root, &mut self.out) {
+            self.cx.path.push(self.cx.release.structure(id).name, None);
+            self.resource_of(id, root);
+            self.cx.path.pop();
+        }
+    }
+
+    /// A resource inside another; its scopes end with it.
+    fn resource(&mut self, node: NodeId, standing: Standing) {
+        let Some(id) = structure::resource_type(&self.cx, node, &mut self.out) else { return };
+        match standing {
+            Standing::Independent => {
+                let inner = ResourceScope::new(self.cx.document, node);
+                let outer = mem::replace(&mut self.cx.resource, inner);
+                self.resource_of(id, node);
+                self.cx.resource = outer;
+            }
+            Standing::Contained => {
+                contained::check(&self.cx, node, &mut self.out);
+                let outer_ids = mem::take(&mut self.cx.resource.element_ids);
+                let outer = mem::replace(&mut self.cx.resource.standing, Standing::Contained);
+                self.resource_of(id, node);
+                self.cx.resource.standing = outer;
+                self.cx.resource.element_ids = outer_ids;
+            }
+        }
+    }
+
+    fn resource_of(&mut self, id: StructureId, node: NodeId) {
+        if self.families.of(id) != Family::Bundle {
+            return self.object(id, node);
+        }
+        let outer = self.cx.bundle.replace(BundleScope::new(self.cx.document, node));
+        bundle::check(&self.cx, node, &mut self.out);
+        self.object(id, node);
+        self.cx.bundle = outer;
+    }
+
+    /// All members of an object, then what is missing.
+    fn object(&mut self, id: StructureId, node: NodeId) {
+        if self.cx.path.depth() > MOST_DEPTH {
+            return structure::too_deep(&self.cx, node, &mut self.out);
+        }
+        let document = self.cx.document;
+        let facts = self.cx.release.structure(id);
+        let (mut seen, mut members) = (0, 0_usize);
+        for child in document.children(node) {
+            members += 1;
+            let name = document.name(child).unwrap_or_default();
+            if facts.kind == StructureKind::Resource && name == "resourceType" {
+                continue;
+            }
+            let (stem, twin) = name.strip_prefix('_').map_or((&*name, false), |stem| (stem, true));
+            let found = self.cx.release.member(id, stem).filter(|(element, way)| {
+                let twinned = matches!(way.content, Content::Primitive(_)) && !element.attribute;
+                element.most != Most::None && (!twin || twinned)
+            });
+            let Some((element, way)) = found else {
+                structure::unknown(&self.cx, id, child, &mut self.out);
+                continue;
+            };
+            let member = Member { element, way };
+            if seen & 1 << element.place != 0 && element.choice {
+                choice::check(&self.cx, id, child, element, &mut self.out);
+            }
+            seen |= 1_u128 << element.place;
+            if twin {
+                self.twin(member, node, child);
+            } else {
+                self.member(member, node, child);
+            }
+        }
+        if members == 0 {
+            structure::empty(&self.cx, node, &mut self.out);
+        } else if facts.required() & !seen != 0 {
+            cardinality::missing(&self.cx, id, node, seen, &mut self.out);
+        }
+    }
+
+    /// The value or values of an element.
+    fn member(&mut self, member: Member, owner: NodeId, node: NodeId) {
+        let document = self.cx.document;
+        let element = member.element;
+        if element.modifier {
+            extension::modifier(&self.cx, element, node, &mut self.out);
+        }
+        if document.kind(node) != Kind::Array {
+            let index = (element.most == Most::Many).then_some(0);
+            self.cx.path.push(element.name, index);
+            if index.is_some() {
+                structure::not_array(&self.cx, node, &mut self.out);
+            }
+            self.value(member, node);
+            self.cx.path.pop();
+            return;
+        }
+        if element.most == Most::One {
+            cardinality::array(&self.cx, element, node, &mut self.out);
+        }
+        let (mut items, mut nulls) = (0, 0_usize);
+        for item in document.children(node) {
+            self.cx.path.push(element.name, Some(items));
+            if matches!(member.way.content, Content::Primitive(_)) && document.kind(item) == Kind::Null {
+                nulls += 1;
+            } else {
+                self.enter_entry(member, items, item);
+                self.value(member, item);
+            }
+            self.cx.path.pop();
+            items += 1;
+        }
+        if items == 0 {
+            self.cx.path.push(element.name, None);
+            structure::empty(&self.cx, node, &mut self.out);
+            self.cx.path.pop();
+        }
+        if nulls > 0 {
+            structure::nulls(&self.cx, element, owner, node, &mut self.out);
+        }
+    }
+
+    fn enter_entry(&mut self, member: Member, number: u32, entry: NodeId) {
+        let Content::Structure(id) = member.way.content else { return };
+        if let Some(bundle) = self.cx.bundle.as_mut().filter(|_| self.families.of(id) == Family::BundleEntry) {
+            bundle.enter(self.cx.document, number, entry);
+        }
+    }
+
+    /// The id and extensions of a primitive: `_name` beside `name`.
+    fn twin(&mut self, member: Member, owner: NodeId, node: NodeId) {
+        let document = self.cx.document;
+        let element = member.element;
+        match (document.kind(node), element.most) {
+            (Kind::Object, Most::One) => {
+                self.cx.path.push(element.name, None);
+                self.object(self.families.element, node);
+                self.cx.path.pop();
+            }
+            (Kind::Array, Most::Many) => {
+                structure::twin_arrays(&self.cx, element, owner, node, &mut self.out);
+                for (index, item) in (0..).zip(document.children(node)) {
+                    self.cx.path.push(element.name, Some(index));
+                    match document.kind(item) {
+                        Kind::Object => self.object(self.families.element, item),
+                        Kind::Null => {}
+                        _ => structure::not_object(&self.cx, item, &mut self.out),
+                    }
+                    self.cx.path.pop();
+                }
+            }
+            _ => structure::twin_shape(&self.cx, element, node, &mut self.out),
+        }
+    }
+
+    /// One value; the path has reached it.
+    fn value(&mut self, member: Member, node: NodeId) {
+        let document = self.cx.document;
+        match (member.way.content, document.kind(node)) {
+            (Content::Primitive(primitive), _) => {
+                let sound = primitive::check(&self.cx, primitive, node, &mut self.out);
+                if sound && member.element.name == "id" {
+                    element_id::check(&mut self.cx, primitive, node, &mut self.out);
+                }
+            }
+            (Content::Structure(id), Kind::Object) => {
+                self.object(id, node);
+                self.family(id, member, node);
+            }
+            (Content::Resource, Kind::Object) => {
+                let contained = member.element.name == "contained";
+                self.resource(node, if contained { Standing::Contained } else { Standing::Independent });
+                return;
+            }
+            (Content::Structure(_) | Content::Resource, _) => {
+                return structure::not_object(&self.cx, node, &mut self.out);
+            }
+        }
+        if let Some(bound) = &member.element.binding {
+            binding::check(&self.cx, bound, member.way, node, &mut self.out);
+        }
+    }
+
+    fn family(&mut self, id: StructureId, member: Member, node: NodeId) {
+        let (cx, out) = (&mut self.cx, &mut self.out);
+        match self.families.of(id) {
+            Family::Plain | Family::Bundle => {}
+            Family::Reference => reference::check(cx, member.way, node, out),
+            Family::Extension => extension::check(cx, node, out),
+            Family::Narrative => narrative::check(cx, node, out),
+            Family::Meta => profile::check(cx, node, out),
+            Family::BundleEntry => bundle::entry(cx, node, out),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::{
+        fhir::json::{self, Limits},
+        validate::{Policy, Validator, testing::findings},
+    };
+
+    #[test]
+    fn paths_go_through_entries_parameters_and_contained_resources() {
+        let source = r#"{"resourceType":"Parameters","parameter":[{"name":"a","part":[{"name":"b","resource":
+            {"resourceType":"Bundle","type":"collection","entry":[{"resource":{"resourceType":"Patient","contained":
+            [{"resourceType":"Observation","id":"o","status":"final","code":{"text":"a"},"valueQuantity":{"code":1}}]}}]}}]}]}"#;
+        let expected = "type-json Parameters.parameter[0].part[0].resource.entry[0].resource.contained[0].value.code";
+        assert_eq!(findings(source), [expected]);
+    }
+
+    #[test]
+    fn depth_is_limited_whatever_the_reader_lets_through() {
+        let depth = 2_000;
+        let item = r#"{"linkId":"a","item":["#;
+        let source = format!(
+            r#"{{"resourceType":"QuestionnaireResponse","status":"completed","item":[{}{}]}}"#,
+            item.repeat(depth),
+            "]}".repeat(depth)
+        );
+        let limits = Limits { max_depth: 10_000, ..Limits::default() };
+        let document = json::read(source.as_bytes(), &limits).unwrap();
+        let outcome = Validator::new().resource(&document, &Policy::default());
+        assert_eq!(outcome.findings.iter().map(|finding| finding.key.as_str()).collect::<Vec<_>>(), ["depth"]);
+    }
+
+    #[test]
+    fn good_files_cost_time_in_proportion() {
+        let entries = |count: usize| {
+            let mut source = r#"{"resourceType":"Bundle","type":"collection","entry":[{"fullUrl":"urn:uuid:p","resource":{"resourceType":"Patient"}}"#.to_owned();
+            for number in 0..count {
+                source.push_str(&format!(
+                    r#",{{"fullUrl":"urn:uuid:{number}","resource":{{"resourceType":"Observation","status":"final","code":{{"text":"a"}},"subject":{{"reference":"urn:uuid:p"}}}}}}"#
+                ));
+            }
+            source + "]}"
+        };
+        let validator = Validator::new();
+        let time = |count| {
+            let source = entries(count);
+            let document = json::read(source.as_bytes(), &Limits::default()).unwrap();
+            let begin = std::time::Instant::now();
+            assert!(validator.resource(&document, &Policy::default()).valid());
+            begin.elapsed()
+        };
+        let (few, many) = (time(2_000), time(20_000));
+        // ten times the entries: anything quadratic would take a hundred times as long
+        assert!(many < few * 40, "{few:?} {many:?}");
+    }
+}

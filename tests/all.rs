@@ -1,0 +1,13 @@
+//! The one test binary: a module for each kind of test.
+
+#[cfg(test)]
+mod conformance {
+    mod corpus;
+    mod facts;
+    mod mutation;
+}
+
+mod generate {
+    pub(super) mod package;
+    pub(super) mod table;
+}

@@ -1,0 +1,110 @@
+//! Real files: what is refused, and why that is right.
+
+use pushbridge::{
+    fhir::json::{self, Limits},
+    validate::{Outcome, Policy, Validator},
+};
+use std::{
+    collections::BTreeMap,
+    fs,
+    path::{Path, PathBuf},
+};
+
+/// The official examples that break the release, with the keys of the rules that they break.
+const REFUSED: [(&str, &[&str]); 9] = [
+    ("activitydefinition-procedurerequest-example.json", &["txt-2"]),
+    ("activitydefinition-supplyrequest-example.json", &["txt-2"]),
+    // `kind`, `event` and `severity` are no elements of STU3's AdverseEvent
+    ("adverseevent-example.json", &["unknown-element"]),
+    // a code system that does not exist; the value set takes its codes from ActCode
+    ("claim-example-institutional-rich.json", &["binding-required"]),
+    // languages by other systems than BCP 47, which the maximum value set asks for
+    ("devicecomponent-example-prodspec.json", &["binding-maximum"]),
+    ("devicecomponent-example.json", &["binding-maximum"]),
+    ("practitioner-example-f003-mv.json", &["binding-maximum"]),
+    ("practitioner-example-f004-rb.json", &["binding-maximum"]),
+    ("practitioner-example-f005-al.json", &["binding-maximum"]),
+];
+
+/// `basic-example.json` has modifier extensions of its own.
+const PERMITTED: [&str; 3] = ["referredForService", "targetDate", "status"];
+
+/// The folder of development data; `None` (and a word about it) where it is not there.
+pub(super) fn corpus(folder: &str) -> Option<PathBuf> {
+    let shared = std::env::var_os("PUSHBRIDGE_SHARED")
+        .map_or_else(|| PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../shared"), PathBuf::from);
+    let path = shared.join("corpus").join(folder);
+    if path.is_dir() {
+        return Some(path);
+    }
+    eprintln!("skipped: {folder} is not there (set PUSHBRIDGE_SHARED to the folder with corpus/)");
+    None
+}
+
+/// The outcomes of all JSON files of a folder, by file name.
+fn outcomes(folder: &Path) -> BTreeMap<String, Outcome> {
+    let validator = Validator::new();
+    let mut policy = Policy::default();
+    let base = "http://example.org/do-not-use/fhir-extensions/referral#";
+    policy.modifier_extensions.extend(PERMITTED.map(|name| format!("{base}{name}")));
+    let paths = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+    paths
+        .filter(|path| path.extension().is_some_and(|extension| extension == "json"))
+        .map(|path| {
+            let bytes = fs::read(&path).unwrap();
+            let outcome = match json::read(&bytes, &Limits::default()) {
+                Ok(document) => validator.resource(&document, &policy),
+                Err(error) => Outcome::of_unreadable(&error),
+            };
+            (path.file_name().unwrap().to_str().unwrap().to_owned(), outcome)
+        })
+        .collect()
+}
+
+fn error_keys(outcome: &Outcome) -> Vec<&str> {
+    let errors = outcome.findings.iter().filter(|finding| finding.severity.as_str() == "error");
+    let mut keys: Vec<&str> = errors.map(|finding| finding.key.as_str()).collect();
+    keys.sort_unstable();
+    keys.dedup();
+    keys
+}
+
+#[test]
+fn real_pushes_are_accepted() {
+    let Some(folder) = corpus("medmij-push") else { return };
+    let outcomes = outcomes(&folder);
+    assert_eq!(outcomes.len(), 18);
+    for (file, outcome) in outcomes {
+        assert!(outcome.valid(), "{file}: {:#?}", outcome.findings);
+    }
+}
+
+#[test]
+fn official_examples_are_refused_only_where_they_break_the_release() {
+    let Some(folder) = corpus("official/json") else { return };
+    let outcomes = outcomes(&folder);
+    assert_eq!(outcomes.len(), 528);
+    let refused: BTreeMap<&str, Vec<&str>> = outcomes
+        .iter()
+        .filter(|(_, outcome)| !outcome.valid())
+        .map(|(file, outcome)| (file.as_str(), error_keys(outcome)))
+        .collect();
+    let expected = REFUSED.into_iter().map(|(file, keys)| (file, keys.to_vec())).collect();
+    for (file, _) in
+        refused.iter().filter(|(file, keys)| REFUSED.iter().all(|known| known.0 != **file || known.1 != **keys))
+    {
+        eprintln!("{file}");
+        for finding in &outcomes[*file].findings {
+            eprintln!(
+                "  {} {} {} {}:{} {}",
+                finding.severity.as_str(),
+                finding.key,
+                finding.expression,
+                finding.line,
+                finding.column,
+                finding.text
+            );
+        }
+    }
+    assert_eq!(refused, expected);
+}
