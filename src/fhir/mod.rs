@@ -6,6 +6,7 @@
 mod document;
 pub mod json;
 pub mod path;
+pub mod primitive;
 mod wholeness;
 
 pub use document::{Children, Document, Kind, NodeId, Position};

@@ -88,7 +88,7 @@ pub(super) enum CopyError {
     /// It changed or vanished while it was copied.
     Changed,
     /// Its bytes end before its JSON does.
-    Unfinished(Wholeness),
+    Unfinished,
     /// It could not be read.
     Source(io::Error),
     /// `work/` could not be written.

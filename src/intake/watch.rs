@@ -528,11 +528,11 @@ impl Watch {
         let (target, sidecar_target) = targets(&self.inbox.spool, id);
         let sidecar = if self.inbox.completeness.sidecar {
             let path = sidecar_of(&candidate.path);
-            let source = open_source(inbox, &path).map_err(|_| CopyError::Unfinished(Wholeness::Empty))?;
+            let source = open_source(inbox, &path).map_err(|_| CopyError::Unfinished)?;
             let copied = copy(source, sidecar_target, SIDECAR_LIMIT, &mut self.buffer)?;
             if matches!(copied.wholeness, Wholeness::Truncated | Wholeness::Empty) {
                 copied.discard();
-                return Err(CopyError::Unfinished(copied.wholeness));
+                return Err(CopyError::Unfinished);
             }
             Some((path, copied))
         } else {
@@ -555,7 +555,7 @@ impl Watch {
         if !whole {
             bundle.discard();
             discard_sidecar();
-            return Err(CopyError::Unfinished(bundle.wholeness));
+            return Err(CopyError::Unfinished);
         }
         Ok(Pair { id, bundle, sidecar })
     }
@@ -565,8 +565,11 @@ impl Watch {
         match error {
             CopyError::NotRegular => self.overlook(&candidate.path, Overlooked::NotRegular),
             CopyError::TooLarge => self.overlook(&candidate.path, Overlooked::TooLarge),
-            CopyError::Source(_) => self.overlook(&candidate.path, Overlooked::Unreadable),
-            CopyError::Unfinished(_) => {}
+            CopyError::Source(error) => {
+                tracing::debug!(error = %error.kind(), "a file in the inbox could not be read");
+                self.overlook(&candidate.path, Overlooked::Unreadable);
+            }
+            CopyError::Unfinished => {}
             CopyError::Changed => {
                 if let Some(seen) = self.seen.get_mut(&candidate.path) {
                     seen.put_off(now);

@@ -43,6 +43,7 @@ pub(super) fn submission(number: u64) -> Submission {
         waited_millis: 0,
         forced: false,
         judgings: 0,
+        rank: number,
     }
 }
 
