@@ -1,6 +1,17 @@
 //! The one test binary: a module for each kind of test.
 
 #[cfg(test)]
+mod architecture;
+
+#[cfg(test)]
+mod bridge {
+    mod corpus;
+    mod delivery;
+    mod routing;
+    mod stand;
+}
+
+#[cfg(test)]
 mod conformance {
     mod corpus;
     mod facts;

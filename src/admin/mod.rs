@@ -13,4 +13,4 @@ pub use desk::{Desk, Hands, Offline};
 pub use protocol::{
     Answer, ChannelStatus, Decided, LinkView, Question, Recorded, Selector, StageStatus, Status, TokenStatus,
 };
-pub use socket::{CallError, call, serve};
+pub use socket::{CallError, call, is_running, serve};

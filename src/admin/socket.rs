@@ -74,6 +74,11 @@ async fn talk<H: Hands>(stream: UnixStream, desk: &Desk<H>) -> io::Result<()> {
     Ok(())
 }
 
+/// Whether a daemon listens there.
+pub fn is_running(path: &Path) -> bool {
+    std::os::unix::net::UnixStream::connect(path).is_ok()
+}
+
 /// Asks the daemon one question.
 ///
 /// # Errors

@@ -16,10 +16,15 @@ use std::{
     os::unix::fs::{DirBuilderExt, OpenOptionsExt},
     path::{Path, PathBuf},
     sync::Arc,
+    time::{Duration, Instant},
 };
 
 /// The configuration file where none is named.
 pub(super) const DEFAULT_FILE: &str = "pushbridge.toml";
+
+/// How long a store that another command has open is waited for.
+const LOCK_PATIENCE: Duration = Duration::from_secs(10);
+const LOCK_LOOK: Duration = Duration::from_millis(20);
 
 /// A loaded configuration and the paths that follow from it.
 pub(super) struct Context {
@@ -72,13 +77,19 @@ impl Context {
         }
     }
 
-    /// Opens the store, which no daemon may have open.
+    /// Opens the store, which no daemon may have open. Another command has it for a moment only: that moment is waited for.
     pub(super) fn open_store(&self) -> Result<Arc<dyn Store>, Failed> {
         make_folder(&self.config.state)?;
-        match SledStore::open(&self.store_folder()) {
-            Ok(store) => Ok(Arc::new(store)),
-            Err(error @ StoreError::Locked { .. }) => Err(Failed::new(Exit::Busy, error)),
-            Err(error) => Err(Failed::new(Exit::Unreadable, error)),
+        let limit = Instant::now() + LOCK_PATIENCE;
+        loop {
+            match SledStore::open(&self.store_folder()) {
+                Ok(store) => return Ok(Arc::new(store)),
+                Err(StoreError::Locked { .. }) if Instant::now() < limit && !admin::is_running(&self.socket()) => {
+                    std::thread::sleep(LOCK_LOOK);
+                }
+                Err(error @ StoreError::Locked { .. }) => return Err(Failed::new(Exit::Busy, error)),
+                Err(error) => return Err(Failed::new(Exit::Unreadable, error)),
+            }
         }
     }
 
@@ -103,7 +114,14 @@ impl Context {
         let answer = runtime.block_on(async {
             match admin::call(&self.socket(), &question).await {
                 Ok(answer) => Ok(answer),
-                Err(CallError::NotRunning) => Ok(self.desk()?.answer(question).await),
+                Err(CallError::NotRunning) => match self.desk() {
+                    Ok(desk) => Ok(desk.answer(question).await),
+                    // A daemon that was just starting has the store now, and answers.
+                    Err(Failed { exit: Exit::Busy, error }) => {
+                        admin::call(&self.socket(), &question).await.map_err(|_| Failed { exit: Exit::Busy, error })
+                    }
+                    Err(failed) => Err(failed),
+                },
                 Err(error) => Err(Failed::new(Exit::Unreadable, error)),
             }
         })?;

@@ -1,6 +1,6 @@
 //! HALL: everything meets here, and one loop decides.
 //!
-//! [`step`] holds the decisions, pure; [`run`](run()) is the loop around them; what takes time (judging,
+//! [`Engine::step`] holds the decisions, pure; [`run()`] is the loop around them; what takes time (judging,
 //! settling, requests, writes) happens elsewhere and comes back as an event. What was flushed is what
 //! is true: a start after any end goes on from the store and the folders.
 

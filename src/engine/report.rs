@@ -3,7 +3,7 @@
 //! It may name the file and its account, because it is 0600 in the channel's own folder; it quotes no
 //! value of the Bundle.
 
-use crate::model::{AttemptOutcome, HoldReason, Severity, Stage, Submission, Timestamp};
+use crate::model::{AttemptOutcome, EvidenceKind, HoldReason, Severity, Stage, Submission, Timestamp};
 use serde_json::{Value, json};
 use std::fmt::Write;
 
@@ -98,6 +98,9 @@ pub fn remedy(submission: &Submission) -> String {
             HoldReason::NoEvidence => {
                 "put such files into a linked sub-folder, give them a sidecar, or set the channel's routing".to_owned()
             }
+            HoldReason::Unlinked { kind: EvidenceKind::Patient } => format!(
+                "pushbridge links add {channel} patient --system SYSTEM VALUE ACCOUNT-REFERENCE; it is then released by itself"
+            ),
             HoldReason::Unlinked { kind } => {
                 format!("pushbridge links add {channel} {kind} VALUE ACCOUNT-REFERENCE; it is then released by itself")
             }

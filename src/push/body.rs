@@ -163,7 +163,7 @@ enum Blocks {
         file: File,
         block: BytesMut,
         filled: usize,
-        digester: Option<Digester>,
+        digester: Option<Box<Digester>>,
         expected: Digest,
     },
 }
@@ -175,7 +175,7 @@ impl FileBody {
             Source::Open(file) => {
                 let mut file = File::from_std(file);
                 file.set_max_buf_size(BLOCK);
-                let digester = Some(Digester::new());
+                let digester = Some(Box::new(Digester::new()));
                 Blocks::Stream { file, block: BytesMut::new(), filled: 0, digester, expected: digest }
             }
         };
@@ -204,7 +204,7 @@ impl FileBody {
         let whole = block.split().freeze();
         let taken = digester.as_mut().map(|digester| digester.update(&whole));
         let last = u64::try_from(wanted).unwrap_or(u64::MAX) == self.remaining;
-        if taken.is_none() || (last && digester.take().map(Digester::finish) != Some(*expected)) {
+        if taken.is_none() || (last && digester.take().map(|digester| digester.finish()) != Some(*expected)) {
             return Poll::Ready(Err(Fault::Damaged));
         }
         Poll::Ready(Ok(whole))

@@ -54,6 +54,8 @@ struct Search<'d> {
     names: Names<'d>,
     systems: BTreeSet<Cow<'d, str>>,
     references: Vec<Reference<'d>>,
+    /// Identifiers that stand in Patient resources, by system.
+    own: HashMap<Cow<'d, str>, Vec<usize>>,
 }
 
 /// A Reference element, and the resource that it stands in (the container of contained ones).
@@ -71,6 +73,7 @@ pub(crate) fn patients<'d>(bundle: &'d Bundle<'d>, systems: &'d [String]) -> Pat
         names: Names::default(),
         systems: systems.iter().map(|system| Cow::Borrowed(system.as_str())).collect(),
         references: Vec::new(),
+        own: HashMap::new(),
     };
     for entry in bundle.entries() {
         let Some(resource) = entry.resource else { continue };
@@ -115,7 +118,10 @@ impl<'d> Search<'d> {
         for identifier in self.document.children(identifiers) {
             if let Some((system, value)) = self.identifier(identifier) {
                 self.systems.insert(system.clone());
-                self.names.join(number, Name::Identifier(system, value));
+                let name = Name::Identifier(system.clone(), value);
+                self.names.join(number, name.clone());
+                let own = self.names.number(name);
+                self.own.entry(system).or_default().push(own);
             }
         }
     }
@@ -154,13 +160,25 @@ impl<'d> Search<'d> {
         let names = names.chain(logical.map(|(system, value)| Name::Identifier(system, value)));
         let mut first = None;
         for name in names {
-            let number = self.names.number(name);
+            let number = self.names.number(name.clone());
             self.names.patient[number] = true;
-            if let Some(first) = first {
-                self.names.unite(first, number);
+            match first {
+                // The Patient that is meant has other values of that system, and not this one: somebody else is meant.
+                Some(first) if self.contradicts(first, &name) => {}
+                Some(first) => self.names.unite(first, number),
+                None => first = Some(number),
             }
-            first = Some(number);
         }
+    }
+
+    /// Whether the patient has identifiers of the name's system in its own resource, and this is none of them.
+    fn contradicts(&mut self, patient: usize, name: &Name<'d>) -> bool {
+        let Name::Identifier(system, _) = name else { return false };
+        let own = self.own.get(system).cloned().unwrap_or_default();
+        let patient = self.names.root(patient);
+        let number = self.names.number(name.clone());
+        let of_patient: Vec<_> = own.into_iter().filter(|own| self.names.root(*own) == patient).collect();
+        !of_patient.is_empty() && self.names.root(number) != patient
     }
 
     fn identifier(&self, node: NodeId) -> Option<(Cow<'d, str>, Cow<'d, str>)> {

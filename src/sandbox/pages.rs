@@ -1,6 +1,6 @@
 //! The pages on which a person says yes or no.
 
-use super::state::{NewAccount, Pending, Person, State, word};
+use super::state::{NewAccount, Pending, State, word};
 use axum::{
     extract::{Path, Query, State as Shared},
     http::StatusCode,
@@ -86,7 +86,7 @@ impl State {
         let account = NewAccount { id: word("account"), reference: word("ref"), service: service.to_owned() };
         let (code, reference) = (word("code"), account.reference.clone());
         let mut inner = self.lock();
-        inner.persons.entry(person.clone()).or_insert_with(Person::default).accounts.push(account);
+        inner.persons.entry(person.clone()).or_default().accounts.push(account);
         inner.codes.insert(code.clone(), Pending { person: Some(person), ..pending });
         (code, reference)
     }

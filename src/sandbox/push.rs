@@ -93,7 +93,9 @@ pub(super) async fn provider(
         Ok(checked) => checked,
         Err(refusal) => return *refusal,
     };
-    if !matches!(serde_json::from_slice(&bytes), Ok(Value::Object(_))) {
+    // A parser may ignore a byte order mark (RFC 8259, section 8.1), and this one does.
+    let text = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(&bytes);
+    if !matches!(serde_json::from_slice(text), Ok(Value::Object(_))) {
         return error(&state, StatusCode::BAD_REQUEST, "InvalidBody", "the body is no JSON object");
     }
     let number = state.take("provider", &account, &person, &bytes);

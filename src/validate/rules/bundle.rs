@@ -220,7 +220,7 @@ mod tests {
     fn parts_belong_to_their_type_of_bundle() {
         let entry =
             entry(r#","search":{"mode":"match"},"request":{"method":"GET","url":"a"},"response":{"status":"200"}"#);
-        let source = bundle("collection", &[&entry, r#"{"fullUrl":"urn:uuid:1"}"#])
+        let source = bundle("collection", &[&entry, r#"{"fullUrl":"urn:oid:1.2"}"#])
             .replace("\"entry\"", "\"total\":1,\"entry\"");
         let expected = [
             "bdl-1 Bundle.total",

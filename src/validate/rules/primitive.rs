@@ -3,7 +3,7 @@
 
 use super::structure;
 use crate::{
-    fhir::{Kind, NodeId, primitive as formats},
+    fhir::{Kind, NodeId, primitive as format},
     stu3::Primitive,
     validate::{
         context::Context,
@@ -13,13 +13,16 @@ use crate::{
 
 const PAGE: &str = "https://hl7.org/fhir/STU3/datatypes.html#primitive";
 
+/// Official examples have such URIs, and nothing is misunderstood by them.
+static URI_UUID: Rule = Rule::warning("uri-uuid", "value", PAGE);
+
 /// One key per type, `format-date` for example.
 macro_rules! formats {
     ($($rule:ident $key:literal)*) => {
         $(static $rule: Rule = Rule::error($key, "value", PAGE);)*
 
         /// The keys of this family.
-        pub(crate) static RULES: &[&Rule] = &[$(&$rule),*];
+        pub(crate) static RULES: &[&Rule] = &[&URI_UUID, $(&$rule),*];
     };
 }
 
@@ -68,59 +71,101 @@ pub(crate) fn check(cx: &Context<'_, '_>, primitive: Primitive, node: NodeId, ou
 
 /// The rule that the text breaks, and what to do.
 fn fault(primitive: Primitive, text: &str) -> Option<(&'static Rule, &'static str)> {
-    let (fits, rule, wanted): (fn(&str) -> bool, &'static Rule, &'static str) = match primitive {
+    let (judge, rule, advice): (fn(&str) -> bool, &'static Rule, &'static str) = match primitive {
         Primitive::Boolean | Primitive::Xhtml => return None,
-        Primitive::String | Primitive::Markdown => (
-            formats::is_string,
-            &STRING,
-            "a string has other characters than white space, no control characters and at most 1 MB; correct it or leave it out",
+        Primitive::Base64Binary => (
+            format::is_base64,
+            &BASE64_BINARY,
+            "this is no base64: encode the bytes with A-Z, a-z, 0-9, + and /, padded with = to groups of four",
         ),
         Primitive::Code => {
-            (formats::is_code, &CODE, "a code has no white space around it and single spaces inside; remove the others")
+            (format::is_code, &CODE, "a code has no whitespace at its ends and single spaces inside: correct it")
         }
-        Primitive::Id => (formats::is_id, &ID, "an id has 1 to 64 letters, digits, - and .; choose such a one"),
-        Primitive::Uri => (formats::is_uri, &URI, "a uri has no white space; remove it or write it as %20"),
-        Primitive::Oid => (formats::is_oid, &OID, "an oid is written urn:oid: and dotted numbers, urn:oid:1.2.3"),
-        Primitive::Uuid => {
-            (formats::is_uuid, &UUID, "a uuid is written urn:uuid: and five groups of hexadecimal digits")
+        Primitive::Date => {
+            (format::is_date, &DATE, "this is no date: write YYYY, YYYY-MM or YYYY-MM-DD, a day that the calendar has")
         }
-        Primitive::Integer => (
-            formats::is_integer,
-            &INTEGER,
-            "an integer is a whole number from -2147483648 to 2147483647, 0 or without leading zeros",
-        ),
-        Primitive::UnsignedInt => {
-            (formats::is_unsigned_int, &UNSIGNED_INT, "an unsignedInt is a whole number from 0 to 2147483647")
-        }
-        Primitive::PositiveInt => {
-            (formats::is_positive_int, &POSITIVE_INT, "a positiveInt is a whole number from 1 to 2147483647")
-        }
-        Primitive::Decimal => (
-            formats::is_decimal,
-            &DECIMAL,
-            "a decimal is digits with or without a fraction, and has no exponent in STU3; write it out",
-        ),
-        Primitive::Base64Binary => (
-            formats::is_base64,
-            &BASE64_BINARY,
-            "this is not base64: letters, digits, + and /, filled up with = to a multiple of four; encode it again",
-        ),
-        Primitive::Date => (
-            formats::is_date,
-            &DATE,
-            "a date is YYYY, YYYY-MM or YYYY-MM-DD, of a month and day that exist; correct it",
-        ),
         Primitive::DateTime => (
-            formats::is_date_time,
+            format::is_date_time,
             &DATE_TIME,
-            "a dateTime is a date that exists, or one with Thh:mm:ss and its zone (Z or +hh:mm); correct it",
+            "this is no dateTime: write YYYY, YYYY-MM, YYYY-MM-DD, or YYYY-MM-DDThh:mm:ss with Z or +hh:mm",
         ),
-        Primitive::Instant => (
-            formats::is_instant,
-            &INSTANT,
-            "an instant is YYYY-MM-DDThh:mm:ss with its zone (Z or +hh:mm), of a day that exists; correct it",
+        Primitive::Decimal => {
+            (format::is_decimal, &DECIMAL, "a decimal is written with digits and a point, without an exponent")
+        }
+        Primitive::Id => (format::is_id, &ID, "an id is 1 to 64 letters, digits, hyphens and points: correct it"),
+        Primitive::Instant => {
+            (format::is_instant, &INSTANT, "this is no instant: write YYYY-MM-DDThh:mm:ss with Z or +hh:mm")
+        }
+        Primitive::Integer => {
+            (format::is_integer, &INTEGER, "an integer is a whole number from -2147483648 to 2147483647")
+        }
+        Primitive::Oid => (format::is_oid, &OID, "an oid is written urn:oid: and numbers joined by points"),
+        Primitive::PositiveInt => {
+            (format::is_positive_int, &POSITIVE_INT, "this is a whole number from 1 to 2147483647")
+        }
+        Primitive::String | Primitive::Markdown => (
+            format::is_string,
+            &STRING,
+            "a text has no control characters but tab and line ends, and at most 1048576 characters: shorten or clean it",
         ),
-        Primitive::Time => (formats::is_time, &TIME, "a time is hh:mm:ss without a zone; correct it"),
+        Primitive::Time => (format::is_time, &TIME, "this is no time: write hh:mm:ss"),
+        Primitive::UnsignedInt => {
+            (format::is_unsigned_int, &UNSIGNED_INT, "this is a whole number from 0 to 2147483647")
+        }
+        Primitive::Uri if text.starts_with("urn:uuid:") => {
+            (format::is_uuid, &URI_UUID, "urn:uuid: is followed by a UUID in lower case, 8-4-4-4-12 digits")
+        }
+        Primitive::Uri => (format::is_uri, &URI, "a URI has no whitespace: remove or escape it"),
+        Primitive::Uuid => {
+            (format::is_uuid, &UUID, "a uuid is written urn:uuid: and a UUID in lower case, 8-4-4-4-12 digits")
+        }
     };
-    (!fits(text)).then_some((rule, wanted))
+    (!judge(text)).then_some((rule, advice))
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::validate::testing::{findings, outcome};
+
+    #[test]
+    fn formats_are_judged_by_type() {
+        let source = r#"{"resourceType":"Patient","id":"a b","meta":{"lastUpdated":"2020-01-01","versionId":"a b"},
+            "birthDate":"2021-02-29","deceasedDateTime":"2020-01-01T10:00","multipleBirthInteger":1.5,
+            "identifier":[{"system":"http://example.org/a b","period":{"start":"2020-1-1"}}],
+            "photo":[{"data":"A","size":-1}],"telecom":[{"rank":0}],"gender":" male"}"#;
+        let expected = [
+            "format-id Patient.id",
+            "format-instant Patient.meta.lastUpdated",
+            "format-id Patient.meta.versionId",
+            "format-date Patient.birthDate",
+            "format-dateTime Patient.deceased",
+            "format-integer Patient.multipleBirth",
+            "format-uri Patient.identifier[0].system",
+            "format-dateTime Patient.identifier[0].period.start",
+            "format-base64Binary Patient.photo[0].data",
+            "format-unsignedInt Patient.photo[0].size",
+            "format-positiveInt Patient.telecom[0].rank",
+            "binding-required Patient.gender",
+            "format-code Patient.gender",
+        ];
+        assert_eq!(findings(source), expected);
+    }
+
+    #[test]
+    fn json_types_come_first() {
+        let source = r#"{"resourceType":"Patient","active":"true","birthDate":2020,"multipleBirthInteger":"1"}"#;
+        assert_eq!(
+            findings(source),
+            ["type-json Patient.active", "type-json Patient.birthDate", "type-json Patient.multipleBirth"]
+        );
+    }
+
+    #[test]
+    fn a_uuid_in_capitals_is_a_warning() {
+        let source =
+            r#"{"resourceType":"Patient","identifier":[{"system":"urn:uuid:68D043B5-9ECF-4559-A57A-396E0D452311"}]}"#;
+        let outcome = outcome(source);
+        assert!(outcome.valid());
+        assert_eq!(outcome.findings[0].key, "uri-uuid");
+    }
 }
