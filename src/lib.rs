@@ -1,4 +1,46 @@
-//! The map of the house (being written).
+//! pushbridge: a FHIR STU3 Bundle is dropped into a folder; it is validated, the one account that it belongs
+//! to is found, and it is pushed there, signed. Three promises, in this order: no record reaches the wrong
+//! person's account; nothing is lost; nothing is sent twice unless somebody decided so.
+//!
+//! # The map
+//!
+//! Rooms, from the floor up; each knows only those below it (`tests/architecture.rs` reads the sources and checks).
+//!
+//! | room | what it does |
+//! |---|---|
+//! | [`model`] | the nouns that all rooms share: ids, digests, secrets, instants, the record of a submission |
+//! | [`fhir`] | LANGUAGE: text to a flat tree with a place for every node; primitive formats; FHIRPath |
+//! | [`stu3`] | LIBRARY: the release's facts as a generated table |
+//! | [`validate`] | INSPECTOR: one walk over a document, one file per rule family, findings as data |
+//! | [`route`] | SORTER: a valid Bundle becomes a parcel for exactly one account, or is held |
+//! | [`push`] | COURIER: the only HTTP client: signatures, answers, tokens, authorisation |
+//! | [`store`] | CELLAR: a trait of domain verbs and its engine on sled; group commit; export and import |
+//! | [`intake`] | LETTERBOX: watch, settle, claim; the channel's own folders |
+//! | [`engine`] | HALL: pure decisions ([`engine::Engine::step`]) and the loop around them ([`engine::run()`]) |
+//! | [`admin`] | WINDOW: what commands ask, over a local socket or straight from the store |
+//! | [`sandbox`] | a local stand-in for the API, with bad days to order |
+//! | [`config`] | file and environment become one checked configuration |
+//! | [`cli`] | FRONT DOOR: one file per command, one table of exit codes |
+//!
+//! # The way of one Bundle
+//!
+//! arrive (`intake::watch`) → settle → claim: a copy of our own with its digest, synced, recorded, and only then the
+//! end of the source → read ([`fhir::json`]) → inspect ([`validate::Validator::bundle`]) → address
+//! ([`route::address`]) → log (`Ready`, then `Sending`, each flushed) → push ([`push::send`]) → settle: outcome
+//! flushed, report written, file moved.
+//!
+//! The types make the order unskippable: [`push::send`] takes only a [`route::Parcel`]; only `route` makes one, from
+//! an account that it found for a [`validate::Valid`] Bundle; only `validate` makes that.
+//!
+//! # What must stay true
+//!
+//! - A change of stage is one batch in the store; what follows from it begins after its flush. `Sending` is flushed
+//!   before the first byte leaves, so a `Sending` found at start-up is `Unknown`.
+//! - The last block of a body is withheld until the digest of all bytes is the one that was judged.
+//! - One push an account at a time, in the order of claims. One refresh a person at a time; the new pair is flushed
+//!   before its first use.
+//! - An outage or a refused set-up is a state of the destination, never of the files that wait for it.
+//! - Names, identifiers, contents and tokens are in no log line and no error; reports (0600) may name the file.
 
 pub mod admin;
 pub mod cli;

@@ -4,9 +4,17 @@
 mod architecture;
 
 #[cfg(test)]
+mod readme;
+
+#[cfg(test)]
+mod samples;
+
+#[cfg(test)]
 mod bridge {
     mod corpus;
     mod delivery;
+    mod intake;
+    mod privacy;
     mod routing;
     mod stand;
 }

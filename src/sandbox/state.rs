@@ -192,6 +192,11 @@ impl State {
         self.lock().received.clone()
     }
 
+    /// How many pushes were taken.
+    pub fn received_count(&self) -> usize {
+        self.lock().received.len()
+    }
+
     /// How often what happened.
     pub fn stats(&self) -> Stats {
         self.lock().stats.clone()

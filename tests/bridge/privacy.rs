@@ -1,0 +1,68 @@
+//! What must not be seen: patient data and tokens in logs, and in what commands print without naming a file.
+
+use super::stand::{Stand, sample};
+
+#[test]
+fn logs_hold_no_names_identifiers_contents_or_tokens() {
+    let mut stand = Stand::new(
+        "[log]\nlevel = \"debug\"\n[channel.clinic]\ncontract = \"main\"\ninbox = \"inbox\"\nquiet = \"100ms\"\n\
+         [channel.clinic.route]\nfolder = true\npatient_systems = [\"http://clinic.example/patient-number\"]\n",
+    );
+    let person = stand.person(&["clinic"]);
+    stand.link_folder("canaryfolder", &person.accounts[0].reference);
+    stand.ok(&[
+        "links",
+        "add",
+        "clinic",
+        "patient",
+        "--system",
+        "http://clinic.example/patient-number",
+        "CANARYNUMBER",
+        &person.accounts[0].reference,
+    ]);
+    let text = String::from_utf8(sample("valid/patient-number-transaction.json")).unwrap();
+    let canary = text.replace("TEST-0002", "CANARYNUMBER").replace("Robin", "Canaryname");
+    stand.sandbox.expire_access_token(&person.id);
+    stand.start_daemon();
+    stand.drop_file("canaryfolder/canaryfile.json", canary.as_bytes());
+    stand.drop_file("canaryfolder/canarybroken.json", canary.replace("\"POST\"", "\"CANARYCODE\"").as_bytes());
+    stand.drop_file("canaryfolder/canarycut.json", b"{\"CANARYKEY\": \"CANARYVALUE\"");
+    stand.drop_file("canaryother/canaryheld.json", canary.replace("CANARYNUMBER", "CANARYUNKNOWN").as_bytes());
+    std::os::unix::fs::symlink("/etc/passwd", stand.path("inbox/canarylink.json")).unwrap();
+    stand.wait_for_stage("canaryfolder/canaryfile.json", "delivered");
+    stand.wait_for_stage("canaryfolder/canarybroken.json", "refused");
+    stand.wait_for_stage("canaryother/canaryheld.json", "held");
+    stand.wait("the link is seen", || stand.log().contains("a file is left in the inbox"));
+    assert_eq!(stand.stop_daemon(), Some(0));
+    let log = stand.log();
+    assert!(log.contains("delivered") && log.contains("refused"), "{log}");
+    for canary in ["canary", "Canary", "CANARY", "token-", "Bearer", "PRIVATE KEY"] {
+        assert!(!log.contains(canary), "{canary} in the log:\n{log}");
+    }
+    let tokens = stand.ok(&["--json", "tokens", "status"]);
+    assert!(!tokens.contains("token-"), "{tokens}");
+    let report = stand.record("canaryfolder/canarybroken.json")["report"].as_str().unwrap().to_owned();
+    let report = std::fs::read_to_string(report).unwrap();
+    assert!(report.contains("binding-required") && !report.contains("CANARY"), "findings quote no values: {report}");
+}
+
+#[test]
+fn our_files_are_ours_alone() {
+    use std::os::unix::fs::PermissionsExt;
+    let stand = Stand::by_folder();
+    let person = stand.person(&["clinic"]);
+    stand.link_folder("alex", &person.accounts[0].reference);
+    stand.drop_file("alex/weight.json", &sample("valid/weight-batch.json"));
+    assert_eq!(stand.once(), 0);
+    let mut folders = vec![stand.path("state"), stand.path("channels/clinic")];
+    while let Some(folder) = folders.pop() {
+        for entry in std::fs::read_dir(folder).unwrap() {
+            let entry = entry.unwrap();
+            let mode = entry.metadata().unwrap().permissions().mode();
+            assert_eq!(mode & 0o077, 0, "{} has mode {mode:o}", entry.path().display());
+            if entry.file_type().unwrap().is_dir() {
+                folders.push(entry.path());
+            }
+        }
+    }
+}
