@@ -241,8 +241,10 @@ impl<H: Hands> Desk<H> {
         }
         for person in persons {
             let found = client.accounts(&person.tokens.access.value).await;
-            let found =
-                found.map_err(|failure| format!("the accounts of {} could not be read: {failure}", person.id))?;
+            let found = found.map_err(|failure| {
+                let remedy = if failure.is_token_stale() { "; pushbridge tokens refresh, then try again" } else { "" };
+                format!("the accounts of {} could not be read: {failure}{remedy}", person.id)
+            })?;
             for known in self.store.accounts(Some(contract)).map_err(text)? {
                 if known.person == person.id && !found.iter().any(|account| account.id == known.id) {
                     gone += 1;

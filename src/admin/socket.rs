@@ -35,6 +35,28 @@ pub enum CallError {
     },
 }
 
+/// A socket's address has room for 107 bytes; a folder that is open has a short path of its own.
+struct Short {
+    path: PathBuf,
+    _folder: Option<fs::File>,
+}
+
+fn short(path: &Path) -> io::Result<Short> {
+    use std::os::fd::AsRawFd;
+    const ROOM: usize = 100;
+    let (Some(folder), Some(name)) = (path.parent(), path.file_name()) else {
+        return Err(io::ErrorKind::InvalidInput.into());
+    };
+    if path.as_os_str().len() <= ROOM {
+        return Ok(Short { path: path.to_owned(), _folder: None });
+    }
+    let folder = fs::File::open(folder)?;
+    Ok(Short {
+        path: Path::new("/proc/self/fd").join(folder.as_raw_fd().to_string()).join(name),
+        _folder: Some(folder),
+    })
+}
+
 /// Listens until dropped. A socket that a crash left behind is replaced: whoever has the store is the daemon.
 ///
 /// # Errors
@@ -44,7 +66,7 @@ pub async fn serve<H: Hands + 'static>(path: &Path, desk: Arc<Desk<H>>) -> io::R
         Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
         _ => {}
     }
-    let listener = UnixListener::bind(path)?;
+    let listener = UnixListener::bind(short(path)?.path)?;
     fs::set_permissions(path, fs::Permissions::from_mode(0o600))?;
     loop {
         let (stream, _) = listener.accept().await?;
@@ -76,7 +98,7 @@ async fn talk<H: Hands>(stream: UnixStream, desk: &Desk<H>) -> io::Result<()> {
 
 /// Whether a daemon listens there.
 pub fn is_running(path: &Path) -> bool {
-    std::os::unix::net::UnixStream::connect(path).is_ok()
+    short(path).is_ok_and(|short| std::os::unix::net::UnixStream::connect(short.path).is_ok())
 }
 
 /// Asks the daemon one question.
@@ -84,7 +106,8 @@ pub fn is_running(path: &Path) -> bool {
 /// # Errors
 /// None is running, or the talk broke off.
 pub async fn call(path: &Path, question: &Question) -> Result<Answer, CallError> {
-    let Ok(stream) = UnixStream::connect(path).await else { return Err(CallError::NotRunning) };
+    let Ok(address) = short(path) else { return Err(CallError::NotRunning) };
+    let Ok(stream) = UnixStream::connect(&address.path).await else { return Err(CallError::NotRunning) };
     let broken = |source: io::Error| CallError::Broken { path: path.to_owned(), source };
     let (reading, mut writing) = stream.into_split();
     let mut line = serde_json::to_vec(question).map_err(|error| broken(error.into()))?;

@@ -79,10 +79,14 @@ impl Custody for Custodian {
 
     fn recorded(&self, path: &ForeignName) -> Result<Vec<Recorded>, CustodyError> {
         let found = self.store.source(&self.channel, path).map_err(|_| CustodyError)?;
-        let own = found.into_iter().filter(|record| record.origin.path == *path);
-        Ok(own
-            .map(|record| Recorded { id: record.id, identity: record.origin.identity, digest: record.digest })
-            .collect())
+        let recorded = |record: Submission| {
+            if record.origin.path == *path {
+                return Some(Recorded { id: record.id, identity: record.origin.identity, digest: record.digest });
+            }
+            let sidecar = record.sidecar.filter(|sidecar| sidecar.origin.path == *path)?;
+            Some(Recorded { id: record.id, identity: sidecar.origin.identity, digest: sidecar.digest })
+        };
+        Ok(found.into_iter().filter_map(recorded).collect())
     }
 
     fn record(&self, claims: Vec<Claim>) -> Result<(), CustodyError> {

@@ -15,7 +15,7 @@ use super::{
     vault::{Vault, flushed, renew, standing},
 };
 use crate::{
-    intake::{Inbox, Notice, Spool, Stop, Watch},
+    intake::{Inbox, Notice, Spool, Stop, Watch, remove_claimed},
     model::{
         Account, AccountReference, ChannelName, ContractName, EvidenceKind, HashKey, KeyedHash, LinkValue, Receipt,
         Stage, Submission, SubmissionId, Timestamp, TokenState, random_bytes,
@@ -108,6 +108,7 @@ pub(super) enum Signal {
     Notice { channel: ChannelName, notice: Notice },
     Judged(Judged),
     JudgeAgain(SubmissionId),
+    TryAgain(Effect),
     Placed(Vec<Placed>),
     Flushed { id: SubmissionId, then: Vec<Effect> },
     Trouble(StoreTrouble),
@@ -246,18 +247,28 @@ impl Shell {
         for account in self.store.accounts(None)? {
             self.step(account_event(&account));
         }
-        let mut open = std::collections::BTreeSet::new();
+        let (mut open, mut without_channel) = (std::collections::BTreeSet::new(), 0_u64);
         let mut after = None;
         loop {
             let page = self.store.open_submissions(after, OPEN_PAGE)?;
             let Some(last) = page.last() else { break };
             after = Some(last.id);
-            for record in &page {
+            for record in page {
                 open.insert(record.id);
+                if !self.spools.contains_key(&record.channel) {
+                    without_channel += 1;
+                    continue;
+                }
+                if record.source_pending {
+                    self.end_sources(&record);
+                }
                 if !record.settled || !record.stage.is_final() {
-                    self.step(Event::Opened(Opened::from(record)));
+                    self.step(Event::Opened(Opened::from(&record)));
                 }
             }
+        }
+        if without_channel > 0 {
+            tracing::warn!(count = without_channel, "submissions of channels that are not configured stay as they are");
         }
         for (channel, spool) in &self.spools {
             match spool.remove_orphans(|id| open.contains(&id)) {
@@ -269,6 +280,18 @@ impl Shell {
         self.step(Event::Started);
         tracing::info!(open = open.len(), "started");
         Ok(())
+    }
+
+    /// The last run ended between a claim's record and the end of its sources, or could not remove them.
+    fn end_sources(&mut self, record: &Submission) {
+        let inbox = self.inboxes.iter().find(|inbox| inbox.channel == record.channel);
+        match inbox.map(|inbox| remove_claimed(&inbox.path, record)) {
+            Some(Ok(())) => self.write_lazily(record.id, |record| record.source_pending = false),
+            Some(Err(error)) => {
+                tracing::warn!(id = %record.id, error = %error.kind(), "a claimed file stays in the inbox")
+            }
+            None => {}
+        }
     }
 
     fn watch(&self) -> Result<Vec<Watching>, RunError> {
@@ -321,6 +344,7 @@ impl Shell {
                 }
             }
             Signal::Judged((id, Err(why))) => self.judge_later(id, &why),
+            Signal::TryAgain(effect) => self.carry_out(vec![effect]),
             Signal::JudgeAgain(id) => self.carry_out(vec![Effect::Judge { id }]),
             Signal::Placed(placed) => placed.into_iter().for_each(|placed| self.placed(placed)),
             Signal::Flushed { id, then } => {
@@ -379,8 +403,11 @@ impl Shell {
     fn placed(&mut self, placed: Placed) {
         let id = placed.id;
         // It may have moved on while its file was on the way; then another move is under way.
-        let is_there = matches!(self.ledger.read(id), Ok(Some(record)) if record.stage.place() == placed.place);
-        if is_there {
+        let record = match self.ledger.read(id) {
+            Ok(record) => record,
+            Err(error) => return self.try_again(&error, Effect::Place { id }),
+        };
+        if record.is_some_and(|record| record.stage.place() == placed.place) {
             self.write_lazily(id, |record| record.settled = true);
             self.step(Event::Placed { id });
         }
@@ -427,7 +454,7 @@ impl Shell {
                 Effect::Place { id } => match self.ledger.read(id) {
                     Ok(Some(record)) => self.clerk.submit(record),
                     Ok(None) => {}
-                    Err(error) => tracing::warn!(%id, %error, "a record could not be read"),
+                    Err(error) => self.try_again(&error, Effect::Place { id }),
                 },
                 Effect::Refresh { person } => self.refresh(person),
                 Effect::PausePerson { person, why } => self.pause_person(&person, why),
@@ -439,12 +466,12 @@ impl Shell {
     }
 
     fn log(&mut self, change: super::event::Change, then: Vec<Effect>) {
-        let id = change.id;
+        let (id, again) = (change.id, change.clone());
         let now = self.now();
         let record = match self.ledger.change(now, change) {
             Ok(Some(record)) => record,
             Ok(None) => return,
-            Err(error) => return tracing::error!(%id, %error, "a record could not be changed"),
+            Err(error) => return self.try_again(&error, Effect::Log { change: Box::new(again), then }),
         };
         log_stage(record);
         if record.stage.is_final() || matches!(record.stage, Stage::Held(_) | Stage::Unknown { .. }) {
@@ -453,6 +480,16 @@ impl Shell {
         let write = vec![Write::Submission(Box::new(record.clone()))];
         let signals = self.signals.clone();
         self.writer.commit(write, Box::new(move || signals.send(Signal::Flushed { id, then }).unwrap_or_default()));
+    }
+
+    /// The store does not answer now: nothing that follows has begun, and it is tried until it does.
+    fn try_again(&self, error: &StoreError, effect: Effect) {
+        tracing::warn!(%error, "a change is put off");
+        let signals = self.signals.clone();
+        tokio::spawn(async move {
+            tokio::time::sleep(Duration::from_secs(1)).await;
+            signals.send(Signal::TryAgain(effect)).unwrap_or_default();
+        });
     }
 
     fn judge(&mut self, id: SubmissionId) {

@@ -3,7 +3,7 @@
 use super::{settle::SIDECAR, spool::Spool, watch::Notice};
 use crate::{
     fhir::{Wholeness, WholenessCheck},
-    model::{Digest, Digester, ForeignName, Origin, Sidecar, SourceIdentity, SubmissionId},
+    model::{Digest, Digester, ForeignName, Origin, Sidecar, SourceIdentity, Submission, SubmissionId},
 };
 use rustix::fs::{Mode, OFlags, ResolveFlags, openat, openat2};
 use std::{
@@ -56,7 +56,7 @@ pub trait Custody: Send + Sync {
     /// A new id, later than every other.
     fn next_id(&self) -> SubmissionId;
 
-    /// Claims of this path whose sources may still stand.
+    /// Claims of this path, as a Bundle or as a sidecar, whose sources may still stand.
     ///
     /// # Errors
     /// The store does not answer.
@@ -227,6 +227,26 @@ pub(super) fn remove_source(inbox: &File, path: &ForeignName, claimed: &SourceId
     if stands(inbox, path, claimed) {
         let name = Path::new(OsStr::from_bytes(path.as_bytes()));
         rustix::fs::unlinkat(inbox.as_fd(), name, rustix::fs::AtFlags::empty())?;
+    }
+    Ok(())
+}
+
+/// Removes what still stands of a submission's sources, after a crash came between its record and their end.
+/// A sidecar that stayed would speak for the next file of that name.
+///
+/// # Errors
+/// Something still stands.
+pub fn remove_claimed(inbox: &Path, submission: &Submission) -> io::Result<()> {
+    let inbox = File::open(inbox)?;
+    let sidecar = submission.sidecar.as_ref().map(|sidecar| (&sidecar.origin, sidecar.digest));
+    let mut buffer = Vec::new();
+    for (origin, digest) in std::iter::once((&submission.origin, submission.digest)).chain(sidecar) {
+        let is_same = stands(&inbox, &origin.path, &origin.identity)
+            && open_source(&inbox, &origin.path)
+                .is_ok_and(|source| digest_of(source, &mut buffer).is_ok_and(|found| found == digest));
+        if is_same {
+            remove_source(&inbox, &origin.path, &origin.identity)?;
+        }
     }
     Ok(())
 }

@@ -11,7 +11,7 @@ mod settle;
 mod spool;
 mod watch;
 
-pub use claim::{Claim, Custody, CustodyError, Recorded};
+pub use claim::{Claim, Custody, CustodyError, Recorded, remove_claimed};
 pub use filesystem::{FileSystem, Space};
 pub use settle::Completeness;
 pub use spool::{Found, ReportBytes, Spool, SpoolError};

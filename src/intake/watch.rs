@@ -534,6 +534,12 @@ impl Watch {
                 copied.discard();
                 return Err(CopyError::Unfinished);
             }
+            // A sidecar that could not be removed with its Bundle never speaks for another one.
+            let earlier = self.custody.recorded(&path).map_err(|_| CopyError::Unfinished);
+            if !earlier.is_ok_and(|earlier| earlier.iter().all(|recorded| recorded.identity != copied.identity)) {
+                copied.discard();
+                return Err(CopyError::Unfinished);
+            }
             Some((path, copied))
         } else {
             None
