@@ -7,7 +7,9 @@ mod document;
 pub mod json;
 pub mod path;
 pub mod primitive;
+mod types;
 mod wholeness;
 
 pub use document::{Children, Document, Kind, NodeId, Position};
+pub use types::{Content, Member, Primitive, Schema, StructureId};
 pub use wholeness::{Wholeness, WholenessCheck};

@@ -6,11 +6,11 @@
 //! Spec: <https://hl7.org/fhir/STU3/formats.html>, <https://hl7.org/fhir/STU3/json.html>.
 
 mod index;
-mod primitive;
 mod table;
 
+pub use crate::fhir::{Content, Primitive, StructureId};
+use crate::fhir::{Member, Schema};
 use index::Index;
-pub use primitive::Primitive;
 use std::{collections::HashMap, sync::OnceLock};
 
 /// The facts of STU3. The same table for the whole life of the program.
@@ -31,17 +31,6 @@ pub struct Release {
     value_sets: Vec<ValueSet>,
     by_name: HashMap<&'static str, StructureId>,
     index: Index,
-}
-
-/// A place in the list of structures.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct StructureId(u16);
-
-impl StructureId {
-    /// The place as a number, below the number of [`Release::structures`].
-    pub fn index(self) -> usize {
-        usize::from(self.0)
-    }
 }
 
 /// A run of consecutive places in one of the release's lists.
@@ -150,17 +139,6 @@ pub struct Element {
     pub place: u8,
     ways: Run,
     rules: Run,
-}
-
-/// What a value of some type is made of.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Content {
-    /// A JSON string, number or boolean, with a twin for id and extensions.
-    Primitive(Primitive),
-    /// An object with these members.
-    Structure(StructureId),
-    /// An object that is a resource and names its own type.
-    Resource,
 }
 
 /// One type that an element may have; most have one, a choice has several.
@@ -284,6 +262,36 @@ impl Release {
     /// The element and type that a JSON member of this name (without `_`) is, in this structure.
     pub fn member(&self, id: StructureId, name: &str) -> Option<(&Element, &Way)> {
         self.index.find(self, id, name).map(|slot| (&self.elements[slot.element()], &self.ways[slot.way()]))
+    }
+}
+
+impl Schema for Release {
+    fn resource(&self, name: &str) -> Option<StructureId> {
+        Self::resource(self, name)
+    }
+
+    fn structure_named(&self, name: &str) -> Option<StructureId> {
+        Self::structure_named(self, name)
+    }
+
+    fn structure_name(&self, id: StructureId) -> &'static str {
+        self.structure(id).name
+    }
+
+    fn structure_base(&self, id: StructureId) -> Option<StructureId> {
+        self.structure(id).base.and_then(|base| Self::structure_named(self, base))
+    }
+
+    fn member_named(&self, owner: StructureId, name: &str) -> Option<Member> {
+        let (element, way) = self.member(owner, name).filter(|(element, _)| element.most != Most::None)?;
+        Some(Member {
+            element: element.name,
+            choice: element.choice,
+            repeats: element.most == Most::Many,
+            attribute: element.attribute,
+            place: element.place,
+            content: way.content,
+        })
     }
 }
 
