@@ -337,31 +337,22 @@ impl Reader<'_, '_> {
         let mut escaped = false;
         let mut at = start;
         loop {
-            let Some(found) = memchr::memchr2(b'"', b'\\', &self.bytes[at..]) else {
-                self.no_controls(start, self.bytes.len())?;
-                return Err((ReadErrorKind::Truncated, self.bytes.len()));
-            };
-            at += found;
-            if self.bytes[at] == b'"' {
-                break;
+            at += plain(&self.bytes[at..]);
+            match self.bytes.get(at) {
+                Some(b'"') => break,
+                Some(b'\\') => {
+                    escaped = true;
+                    at = self.escape(at)?;
+                }
+                Some(_) => {
+                    let what = "a line break, tab or other control character stands in a string; write it as an escape";
+                    return Err((ReadErrorKind::Syntax(what), at));
+                }
+                None => return Err((ReadErrorKind::Truncated, at)),
             }
-            escaped = true;
-            at = self.escape(at)?;
         }
-        self.no_controls(start, at)?;
         self.at = at + 1;
         Ok(Raw { start, end: at, escaped })
-    }
-
-    fn no_controls(&self, start: usize, end: usize) -> Result<(), Failure> {
-        let bytes = &self.bytes[start..end];
-        // The sum has no branch and so is done many bytes at a time.
-        if bytes.iter().fold(false, |any, byte| any | (*byte < 0x20)) {
-            let at = start + bytes.iter().position(|byte| *byte < 0x20).unwrap_or(0);
-            let what = "a line break, tab or other control character stands in a string; write it as an escape";
-            return Err((ReadErrorKind::Syntax(what), at));
-        }
-        Ok(())
     }
 
     /// Checks the escape at a backslash; says where it ends.
@@ -457,6 +448,29 @@ impl Reader<'_, '_> {
         }
         Ok(self.at)
     }
+}
+
+/// How many bytes at the beginning stand for themselves in a string: no quote, no backslash, no control character.
+///
+/// Eight bytes at a time: most strings are shorter than what a search with wider registers needs to begin.
+fn plain(bytes: &[u8]) -> usize {
+    const ONES: u64 = u64::from_le_bytes([1; 8]);
+    const HIGH: u64 = ONES << 7;
+    /// The high bit of the lowest byte that is zero; higher ones may be set too.
+    const fn zero(word: u64) -> u64 {
+        word.wrapping_sub(ONES) & !word & HIGH
+    }
+    let (words, rest) = bytes.as_chunks::<8>();
+    for (number, chunk) in words.iter().enumerate() {
+        let word = u64::from_le_bytes(*chunk);
+        let control = word.wrapping_sub(ONES * 0x20) & !word & HIGH;
+        let found = control | zero(word ^ (ONES * 0x22)) | zero(word ^ (ONES * 0x5c));
+        if found != 0 {
+            return number * 8 + (found.trailing_zeros() / 8) as usize;
+        }
+    }
+    let stops = |byte: &u8| *byte < 0x20 || matches!(byte, b'"' | b'\\');
+    words.len() * 8 + rest.iter().position(stops).unwrap_or(rest.len())
 }
 
 fn narrow(number: usize) -> u32 {
