@@ -22,7 +22,9 @@ mod bridge {
 #[cfg(test)]
 mod conformance {
     mod corpus;
+    mod elements;
     mod facts;
+    mod instance;
     mod mutation;
 }
 

@@ -5,6 +5,7 @@
 //! a member is looked up by its structure and name with one probe and no allocation.
 //! Spec: <https://hl7.org/fhir/STU3/formats.html>, <https://hl7.org/fhir/STU3/json.html>.
 
+pub mod errata;
 mod index;
 mod table;
 
@@ -237,6 +238,11 @@ impl Release {
     /// The constraints that a structure states itself, without its base's.
     pub fn structure_rules(&self, id: StructureId) -> &[Rule] {
         self.structure(id).rules.of(&self.rules)
+    }
+
+    /// A constraint of the release has this key.
+    pub fn has_constraint(&self, key: &str) -> bool {
+        self.rules.iter().any(|rule| rule.key == key)
     }
 
     /// The constraints stated at an element without members of its own.

@@ -62,7 +62,10 @@ fn main() {
             black_box(validator.resource(&document, &Policy::default()));
         }
     });
-    say(&format!("allocations per Bundle                {:7.0}", allocations.count_total as f64 / bundles.len() as f64));
+    say(&format!(
+        "allocations per Bundle                {:7.0}",
+        allocations.count_total as f64 / bundles.len() as f64
+    ));
     growth(&validator);
 }
 

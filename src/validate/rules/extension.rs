@@ -53,9 +53,9 @@ pub(crate) fn modifier(cx: &Context<'_, '_>, element: &Element, node: NodeId, ou
         }
         ("modifierExtension", Kind::Array) => {
             for (index, item) in document.children(node).enumerate() {
-                let known =
-                    document.kind(item) == Kind::Object && cx.string(item, "url").is_some_and(|url| is_known(cx, &url));
-                if !known {
+                // what is no object is told as that
+                let object = document.kind(item) == Kind::Object;
+                if object && !cx.string(item, "url").is_some_and(|url| is_known(cx, &url)) {
                     let text = "a modifier extension changes the meaning of the data and this one is not known here: \
                                 remove it, or permit its URL for the channel";
                     out.add(cx, &MODIFIER_EXTENSION, At::below(item, format!(".modifierExtension[{index}]")), text);
