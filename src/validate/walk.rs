@@ -70,6 +70,7 @@ impl<'d> Walk<'_, 'd> {
         structure::byte_order_mark(&self.cx, root, &mut self.out);
         if let Some(id) = structure::resource_type(&self.cx, root, &mut self.out) {
             self.cx.path.push(self.cx.release.structure(id).name, None);
+            contained::unused(&self.cx, root, &mut self.out);
             self.resource_of(id, root);
             self.cx.path.pop();
         }
@@ -82,6 +83,7 @@ impl<'d> Walk<'_, 'd> {
             Standing::Independent => {
                 let inner = ResourceScope::new(self.cx.document, node);
                 let outer = mem::replace(&mut self.cx.resource, inner);
+                contained::unused(&self.cx, node, &mut self.out);
                 self.resource_of(id, node);
                 self.cx.resource = outer;
             }
@@ -272,9 +274,9 @@ mod tests {
 
     #[test]
     fn paths_go_through_entries_parameters_and_contained_resources() {
-        let source = r#"{"resourceType":"Parameters","parameter":[{"name":"a","part":[{"name":"b","resource":
+        let source = r##"{"resourceType":"Parameters","parameter":[{"name":"a","part":[{"name":"b","resource":
             {"resourceType":"Bundle","type":"collection","entry":[{"resource":{"resourceType":"Patient","contained":
-            [{"resourceType":"Observation","id":"o","status":"final","code":{"text":"a"},"valueQuantity":{"code":1}}]}}]}}]}]}"#;
+            [{"resourceType":"Observation","id":"o","status":"final","code":{"text":"a"},"valueQuantity":{"code":1}}],"extension":[{"url":"http://example.org/e","valueReference":{"reference":"#o"}}]}}]}}]}]}"##;
         let expected = "type-json Parameters.parameter[0].part[0].resource.entry[0].resource.contained[0].value.code";
         assert_eq!(findings(source), [expected]);
     }
