@@ -3,11 +3,13 @@
 //! A [`Document`] is flat and borrows its text from the source; every node has its place, so that every
 //! finding has line and column. This room does no I/O and knows no other room.
 
+pub mod currency;
 mod document;
 pub mod json;
 pub mod path;
 pub mod primitive;
 mod types;
+pub mod ucum;
 mod wholeness;
 
 pub use document::{Children, Document, Kind, NodeId, Position};

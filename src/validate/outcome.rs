@@ -31,6 +31,15 @@ pub struct NotChecked {
     pub key: String,
     /// FHIRPath of the node.
     pub expression: String,
+    /// Line of the node, from 1; 0 in records of earlier versions.
+    #[serde(default)]
+    pub line: u32,
+    /// Column of the node, from 1, in characters; 0 in records of earlier versions.
+    #[serde(default)]
+    pub column: u32,
+    /// The code system whose codes are not known, where that is what is missing.
+    #[serde(default)]
+    pub system: Option<String>,
     /// What is missing for a judgement.
     pub text: String,
 }
@@ -130,6 +139,7 @@ impl Outcome {
                 "code": "not-supported",
                 "details": { "coding": [{ "code": entry.key }] },
                 "diagnostics": format!("not checked: {}", entry.text),
+                "location": [format!("Line {}, column {}", entry.line, entry.column)],
                 "expression": [entry.expression],
             })
         });

@@ -28,7 +28,16 @@ pub fn json_line(file: &str, outcome: &Outcome) -> String {
     let not_checked: Vec<Value> = outcome
         .not_checked
         .iter()
-        .map(|entry| json!({ "key": entry.key, "expression": entry.expression, "text": entry.text }))
+        .map(|entry| {
+            json!({
+                "key": entry.key,
+                "expression": entry.expression,
+                "line": entry.line,
+                "column": entry.column,
+                "system": entry.system,
+                "text": entry.text,
+            })
+        })
         .collect();
     json!({ "file": file, "valid": outcome.valid(), "issues": issues, "not_checked": not_checked }).to_string()
 }
