@@ -95,6 +95,8 @@ pub(super) struct Findings<'v> {
     cut: u64,
     errors: u64,
     not_checked: Vec<Left>,
+    /// The systems of which it has been said, once for the whole file, that their codes are not known.
+    unknown_systems: Vec<Option<String>>,
     overridden: BTreeMap<&'static str, Overridden>,
     foreign: Vec<Foreign>,
 }
@@ -117,6 +119,7 @@ impl<'v> Findings<'v> {
             cut: 0,
             errors: 0,
             not_checked: Vec::new(),
+            unknown_systems: Vec::new(),
             overridden: BTreeMap::new(),
             foreign: Vec::new(),
         }
@@ -170,6 +173,21 @@ impl<'v> Findings<'v> {
         text: impl Into<String>,
     ) {
         self.leave(cx, rule, at, Some(system.to_owned()), text.into());
+    }
+
+    /// The same, once for each system in a file; `None` stands for all systems that nobody here has heard of.
+    pub(super) fn system_not_checked_once(
+        &mut self,
+        cx: &Context<'_, '_>,
+        rule: &'static Rule,
+        at: At<'_>,
+        system: Option<&str>,
+        text: impl FnOnce() -> String,
+    ) {
+        if self.unknown_systems.iter().all(|said| said.as_deref() != system) {
+            self.unknown_systems.push(system.map(str::to_owned));
+            self.leave(cx, rule, at, system.map(str::to_owned), text());
+        }
     }
 
     fn leave(&mut self, cx: &Context<'_, '_>, rule: &'static Rule, at: At<'_>, system: Option<String>, text: String) {

@@ -12,10 +12,11 @@ use std::fmt::Write;
 const SUBSUMES: &str = "http://hl7.org/fhir/StructureDefinition/codesystem-subsumes";
 
 /// Sets that elements are bound to and that are no resources of the package: each is all of one system.
-const GRAMMARS: [(&str, &str); 2] = [
-    ("http://tools.ietf.org/html/bcp47", "urn:ietf:bcp:47"),
-    ("http://www.rfc-editor.org/bcp/bcp13.txt", "urn:ietf:bcp:13"),
-];
+const GRAMMARS: [(&str, &str); 2] =
+    [("http://tools.ietf.org/html/bcp47", LANGUAGES), ("http://www.rfc-editor.org/bcp/bcp13.txt", "urn:ietf:bcp:13")];
+
+/// Its tags are the same in capital and small letters.
+const LANGUAGES: &str = "urn:ietf:bcp:47";
 
 /// The table of a package: code systems by URL, then value sets by URL.
 pub(crate) fn table(package: &Package) -> String {
@@ -61,7 +62,7 @@ fn sorted(package: &Package, system: &str, codes: &BTreeSet<&str>) -> String {
 }
 
 fn ignores_case(package: &Package, system: &str) -> bool {
-    package.code_systems.get(system).is_some_and(|system| system["caseSensitive"] == false)
+    system == LANGUAGES || package.code_systems.get(system).is_some_and(|system| system["caseSensitive"] == false)
 }
 
 /// A value set as far as the package tells it.

@@ -46,12 +46,26 @@ pub(super) fn fraction(factor: &'static str) -> (&'static str, &'static str) {
 struct Facts {
     prefixes: Vec<Prefix>,
     atoms: Vec<Atom>,
+    /// Where the atoms begin that begin with a character of ASCII, and those with any later one.
+    begin: [u16; 129],
+}
+
+impl Facts {
+    fn atom(&self, code: &str) -> Option<&Atom> {
+        let first = usize::from(*code.as_bytes().first().filter(|byte| byte.is_ascii())?);
+        let few = &self.atoms[usize::from(self.begin[first])..usize::from(self.begin[first + 1])];
+        few.binary_search_by(|atom| atom.code.cmp(code)).ok().map(|place| &few[place])
+    }
+
+    fn prefix(&self, code: &str) -> Option<&Prefix> {
+        self.prefixes.iter().find(|prefix| prefix.code == code)
+    }
 }
 
 fn facts() -> &'static Facts {
     static FACTS: OnceLock<Facts> = OnceLock::new();
     FACTS.get_or_init(|| {
-        let mut facts = Facts { prefixes: Vec::new(), atoms: Vec::new() };
+        let mut facts = Facts { prefixes: Vec::new(), atoms: Vec::new(), begin: [0; 129] };
         for line in include_str!("atoms.tsv").lines() {
             let mut columns = line.split('\t').skip(1);
             let mut next = || columns.next().unwrap_or_default();
@@ -70,6 +84,10 @@ fn facts() -> &'static Facts {
                 dimension: next(),
             });
         }
+        for (first, begin) in (0..).zip(&mut facts.begin) {
+            let before = facts.atoms.partition_point(|atom| atom.code.as_bytes()[0] < first);
+            *begin = u16::try_from(before).expect("a few hundred atoms");
+        }
         facts
     })
 }
@@ -77,15 +95,13 @@ fn facts() -> &'static Facts {
 /// An atom, or a prefix and a metric atom. An atom that looks like both is itself (`cd`, `Pa`, `min`).
 pub(super) fn find(name: &str) -> Option<(Option<&'static Prefix>, &'static Atom)> {
     let facts = facts();
-    let atom =
-        |code: &str| facts.atoms.binary_search_by(|atom| atom.code.cmp(code)).ok().map(|place| &facts.atoms[place]);
-    if let Some(atom) = atom(name) {
+    if let Some(atom) = facts.atom(name) {
         return Some((None, atom));
     }
     [1, 2].into_iter().find_map(|length| {
         let (prefix, rest) = name.split_at_checked(length)?;
-        let place = facts.prefixes.binary_search_by(|known| known.code.cmp(prefix)).ok()?;
-        atom(rest).filter(|atom| atom.metric).map(|atom| (Some(&facts.prefixes[place]), atom))
+        let prefix = facts.prefix(prefix)?;
+        facts.atom(rest).filter(|atom| atom.metric).map(|atom| (Some(prefix), atom))
     })
 }
 

@@ -1,7 +1,8 @@
 //! The grammar of unit expressions. Spec: <https://ucum.org/ucum#section-Syntax-Rules>.
 //!
-//! `unit: "/"? term`, `term: component (("." | "/") component)*`, `component: "(" term ")" | number | annotation |
-//! simple-unit exponent? annotation?`.
+//! `unit: "/"? term`, `term: component (("." | "/") component)*`, `component: ("(" term ")" | number | simple-unit
+//! exponent?)? annotation?`. UCUM's own examples write annotations after numbers and parentheses (`/100{WBC}`), the
+//! release's have spaces in them (`{3 times}/d`); its rules foresee neither, and both are read.
 
 use super::atoms::{self, Atom, Prefix};
 
@@ -66,7 +67,7 @@ impl<'t> Parser<'t> {
     fn component(&mut self, inverse: bool, depth: usize, found: &mut impl FnMut(Factor<'t>)) -> Option<()> {
         if self.eat('(') {
             self.term([inverse, inverse], depth + 1, found)?;
-            return self.eat(')').then_some(());
+            return if self.eat(')') { self.annotation() } else { None };
         }
         if self.rest.starts_with('{') {
             return self.annotation();
@@ -74,19 +75,20 @@ impl<'t> Parser<'t> {
         let symbol = self.symbol()?;
         if symbol.bytes().all(|byte| byte.is_ascii_digit()) {
             found(Factor::Number { digits: symbol, inverse });
-            return Some(());
+            return self.annotation();
         }
         let (name, exponent) = split_exponent(symbol)?;
         let (prefix, atom) = atoms::find(name)?;
         found(Factor::Unit { prefix, atom, exponent: if inverse { -exponent } else { exponent } });
-        if self.rest.starts_with('{') { self.annotation() } else { Some(()) }
+        self.annotation()
     }
 
-    /// `{words}`: printable ASCII without braces and spaces.
+    /// `{words}`, or nothing: printable ASCII without braces.
     fn annotation(&mut self) -> Option<()> {
-        let (inside, rest) = self.rest.strip_prefix('{')?.split_once('}')?;
+        let Some(inside) = self.rest.strip_prefix('{') else { return Some(()) };
+        let (inside, rest) = inside.split_once('}')?;
         self.rest = rest;
-        inside.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'{').then_some(())
+        inside.bytes().all(|byte| matches!(byte, b' '..=b'~') && byte != b'{').then_some(())
     }
 
     /// Everything up to the next operator; what stands in square brackets is one word.

@@ -219,8 +219,8 @@ mod tests {
     fn others_are_not() {
         for bad in [
             "", "IU", "mEq", "tbl", "TAB", "month", "lb", "mmHg", "kg/", "//m", "m//s", "(m", "m)", "{a", "a}",
-            "m{a}{b}", "2m", "m+", "k%", "k[lb_av]", "kkg", "mg dL", "m^2", "()", "10{a}", "{\u{e9}}", "\u{b5}g",
-            "[IU", ".m", "m.", "[", "]",
+            "m{a}{b}", "2m", "m+", "k%", "k[lb_av]", "kkg", "mg dL", "m^2", "()", "{\u{e9}}", "\u{b5}g", "[IU", ".m",
+            "m.", "[", "]",
         ] {
             assert!(!is_valid(bad), "{bad}");
         }

@@ -1,6 +1,6 @@
 //! Lists of codes, and things found by their URL.
 
-use super::{CodeSystem, ValueSet};
+use super::{CodeSystem, Foreign, ValueSet};
 use std::{borrow::Cow, cmp::Ordering, sync::OnceLock};
 
 /// Codes of one system, sorted.
@@ -31,7 +31,12 @@ impl Codes {
 
     /// The code is in the list.
     pub fn has(&self, code: &str) -> bool {
-        self.list().binary_search_by(|known| compare(known, code, self.ignore_case)).is_ok()
+        let list = self.list();
+        if self.ignore_case {
+            list.binary_search_by(|known| compare(known, code, true)).is_ok()
+        } else {
+            list.binary_search_by(|known| (**known).cmp(code)).is_ok()
+        }
     }
 
     /// Letters match whether they are capital or not.
@@ -72,6 +77,12 @@ impl Canonical for CodeSystem {
 impl Canonical for ValueSet {
     fn url(&self) -> &str {
         &self.url
+    }
+}
+
+impl Canonical for Foreign {
+    fn url(&self) -> &str {
+        &self.0
     }
 }
 
@@ -137,12 +148,18 @@ impl<T: Canonical> ByUrl<T> {
     }
 }
 
-/// Of the length and the last 24 bytes: URLs differ at their end.
+/// Of the length and the last 16 bytes: URLs differ at their end, and those that agree there are told apart by comparison.
 fn hash(url: &str) -> usize {
-    let mut state = url.len() as u64;
-    for chunk in url.as_bytes().rchunks(8).take(3) {
-        let word = chunk.iter().fold(0, |word: u64, byte| word << 8 | u64::from(*byte));
-        state = (state ^ word).wrapping_mul(0x9E37_79B9_7F4A_7C15).rotate_left(29);
+    const MULTIPLIER: u64 = 0x9E37_79B9_7F4A_7C15;
+    let bytes = url.as_bytes();
+    let mut state = bytes.len() as u64;
+    match bytes.last_chunk::<16>() {
+        Some(end) => {
+            for word in end.as_chunks::<8>().0 {
+                state = (state ^ u64::from_le_bytes(*word)).wrapping_mul(MULTIPLIER).rotate_left(29);
+            }
+        }
+        None => state ^= bytes.iter().fold(0, |short: u64, byte| short.rotate_left(8) ^ u64::from(*byte)),
     }
-    usize::try_from(state >> 40).expect("24 bits fit")
+    usize::try_from(state.wrapping_mul(MULTIPLIER) >> 40).expect("24 bits fit")
 }

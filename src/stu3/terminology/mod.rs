@@ -23,7 +23,12 @@ pub fn terminology() -> &'static Terminology {
 pub struct Terminology {
     systems: ByUrl<CodeSystem>,
     value_sets: ByUrl<ValueSet>,
+    foreign: ByUrl<Foreign>,
 }
+
+/// A code system that value sets name and whose codes are not known.
+#[derive(Debug)]
+struct Foreign(Cow<'static, str>);
 
 /// All codes of a system.
 #[derive(Debug)]
@@ -116,6 +121,11 @@ impl Terminology {
         self.systems.get(url)
     }
 
+    /// The URL of a code system that some value set names though its codes are not known.
+    pub fn foreign_system(&self, url: &str) -> Option<&str> {
+        self.foreign.get(url).map(|system| &*system.0).filter(|url| self.code_system(url).is_none())
+    }
+
     /// A value set by URL.
     pub fn value_set(&self, url: &str) -> Option<&ValueSet> {
         self.value_sets.get(url)
@@ -138,6 +148,12 @@ impl Terminology {
 
     /// Adds a value set, or puts it in the place of the one with its URL.
     pub fn add_value_set(&mut self, set: ValueSet) {
+        for part in &set.parts {
+            let (Part::All { system } | Part::Listed { system, .. } | Part::Open { system, .. }) = part;
+            if self.code_system(system).is_none() && self.foreign.get(system).is_none() {
+                self.foreign.insert(Foreign(system.clone()));
+            }
+        }
         self.value_sets.insert(set);
     }
 }
@@ -220,6 +236,8 @@ mod tests {
             Membership::Open { system: "http://loinc.org" }
         );
         assert_eq!(judge("doc-typecodes", Some("http://snomed.info/sct"), "1"), Membership::Out);
+        assert_eq!(terminology().foreign_system("http://loinc.org"), Some("http://loinc.org"));
+        assert_eq!(terminology().foreign_system("http://hl7.org/fhir/v2/0203"), None);
         assert_eq!(judge("all-languages", None, "nl"), Membership::Open { system: "urn:ietf:bcp:47" });
     }
 
@@ -229,6 +247,29 @@ mod tests {
         assert!(table.codes.has("MR") && table.codes.has("mr") && !table.codes.has("MRR"));
         let status = terminology().code_system("http://hl7.org/fhir/observation-status").unwrap();
         assert!(status.codes.has("final") && !status.codes.has("Final"));
+        assert_eq!(
+            judge("languages", None, "en-us"),
+            Membership::In,
+            "tags of languages are the same in small letters"
+        );
+    }
+
+    #[test]
+    fn the_units_of_the_release_are_units_of_ucum() {
+        let (mut count, mut unknown) = (0, Vec::new());
+        for part in terminology().value_sets().flat_map(|set| &set.parts) {
+            let Part::Listed { system, codes } = part else { continue };
+            for code in codes.iter().filter(|_| system == "http://unitsofmeasure.org") {
+                count += 1;
+                if !crate::fhir::ucum::is_valid(code) {
+                    unknown.push(code);
+                }
+            }
+        }
+        unknown.sort_unstable();
+        // what remains are slips of the release's lists
+        let slips = ["[M'U]", "[ppt]", "iU", "mmol/kg[H20]", "{Ehrlich'U}/100g", "{G}U"];
+        assert_eq!((count, unknown), (1395, slips.to_vec()));
     }
 
     #[test]

@@ -6,10 +6,13 @@
 //! - `C system code code ..`: these codes of a system
 //! - `O system code code ..`: more codes of a system than the release tells, but not these
 //!
-//! Codes are sorted by their bytes, in lower case where the system has the flag `i`. The table is part of the program:
+//! Codes are sorted by their bytes, in lower case where the system has the flag `i` or is that of languages. The table is part of the program:
 //! a line that cannot be read is a mistake of the generator.
 
 use super::{CodeSystem, Codes, Part, Terminology, ValueSet};
+
+/// A system that has no `S` line and whose codes are the same in capital and small letters.
+const LANGUAGES: &str = "urn:ietf:bcp:47";
 
 pub(super) fn decode(table: &'static str) -> Terminology {
     let mut terminology = Terminology::default();
@@ -46,5 +49,6 @@ pub(super) fn decode(table: &'static str) -> Terminology {
 
 /// Codes of a system that stands above, if at all.
 fn codes(terminology: &Terminology, system: &str, text: &'static str) -> Codes {
-    Codes::of_line(text, terminology.code_system(system).is_some_and(|system| system.codes.ignores_case()))
+    let known = terminology.code_system(system).is_some_and(|system| system.codes.ignores_case());
+    Codes::of_line(text, known || system == LANGUAGES)
 }

@@ -37,7 +37,17 @@ pub(crate) fn check(cx: &Context<'_, '_>, coding: NodeId, out: &mut Findings<'_>
             )
         }
     } else {
-        let Some(grammar) = grammar::of(&system).filter(|grammar| !grammar.has(&code)) else { return };
+        let Some(grammar) = grammar::of(&system) else {
+            let foreign = cx.terminology.foreign_system(&system);
+            return out.system_not_checked_once(cx, &UNKNOWN, At::below(node, ".code"), foreign, || match foreign {
+                Some(url) => format!("the codes of {url} are not known here: none of the file is checked"),
+                None => "the codes of systems that the release does not name are not known here: none of the file is checked"
+                    .to_owned(),
+            });
+        };
+        if grammar.has(&code) {
+            return;
+        }
         match grammar {
             Grammar::Units => (
                 &UNIT,
@@ -54,7 +64,7 @@ pub(crate) fn check(cx: &Context<'_, '_>, coding: NodeId, out: &mut Findings<'_>
 
 #[cfg(test)]
 mod tests {
-    use crate::validate::testing::findings;
+    use crate::validate::testing::{findings, outcome};
 
     fn tagged(system: &str, code: &str) -> Vec<String> {
         findings(&format!(
@@ -81,6 +91,22 @@ mod tests {
         assert_eq!(tagged("http://hl7.org/fhir/service-type", "a"), ["code-unknown-example Basic.meta.tag[0].code"]);
         assert_eq!(tagged("http://loinc.org", "a"), none());
         assert_eq!(tagged("http://snomed.info/sct", "a"), none());
+    }
+
+    #[test]
+    fn systems_that_are_not_known_are_said_once() {
+        let tag = |system: &str| format!(r#"{{"system":"{system}","code":"a"}}"#);
+        let tags = ["http://a.example", "http://loinc.org", "http://b.example", "http://loinc.org"].map(tag).join(",");
+        let source = format!(r#"{{"resourceType":"Basic","meta":{{"tag":[{tags}]}},"code":{{"text":"a"}}}}"#);
+        let said: Vec<_> =
+            outcome(&source).not_checked.iter().map(|entry| (entry.expression.clone(), entry.system.clone())).collect();
+        assert_eq!(
+            said,
+            [
+                ("Basic.meta.tag[0].code".to_owned(), None),
+                ("Basic.meta.tag[1].code".to_owned(), Some("http://loinc.org".to_owned()))
+            ]
+        );
     }
 
     #[test]
