@@ -199,6 +199,8 @@ mod tests {
         assert_eq!(value["issue"][0]["code"], "code-invalid");
         assert_eq!(value["issue"][0]["expression"][0], "Patient.gender");
         assert_eq!(value["issue"][1]["code"], "not-supported");
+        assert_eq!(value["issue"][1]["expression"][0], "Patient.meta.profile[0]");
+        assert_eq!(value["issue"][1]["location"][0], "Line 1, column 46");
         assert!(outcome(&value.to_string()).valid(), "it is a valid resource itself");
         let value = outcome(r#"{"resourceType":"Patient"}"#).operation_outcome();
         assert_eq!(value["issue"][0]["code"], "informational");

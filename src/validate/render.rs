@@ -144,4 +144,17 @@ mod tests {
         assert!(line["issues"][0]["profile"].is_null());
         assert_eq!(line["not_checked"], json!([]));
     }
+
+    #[test]
+    fn json_line_says_where_and_for_want_of_which_system_nothing_was_checked() {
+        let source = r#"{"resourceType":"Basic","code":{"coding":[{"system":"http://loinc.org","code":"1-8"}]}}"#;
+        let document = reader::read(source.as_bytes(), &Limits::default()).unwrap();
+        let outcome = Validator::new().resource(&document, &Policy::default());
+        let line: Value = serde_json::from_str(&json_line("a.json", &outcome)).unwrap();
+        let said = &line["not_checked"][0];
+        assert_eq!(line["valid"], true);
+        assert_eq!((&said["key"], &said["system"]), (&json!("code-unknown"), &json!("http://loinc.org")));
+        assert_eq!((&said["expression"], &said["line"]), (&json!("Basic.code.coding[0].code"), &json!(1)));
+        assert_eq!(said["column"], 73);
+    }
 }

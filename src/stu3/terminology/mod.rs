@@ -99,9 +99,10 @@ pub enum Membership<'t> {
 }
 
 impl Terminology {
-    /// Whether a code of a system is in a value set. Without a system (a value of type `code`) any system of the set will do.
+    /// Whether a code of a system is in a value set (a version after `|` does not count). Without a system (a value of type `code`) any system of the set will do.
     pub fn membership(&self, value_set: &str, system: Option<&str>, code: &str) -> Membership<'_> {
-        let Some(set) = self.value_sets.get(value_set) else { return Membership::NoValueSet };
+        let url = value_set.split_once('|').map_or(value_set, |(url, _)| url);
+        let Some(set) = self.value_sets.get(url) else { return Membership::NoValueSet };
         let mut open = None;
         for part in set.parts.iter().filter(|part| system.is_none_or(|system| system == part.system())) {
             match part {
@@ -209,6 +210,7 @@ mod tests {
     #[test]
     fn closed_sets_decide() {
         assert_eq!(judge("observation-status", None, "final"), Membership::In);
+        assert_eq!(judge("observation-status|3.0.2", None, "final"), Membership::In);
         assert_eq!(judge("observation-status", None, "finished"), Membership::Out);
         assert_eq!(
             judge("observation-status", Some("http://hl7.org/fhir/observation-status"), "final"),

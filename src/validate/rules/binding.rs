@@ -103,9 +103,13 @@ fn judge<'d>(cx: &Context<'_, 'd>, rule: &Rule, set: &str, way: &Way, node: Node
                 None => Verdict::Outside,
             }
         }
-        ("Coding" | "Quantity", Kind::Object) => coding_verdict(cx, rule, set, node).unwrap_or(
-            if rule.key == EXTENSIBLE.key || way.type_name == "Quantity" { Verdict::Sound } else { Verdict::Outside },
-        ),
+        ("Coding" | "Quantity" | "Age" | "Count" | "Distance" | "Duration" | "Money", Kind::Object) => {
+            coding_verdict(cx, rule, set, node).unwrap_or(if rule.key == EXTENSIBLE.key || way.type_name != "Coding" {
+                Verdict::Sound
+            } else {
+                Verdict::Outside
+            })
+        }
         ("code" | "string" | "uri" | "id", Kind::String) => match document.text(node) {
             Some(code) if !code.is_empty() => code_verdict(cx, set, None, &code),
             _ => Verdict::Sound,
