@@ -31,4 +31,5 @@ mod conformance {
 mod generate {
     pub(super) mod package;
     pub(super) mod table;
+    pub(super) mod terminology;
 }

@@ -1,13 +1,16 @@
-//! LANGUAGE: FHIR's formats as one tree, and what can be said of a text without knowing any resource.
+//! LANGUAGE: FHIR's formats as one tree, and what can be said of a text without knowing any resource
+//! (primitive formats, units of measure, currencies).
 //!
 //! A [`Document`] is flat and borrows its text from the source; every node has its place, so that every
 //! finding has line and column. This room does no I/O and knows no other room.
 
+pub mod currency;
 mod document;
 pub mod json;
 pub mod path;
 pub mod primitive;
 mod types;
+pub mod ucum;
 mod wholeness;
 
 pub use document::{Children, Document, Kind, NodeId, Position};

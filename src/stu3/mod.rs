@@ -2,17 +2,20 @@
 //!
 //! `release.tsv` is written by a generator that stands in `tests/generate` from the release's own
 //! package; a test compares the two. [`release`] decodes it once, in about a millisecond; after that
-//! a member is looked up by its structure and name with one probe and no allocation.
+//! a member is looked up by its structure and name with one probe and no allocation. Its codes are a table of their own:
+//! [`terminology()`].
 //! Spec: <https://hl7.org/fhir/STU3/formats.html>, <https://hl7.org/fhir/STU3/json.html>.
 
 pub mod errata;
 mod index;
 mod table;
+mod terminology;
 
 pub use crate::fhir::{Content, Primitive, StructureId};
 use crate::fhir::{Member, Schema};
 use index::Index;
 use std::{collections::HashMap, sync::OnceLock};
+pub use terminology::{CodeSystem, Codes, Membership, Part, Terminology, ValueSet, terminology};
 
 /// The facts of STU3. The same table for the whole life of the program.
 pub fn release() -> &'static Release {
@@ -20,7 +23,7 @@ pub fn release() -> &'static Release {
     RELEASE.get_or_init(|| table::decode(include_str!("release.tsv")))
 }
 
-/// A release of FHIR: its structures, their elements, and the codes of its required value sets.
+/// A release of FHIR: its structures and their elements.
 #[derive(Debug)]
 pub struct Release {
     structures: Vec<Structure>,
@@ -29,7 +32,6 @@ pub struct Release {
     targets: Vec<&'static str>,
     rules: Vec<Rule>,
     modifier_extensions: Vec<&'static str>,
-    value_sets: Vec<ValueSet>,
     by_name: HashMap<&'static str, StructureId>,
     index: Index,
 }
@@ -116,7 +118,6 @@ pub struct Binding {
     pub value_set: Option<&'static str>,
     /// The value set that codes must come from even where the binding is weaker (`elementdefinition-maxValueSet`).
     pub maximum: Option<&'static str>,
-    codes: Option<u16>,
 }
 
 /// One element of a structure.
@@ -163,40 +164,6 @@ pub struct Rule {
     pub severity: &'static str,
     /// FHIRPath.
     pub expression: &'static str,
-}
-
-/// A code and the system that defines it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Code {
-    /// The code.
-    pub code: &'static str,
-    /// Canonical URL of its system.
-    pub system: &'static str,
-}
-
-/// A value set with all its codes.
-#[derive(Debug)]
-pub struct ValueSet {
-    /// Canonical URL.
-    pub url: &'static str,
-    codes: Vec<Code>,
-}
-
-impl ValueSet {
-    /// All codes, sorted.
-    pub fn codes(&self) -> &[Code] {
-        &self.codes
-    }
-
-    /// The code is in the set, whatever its system.
-    pub fn has_code(&self, code: &str) -> bool {
-        self.codes.binary_search_by(|known| known.code.cmp(code)).is_ok()
-    }
-
-    /// The code of this system is in the set.
-    pub fn has(&self, system: &str, code: &str) -> bool {
-        self.codes.binary_search_by(|known| (known.code, known.system).cmp(&(code, system))).is_ok()
-    }
 }
 
 impl Release {
@@ -248,16 +215,6 @@ impl Release {
     /// The constraints stated at an element without members of its own.
     pub fn element_rules(&self, element: &Element) -> &[Rule] {
         element.rules.of(&self.rules)
-    }
-
-    /// The value set of a required binding with all its codes; `None` where the release alone cannot tell them.
-    pub fn codes(&self, binding: &Binding) -> Option<&ValueSet> {
-        binding.codes.map(|place| &self.value_sets[usize::from(place)])
-    }
-
-    /// A value set by URL; only those of required bindings whose codes the release can tell.
-    pub fn value_set(&self, url: &str) -> Option<&ValueSet> {
-        self.value_sets.binary_search_by(|set| set.url.cmp(url)).ok().map(|place| &self.value_sets[place])
     }
 
     /// The release defines an extension with this URL that modifies what it stands in.
@@ -361,17 +318,6 @@ mod tests {
     }
 
     #[test]
-    fn required_codes_are_expanded() {
-        let (element, _) = member("Observation", "status").unwrap();
-        let codes = release().codes(&element.binding.unwrap()).unwrap();
-        assert!(codes.has_code("final") && !codes.has_code("finished"));
-        let incident = release().value_set("http://hl7.org/fhir/ValueSet/v3-ActIncidentCode").unwrap();
-        assert!(incident.has("http://hl7.org/fhir/v3/ActCode", "MVA"));
-        assert!(!incident.has_code("_ActIncidentCode"), "excluded");
-        assert!(!incident.has("http://example.org", "MVA"));
-    }
-
-    #[test]
     fn every_element_is_found_by_every_one_of_its_names() {
         let release = release();
         for (id, structure) in release.structures() {
@@ -398,6 +344,5 @@ mod tests {
         let count = |kind| release.structures().filter(|(_, structure)| structure.kind == kind).count();
         assert_eq!(count(StructureKind::Resource) + count(StructureKind::AbstractResource), 119);
         assert_eq!(count(StructureKind::Type) + count(StructureKind::Primitive), 53);
-        assert_eq!(release.value_sets.len(), 200);
     }
 }

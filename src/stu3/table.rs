@@ -7,13 +7,12 @@
 //!   spaces, `Reference(A|B)`, `Quantity{Profile}`, a path for nested members, `@path` for another element's definition
 //! - `R key severity expression`: a constraint of the line above it (structure or element)
 //! - `M url`: an extension of the release that modifies what it stands in
-//! - `V url`, then `C system code code ..`: a value set and its codes
 //!
 //! The table is part of the program: a line that cannot be read is a mistake of the generator.
 
 use super::{
-    Binding, Code, Content, Element, Most, Primitive, Release, Rule, Run, Strength, Structure, StructureId,
-    StructureKind, ValueSet, Way, index::Index,
+    Binding, Content, Element, Most, Primitive, Release, Rule, Run, Strength, Structure, StructureId, StructureKind,
+    Way, index::Index,
 };
 use std::collections::HashMap;
 
@@ -34,12 +33,6 @@ pub(super) fn decode(table: &'static str) -> Release {
             Some("E") => decoder.add_element(columns),
             Some("R") => decoder.add_rule(columns),
             Some("M") => decoder.release.modifier_extensions.push(next(&mut columns)),
-            Some("V") => decoder.release.value_sets.push(ValueSet { url: next(&mut columns), codes: Vec::new() }),
-            Some("C") => {
-                let system = next(&mut columns);
-                let set = decoder.release.value_sets.last_mut().expect("codes follow their value set");
-                set.codes.extend(columns.map(|code| Code { code, system }));
-            }
             _ => unreachable!("the table of facts has no other lines"),
         }
     }
@@ -146,7 +139,6 @@ fn empty() -> Release {
         targets: Vec::new(),
         rules: Vec::new(),
         modifier_extensions: Vec::new(),
-        value_sets: Vec::new(),
         by_name: HashMap::new(),
         index: Index::default(),
     }
@@ -180,27 +172,13 @@ fn binding(mut columns: Columns) -> Option<Binding> {
     };
     let value_set = Some(next(&mut columns)).filter(|url| !url.is_empty());
     let maximum = Some(next(&mut columns)).filter(|url| !url.is_empty());
-    Some(Binding { strength, value_set, maximum, codes: None })
+    Some(Binding { strength, value_set, maximum })
 }
 
-/// What can be settled only when everything is read: contents, codes, required elements, the index.
+/// What can be settled only when everything is read: contents, required elements, the index.
 fn finish(mut release: Release) -> Release {
     for place in 0..release.ways.len() {
         release.ways[place].content = content(&release, release.ways[place].type_name);
-    }
-    for set in &mut release.value_sets {
-        set.codes.sort_unstable();
-    }
-    for place in 0..release.elements.len() {
-        let Some(binding) = release.elements[place].binding.filter(|binding| binding.strength == Strength::Required)
-        else {
-            continue;
-        };
-        let set = binding
-            .value_set
-            .and_then(|url| release.value_sets.binary_search_by(|set| set.url.cmp(url)).ok())
-            .map(|set| u16::try_from(set).expect("the lists of a release are short"));
-        release.elements[place].binding = Some(Binding { codes: set, ..binding });
     }
     for place in 0..release.structures.len() {
         let elements = release.structures[place].elements.of(&release.elements);

@@ -4,7 +4,7 @@
 use super::policy::Policy;
 use crate::{
     fhir::{Document, Kind, NodeId},
-    stu3::Release,
+    stu3::{Release, Terminology},
 };
 use std::{
     borrow::Cow,
@@ -15,6 +15,7 @@ use std::{
 /// Everything that a rule may look at; rules change nothing in it.
 pub(super) struct Context<'v, 'd> {
     pub(super) release: &'static Release,
+    pub(super) terminology: &'v Terminology,
     pub(super) policy: &'v Policy,
     pub(super) document: &'d Document<'d>,
     pub(super) path: Path<'d>,

@@ -78,13 +78,25 @@ struct Draft {
     text: String,
 }
 
+/// What was not judged, before its node is turned into line and column.
+#[derive(Debug)]
+struct Left {
+    node: NodeId,
+    rule: &'static Rule,
+    expression: String,
+    system: Option<String>,
+    text: String,
+}
+
 /// Gathers findings and applies the policy to each.
 pub(super) struct Findings<'v> {
     policy: &'v Policy,
     drafts: Vec<Draft>,
     cut: u64,
     errors: u64,
-    not_checked: Vec<NotChecked>,
+    not_checked: Vec<Left>,
+    /// The systems of which it has been said, once for the whole file, that their codes are not known.
+    unknown_systems: Vec<Option<String>>,
     overridden: BTreeMap<&'static str, Overridden>,
     foreign: Vec<Foreign>,
 }
@@ -107,6 +119,7 @@ impl<'v> Findings<'v> {
             cut: 0,
             errors: 0,
             not_checked: Vec::new(),
+            unknown_systems: Vec::new(),
             overridden: BTreeMap::new(),
             foreign: Vec::new(),
         }
@@ -140,11 +153,52 @@ impl<'v> Findings<'v> {
     }
 
     /// Something that could not be judged.
-    pub(super) fn not_checked(&mut self, cx: &Context<'_, '_>, rule: &'static Rule, text: impl Into<String>) {
-        if self.not_checked.len() < MOST_FINDINGS {
-            let expression = cx.path.to_string();
-            self.not_checked.push(NotChecked { key: rule.key.to_owned(), expression, text: text.into() });
+    pub(super) fn not_checked(
+        &mut self,
+        cx: &Context<'_, '_>,
+        rule: &'static Rule,
+        at: At<'_>,
+        text: impl Into<String>,
+    ) {
+        self.leave(cx, rule, at, None, text.into());
+    }
+
+    /// A code that could not be judged, because the codes of its system are not known.
+    pub(super) fn system_not_checked(
+        &mut self,
+        cx: &Context<'_, '_>,
+        rule: &'static Rule,
+        at: At<'_>,
+        system: &str,
+        text: impl Into<String>,
+    ) {
+        self.leave(cx, rule, at, Some(system.to_owned()), text.into());
+    }
+
+    /// The same, once for each system in a file; `None` stands for all systems that nobody here has heard of.
+    pub(super) fn system_not_checked_once(
+        &mut self,
+        cx: &Context<'_, '_>,
+        rule: &'static Rule,
+        at: At<'_>,
+        system: Option<&str>,
+        text: impl FnOnce() -> String,
+    ) {
+        if self.unknown_systems.iter().all(|said| said.as_deref() != system) {
+            self.unknown_systems.push(system.map(str::to_owned));
+            self.leave(cx, rule, at, system.map(str::to_owned), text());
         }
+    }
+
+    fn leave(&mut self, cx: &Context<'_, '_>, rule: &'static Rule, at: At<'_>, system: Option<String>, text: String) {
+        // a rule that is off asks nothing
+        let off = self.policy.rules.get(rule.key).is_some_and(|level| level.severity().is_none());
+        if off || self.not_checked.len() == MOST_FINDINGS {
+            return;
+        }
+        let mut expression = cx.path.to_string();
+        expression.push_str(&at.tail);
+        self.not_checked.push(Left { node: at.node, rule, expression, system, text });
     }
 
     /// The severity under the policy; `None` where the rule is off. Counts what the policy changes.
@@ -184,11 +238,23 @@ impl<'v> Findings<'v> {
                 }
             })
             .collect();
+        self.not_checked.sort_by_key(|left| left.node);
+        let not_checked = self.not_checked.into_iter().map(|left| {
+            let position = cx.document.place(left.node);
+            NotChecked {
+                key: left.rule.key.to_owned(),
+                expression: left.expression,
+                line: position.line,
+                column: position.column,
+                system: left.system,
+                text: left.text,
+            }
+        });
         Gathered {
             findings,
             cut: self.cut,
             errors: self.errors,
-            not_checked: self.not_checked,
+            not_checked: not_checked.collect(),
             overridden: self.overridden.into_values().collect(),
             foreign: self.foreign,
         }

@@ -1,7 +1,7 @@
 //! The inspector: judges a document by the facts of STU3 and says everything that is wrong with it at once.
 //!
 //! [`Validator`] is immutable and shared by all workers. It makes a [`Valid`] Bundle or an [`Outcome`] that says why not.
-//! `walk.rs` is the only traversal; each rule family has a file in `rules/`. Invariants, extensible bindings and
+//! `walk.rs` is the only traversal; each rule family has a file in `rules/`. Invariants and
 //! profiles are not judged here yet. Linear in the input: references are resolved through one index per Bundle.
 
 mod bundle;
@@ -24,7 +24,7 @@ pub use release::OtherRelease;
 
 use crate::{
     fhir::Document,
-    stu3::{self, Release, StructureId},
+    stu3::{self, Release, StructureId, Terminology},
 };
 use std::ops::Deref;
 use walk::Family;
@@ -51,6 +51,7 @@ pub struct Validator {
 #[derive(Debug)]
 struct Families {
     release: &'static Release,
+    terminology: &'static Terminology,
     by_structure: Vec<Family>,
     /// What the `_name` twin of a primitive is.
     element: StructureId,
@@ -75,11 +76,12 @@ impl Validator {
                 "Meta" => Family::Meta,
                 "Bundle" => Family::Bundle,
                 "Bundle.entry" => Family::BundleEntry,
+                "Coding" | "Quantity" | "Age" | "Count" | "Distance" | "Duration" | "Money" => Family::Coded,
                 _ => Family::Plain,
             })
             .collect();
         let element = release.structure_named("Element").expect("the release has Element");
-        Self { families: Families { release, by_structure, element } }
+        Self { families: Families { release, terminology: stu3::terminology(), by_structure, element } }
     }
 
     /// Judges any resource.

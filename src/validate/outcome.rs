@@ -31,6 +31,15 @@ pub struct NotChecked {
     pub key: String,
     /// FHIRPath of the node.
     pub expression: String,
+    /// Line of the node, from 1; 0 in records of earlier versions.
+    #[serde(default)]
+    pub line: u32,
+    /// Column of the node, from 1, in characters; 0 in records of earlier versions.
+    #[serde(default)]
+    pub column: u32,
+    /// The code system whose codes are not known, where that is what is missing.
+    #[serde(default)]
+    pub system: Option<String>,
     /// What is missing for a judgement.
     pub text: String,
 }
@@ -130,6 +139,7 @@ impl Outcome {
                 "code": "not-supported",
                 "details": { "coding": [{ "code": entry.key }] },
                 "diagnostics": format!("not checked: {}", entry.text),
+                "location": [format!("Line {}, column {}", entry.line, entry.column)],
                 "expression": [entry.expression],
             })
         });
@@ -189,6 +199,8 @@ mod tests {
         assert_eq!(value["issue"][0]["code"], "code-invalid");
         assert_eq!(value["issue"][0]["expression"][0], "Patient.gender");
         assert_eq!(value["issue"][1]["code"], "not-supported");
+        assert_eq!(value["issue"][1]["expression"][0], "Patient.meta.profile[0]");
+        assert_eq!(value["issue"][1]["location"][0], "Line 1, column 46");
         assert!(outcome(&value.to_string()).valid(), "it is a valid resource itself");
         let value = outcome(r#"{"resourceType":"Patient"}"#).operation_outcome();
         assert_eq!(value["issue"][0]["code"], "informational");

@@ -28,7 +28,16 @@ pub fn json_line(file: &str, outcome: &Outcome) -> String {
     let not_checked: Vec<Value> = outcome
         .not_checked
         .iter()
-        .map(|entry| json!({ "key": entry.key, "expression": entry.expression, "text": entry.text }))
+        .map(|entry| {
+            json!({
+                "key": entry.key,
+                "expression": entry.expression,
+                "line": entry.line,
+                "column": entry.column,
+                "system": entry.system,
+                "text": entry.text,
+            })
+        })
         .collect();
     json!({ "file": file, "valid": outcome.valid(), "issues": issues, "not_checked": not_checked }).to_string()
 }
@@ -134,5 +143,18 @@ mod tests {
         assert_eq!((&line["issues"][0]["line"], &line["issues"][0]["column"]), (&json!(3), &json!(4)));
         assert!(line["issues"][0]["profile"].is_null());
         assert_eq!(line["not_checked"], json!([]));
+    }
+
+    #[test]
+    fn json_line_says_where_and_for_want_of_which_system_nothing_was_checked() {
+        let source = r#"{"resourceType":"Basic","code":{"coding":[{"system":"http://loinc.org","code":"1-8"}]}}"#;
+        let document = reader::read(source.as_bytes(), &Limits::default()).unwrap();
+        let outcome = Validator::new().resource(&document, &Policy::default());
+        let line: Value = serde_json::from_str(&json_line("a.json", &outcome)).unwrap();
+        let said = &line["not_checked"][0];
+        assert_eq!(line["valid"], true);
+        assert_eq!((&said["key"], &said["system"]), (&json!("code-unknown"), &json!("http://loinc.org")));
+        assert_eq!((&said["expression"], &said["line"]), (&json!("Basic.code.coding[0].code"), &json!(1)));
+        assert_eq!(said["column"], 73);
     }
 }

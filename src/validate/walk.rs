@@ -6,8 +6,8 @@ use super::{
     issue::Findings,
     policy::Policy,
     rules::{
-        binding, bundle, cardinality, choice, contained, element_id, extension, narrative, primitive, profile,
-        reference, structure,
+        binding, bundle, cardinality, choice, code_system, contained, element_id, extension, narrative, primitive,
+        profile, reference, structure,
     },
 };
 use crate::{
@@ -36,6 +36,8 @@ pub(super) enum Family {
     Bundle,
     /// `Bundle.entry`.
     BundleEntry,
+    /// `Coding`, and what has a unit: `Quantity` and the types made of it.
+    Coded,
 }
 
 /// Walks a document from its root.
@@ -45,7 +47,15 @@ pub(super) fn check<'v, 'd>(
     policy: &'v Policy,
 ) -> (Context<'v, 'd>, Findings<'v>) {
     let resource = ResourceScope::new(document, document.root());
-    let cx = Context { release: families.release, policy, document, path: Path::default(), resource, bundle: None };
+    let cx = Context {
+        release: families.release,
+        terminology: families.terminology,
+        policy,
+        document,
+        path: Path::default(),
+        resource,
+        bundle: None,
+    };
     let mut walk = Walk { families, cx, out: Findings::new(policy) };
     walk.root();
     (walk.cx, walk.out)
@@ -261,6 +271,7 @@ impl<'d> Walk<'_, 'd> {
             Family::Narrative => narrative::check(cx, node, out),
             Family::Meta => profile::check(cx, node, out),
             Family::BundleEntry => bundle::entry(cx, node, out),
+            Family::Coded => code_system::check(cx, node, out),
         }
     }
 }

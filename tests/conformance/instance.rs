@@ -2,7 +2,9 @@
 //! from a resource down to it.
 
 use super::elements::json_name;
-use pushbridge::stu3::{Content, Element, Most, Primitive, Release, Strength, StructureId, StructureKind, Way};
+use pushbridge::stu3::{
+    Content, Element, Most, Part, Primitive, Release, Strength, StructureId, StructureKind, Way, terminology,
+};
 use serde_json::{Map, Value, json};
 use std::collections::{BTreeMap, HashMap, VecDeque};
 
@@ -147,10 +149,8 @@ impl Maker {
             members.insert("coding".to_owned(), json!([coding]));
             return;
         }
-        let binding = element.binding.as_ref().filter(|binding| binding.strength == Strength::Required);
-        let Some(set) = binding.and_then(|binding| self.release.codes(binding)) else { return };
-        let code = set.codes().first().unwrap();
-        let coding = json!({"system": code.system, "code": code.code});
+        let Some((system, code)) = required_code(element) else { return };
+        let coding = json!({"system": system, "code": code});
         match way.type_name {
             "Coding" => *members = coding.as_object().unwrap().clone(),
             _ => drop(members.insert("coding".to_owned(), json!([coding]))),
@@ -158,9 +158,8 @@ impl Maker {
     }
 
     fn primitive(&self, primitive: Primitive, element: &Element) -> Value {
-        let set = element.binding.as_ref().filter(|binding| binding.strength == Strength::Required);
-        if let Some(set) = set.and_then(|binding| self.release.codes(binding)) {
-            return json!(set.codes().first().unwrap().code);
+        if let Some((_, code)) = required_code(element) {
+            return json!(code);
         }
         match primitive {
             Primitive::Base64Binary => json!("AAAA"),
@@ -186,6 +185,21 @@ impl Maker {
             Primitive::Xhtml => json!(DIV),
         }
     }
+}
+
+/// System and code of one member of the value set of a required binding.
+fn required_code(element: &Element) -> Option<(String, String)> {
+    let binding = element.binding.filter(|binding| binding.strength == Strength::Required)?;
+    let set = terminology().value_set(binding.value_set?)?;
+    set.parts.iter().find_map(|part| match part {
+        Part::All { system } => {
+            let code = terminology().code_system(system)?.codes.iter().next()?;
+            Some((system.to_string(), code.to_owned()))
+        }
+        Part::Listed { system, codes } => Some((system.to_string(), codes.iter().next()?.to_owned())),
+        // any code will do for a system that nobody here knows
+        Part::Open { system, .. } => (element.name == "use").then(|| (system.to_string(), "a".to_owned())),
+    })
 }
 
 fn set_of(element: &Element, strength: Strength) -> bool {

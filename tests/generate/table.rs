@@ -4,14 +4,14 @@
 
 use super::package::{Package, items, text};
 use serde_json::Value;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::fmt::Write;
 
 const DEFINITION: &str = "http://hl7.org/fhir/StructureDefinition/";
 const MAXIMUM: &str = "http://hl7.org/fhir/StructureDefinition/elementdefinition-maxValueSet";
 
 /// The table of a package: types, each after its base, the bases of nested elements first, otherwise by name; then modifier
-/// extensions and value sets by URL.
+/// extensions by URL.
 pub(crate) fn table(package: &Package) -> String {
     let mut out = String::new();
     let mut written = BTreeSet::new();
@@ -21,15 +21,6 @@ pub(crate) fn table(package: &Package) -> String {
     }
     for url in &package.modifiers {
         let _ = writeln!(out, "M\t{url}");
-    }
-    for url in required_value_sets(package) {
-        if let Some(codes) = expand(package, url) {
-            let _ = writeln!(out, "V\t{url}");
-            for (system, codes) in codes {
-                let codes: Vec<&str> = codes.into_iter().collect();
-                let _ = writeln!(out, "C\t{system}\t{}", codes.join("\t"));
-            }
-        }
     }
     out
 }
@@ -175,97 +166,4 @@ fn parent(element: &Value) -> &str {
 
 fn last(path: &str) -> &str {
     path.rsplit_once('.').map_or(path, |(_, last)| last)
-}
-
-/// The URLs of all value sets that an element of the release is bound to with strength `required`.
-fn required_value_sets(package: &Package) -> BTreeSet<&str> {
-    package
-        .types
-        .values()
-        .flat_map(|definition| items(&definition["snapshot"], "element"))
-        .map(|element| &element["binding"])
-        .filter(|binding| text(binding, "strength") == "required")
-        .map(|binding| text(&binding["valueSetReference"], "reference"))
-        .filter(|url| !url.is_empty())
-        .collect()
-}
-
-/// System to codes.
-type Codes<'p> = BTreeMap<&'p str, BTreeSet<&'p str>>;
-
-/// All codes of a value set; `None` where the package alone cannot tell them.
-fn expand<'p>(package: &'p Package, url: &str) -> Option<Codes<'p>> {
-    let compose = &package.value_sets.get(url)?["compose"];
-    let mut codes = Codes::new();
-    for include in items(compose, "include") {
-        for (system, included) in included(package, include)? {
-            codes.entry(system).or_default().extend(included);
-        }
-    }
-    for exclude in items(compose, "exclude") {
-        for (system, excluded) in included(package, exclude)? {
-            codes.entry(system).or_default().retain(|code| !excluded.contains(code));
-        }
-    }
-    codes.retain(|_, codes| !codes.is_empty());
-    (!codes.is_empty()).then_some(codes)
-}
-
-/// The codes of one include or exclude: the intersection of its value sets and its system's part.
-fn included<'p>(package: &'p Package, include: &'p Value) -> Option<Codes<'p>> {
-    let mut found: Option<Codes<'p>> = None;
-    if let Some(system) = include.get("system").and_then(Value::as_str) {
-        found = Some(BTreeMap::from([(system, from_system(package, include, system)?)]));
-    }
-    for url in items(include, "valueSet") {
-        let other = expand(package, url.as_str()?)?;
-        found = Some(match found {
-            None => other,
-            Some(mut codes) => {
-                for (system, codes) in &mut codes {
-                    codes.retain(|code| other.get(system).is_some_and(|other| other.contains(code)));
-                }
-                codes
-            }
-        });
-    }
-    found
-}
-
-/// The codes that an include takes from its system: those it lists, those its filters let through, or all.
-fn from_system<'p>(package: &'p Package, include: &'p Value, system: &str) -> Option<BTreeSet<&'p str>> {
-    let listed = items(include, "concept");
-    if !listed.is_empty() {
-        return Some(listed.iter().map(|concept| text(concept, "code")).collect());
-    }
-    let definition = package.code_systems.get(system).filter(|system| text(system, "content") == "complete")?;
-    let mut codes = BTreeSet::new();
-    match items(include, "filter") {
-        [] => collect(items(definition, "concept"), Wanted::All, &mut codes),
-        [filter] if text(filter, "op") == "is-a" => {
-            collect(items(definition, "concept"), Wanted::Under(text(filter, "value")), &mut codes);
-        }
-        _ => return None,
-    }
-    Some(codes)
-}
-
-#[derive(Clone, Copy)]
-enum Wanted<'a> {
-    All,
-    Under(&'a str),
-}
-
-fn collect<'p>(concepts: &'p [Value], wanted: Wanted<'_>, codes: &mut BTreeSet<&'p str>) {
-    for concept in concepts {
-        let code = text(concept, "code");
-        let below = match wanted {
-            Wanted::Under(root) if root != code => wanted,
-            Wanted::All | Wanted::Under(_) => Wanted::All,
-        };
-        if matches!(below, Wanted::All) {
-            codes.insert(code);
-        }
-        collect(items(concept, "concept"), below, codes);
-    }
 }

@@ -1,98 +1,145 @@
-//! Codes of required bindings, and value sets that bound even weaker ones.
-//! Spec: <https://hl7.org/fhir/STU3/terminologies.html#required>.
+//! Codes of bound elements: required value sets, extensible ones, and maximum ones that bound even weaker bindings.
+//! Preferred and example bindings are advice and never judged.
+//! Spec: <https://hl7.org/fhir/STU3/terminologies.html#strength>.
 
-use super::{language, media_type};
+use super::grammar;
 use crate::{
     fhir::{Kind, NodeId},
-    stu3::{Binding, Strength, ValueSet, Way},
+    stu3::{Binding, Membership, Strength, Way},
     validate::{
         context::{Context, items},
         issue::{At, Findings, Rule},
     },
 };
+use std::borrow::Cow;
 
-const PAGE: &str = "https://hl7.org/fhir/STU3/terminologies.html#required";
-
-static REQUIRED: Rule = Rule::error("binding-required", "code-invalid", PAGE);
-static MAXIMUM: Rule = Rule::error("binding-maximum", "code-invalid", PAGE);
+static REQUIRED: Rule =
+    Rule::error("binding-required", "code-invalid", "https://hl7.org/fhir/STU3/terminologies.html#required");
+static EXTENSIBLE: Rule =
+    Rule::warning("binding-extensible", "code-invalid", "https://hl7.org/fhir/STU3/terminologies.html#extensible");
+static MAXIMUM: Rule = Rule::error(
+    "binding-maximum",
+    "code-invalid",
+    "https://hl7.org/fhir/STU3/extension-elementdefinition-maxvalueset.html",
+);
 
 /// The keys of this family.
-pub(crate) static RULES: &[&Rule] = &[&REQUIRED, &MAXIMUM];
+pub(crate) static RULES: &[&Rule] = &[&REQUIRED, &EXTENSIBLE, &MAXIMUM];
 
-/// MIME types are bound to their grammar's page.
-const MEDIA_TYPES: &str = "http://www.rfc-editor.org/bcp/bcp13.txt";
-
-/// The system of language tags.
-const LANGUAGES: &str = "urn:ietf:bcp:47";
-
-/// What decides whether a code belongs.
-enum Judge {
-    /// A value set with all its codes.
-    Set(&'static ValueSet),
-    /// MIME types.
-    MediaTypes,
-    /// BCP 47.
-    Languages,
+/// What became of the codes of a value.
+enum Verdict<'d> {
+    /// One is in the set, or nothing is there to be judged.
+    Sound,
+    /// None is in the set.
+    Outside,
+    /// Nobody here knows the codes of a system, or (without one) of the whole set.
+    Unknown(Option<Cow<'d, str>>),
 }
 
-impl Judge {
-    fn has(&self, system: Option<&str>, code: &str) -> bool {
-        match (self, system) {
-            (Self::Set(set), Some(system)) => set.has(system, code),
-            (Self::Set(set), None) => set.has_code(code),
-            (Self::MediaTypes, _) => media_type::is_valid(code),
-            (Self::Languages, None) => language::is_valid(code),
-            (Self::Languages, Some(system)) => system == LANGUAGES && language::is_valid(code),
-        }
-    }
-}
-
-/// The value of a bound element: a code, a Coding or a CodeableConcept.
+/// The value of a bound element.
 pub(crate) fn check(cx: &Context<'_, '_>, binding: &Binding, way: &Way, node: NodeId, out: &mut Findings<'_>) {
-    if binding.strength == Strength::Required {
-        let judge = match cx.release.codes(binding) {
-            Some(set) => Judge::Set(set),
-            None if binding.value_set == Some(MEDIA_TYPES) => Judge::MediaTypes,
-            None => {
-                let set = binding.value_set.unwrap_or("a value set without a name");
-                return out.not_checked(cx, &REQUIRED, format!("the codes of {set} are not known here"));
-            }
-        };
-        judge_value(cx, &REQUIRED, &judge, binding.value_set, way, node, out);
-    } else if binding.maximum.is_some() {
-        judge_value(cx, &MAXIMUM, &Judge::Languages, binding.maximum, way, node, out);
+    if let Some(set) = binding.maximum
+        && !is_sound(cx, &MAXIMUM, set, way, node, out)
+    {
+        return;
+    }
+    let Some(set) = binding.value_set else { return };
+    match binding.strength {
+        Strength::Required => drop(is_sound(cx, &REQUIRED, set, way, node, out)),
+        Strength::Extensible => drop(is_sound(cx, &EXTENSIBLE, set, way, node, out)),
+        Strength::Preferred | Strength::Example => {}
     }
 }
 
-fn judge_value(
+/// Judges a value by a set and says what is wrong; `false` where something is.
+fn is_sound(
     cx: &Context<'_, '_>,
     rule: &'static Rule,
-    judge: &Judge,
-    set: Option<&str>,
+    set: &'static str,
     way: &Way,
     node: NodeId,
     out: &mut Findings<'_>,
-) {
-    let document = cx.document;
-    let sound = match (way.type_name, document.kind(node)) {
-        ("CodeableConcept", Kind::Object) => {
-            let mut codings = items(document, node, "coding").peekable();
-            codings.peek().is_some() && codings.any(|coding| is_coded(cx, judge, coding))
+) -> bool {
+    match judge(cx, rule, set, way, node) {
+        Verdict::Sound => return true,
+        Verdict::Outside if rule.key == EXTENSIBLE.key => {
+            let text = format!("no code of {set} is here: use one of its codes if one fits what is meant");
+            out.add(cx, rule, At::here(node), text);
         }
-        ("Coding", Kind::Object) => is_coded(cx, judge, node),
-        (_, Kind::String) => document.text(node).is_none_or(|code| code.is_empty() || judge.has(None, &code)),
-        _ => true,
-    };
-    if !sound {
-        let set = set.unwrap_or_default();
-        out.add(cx, rule, At::here(node), format!("this is no code of {set}: use one of its codes"));
+        Verdict::Outside => {
+            out.add(cx, rule, At::here(node), format!("this is no code of {set}: use one of its codes"));
+        }
+        Verdict::Unknown(Some(system)) => {
+            let text = format!("whether this code of {system} is in {set}: the system's codes are not known here");
+            out.system_not_checked(cx, rule, At::here(node), &system, text);
+            return true;
+        }
+        Verdict::Unknown(None) => {
+            out.not_checked(cx, rule, At::here(node), format!("the codes of {set} are not known here"));
+            return true;
+        }
+    }
+    false
+}
+
+fn judge<'d>(cx: &Context<'_, 'd>, rule: &Rule, set: &str, way: &Way, node: NodeId) -> Verdict<'d> {
+    let document = cx.document;
+    match (way.type_name, document.kind(node)) {
+        ("CodeableConcept", Kind::Object) => {
+            let (mut coded, mut unknown) = (false, None);
+            for coding in items(document, node, "coding") {
+                match coding_verdict(cx, rule, set, coding) {
+                    Some(Verdict::Sound) => return Verdict::Sound,
+                    Some(Verdict::Unknown(system)) => unknown = unknown.or(Some(system)),
+                    Some(Verdict::Outside) => {}
+                    None => continue,
+                }
+                coded = true;
+            }
+            match unknown {
+                Some(system) => Verdict::Unknown(system),
+                // words alone will do where no code of an extensible set fits
+                None if !coded && rule.key == EXTENSIBLE.key => Verdict::Sound,
+                None => Verdict::Outside,
+            }
+        }
+        ("Coding" | "Quantity" | "Age" | "Count" | "Distance" | "Duration" | "Money", Kind::Object) => {
+            coding_verdict(cx, rule, set, node).unwrap_or(if rule.key == EXTENSIBLE.key || way.type_name != "Coding" {
+                Verdict::Sound
+            } else {
+                Verdict::Outside
+            })
+        }
+        ("code" | "string" | "uri" | "id", Kind::String) => match document.text(node) {
+            Some(code) if !code.is_empty() => code_verdict(cx, set, None, &code),
+            _ => Verdict::Sound,
+        },
+        _ => Verdict::Sound,
     }
 }
 
-/// A Coding with system and code of the set.
-fn is_coded(cx: &Context<'_, '_>, judge: &Judge, coding: NodeId) -> bool {
-    let (system, code) = (cx.string(coding, "system"), cx.string(coding, "code"));
-    matches!((system, code), (Some(system), Some(code)) if judge.has(Some(&system), &code))
+/// Of a Coding, or a Quantity's unit; `None` where it has neither system nor code.
+fn coding_verdict<'d>(cx: &Context<'_, 'd>, rule: &Rule, set: &str, coding: NodeId) -> Option<Verdict<'d>> {
+    match (cx.string(coding, "system"), cx.string(coding, "code")) {
+        (Some(system), Some(code)) => Some(code_verdict(cx, set, Some(&system), &code)),
+        (None, None) => None,
+        // a system alone says nothing that an extensible set could miss
+        (Some(_), None) if rule.key == EXTENSIBLE.key => None,
+        _ => Some(Verdict::Outside),
+    }
+}
+
+fn code_verdict<'d>(cx: &Context<'_, 'd>, set: &str, system: Option<&str>, code: &str) -> Verdict<'d> {
+    match cx.terminology.membership(set, system, code) {
+        Membership::In => Verdict::Sound,
+        Membership::Out => Verdict::Outside,
+        Membership::Open { system } => match grammar::of(system) {
+            Some(grammar) if grammar.has(code) => Verdict::Sound,
+            Some(_) => Verdict::Outside,
+            None => Verdict::Unknown(Some(Cow::Owned(system.to_owned()))),
+        },
+        Membership::NoValueSet => Verdict::Unknown(None),
+    }
 }
 
 #[cfg(test)]
@@ -127,17 +174,41 @@ mod tests {
     }
 
     #[test]
-    fn languages_and_media_types_are_judged_by_grammar() {
-        let source = r#"{"resourceType":"Binary","language":"en_US","contentType":"pdf","content":"AAAA"}"#;
-        assert_eq!(findings(source), ["binding-maximum Binary.language", "binding-required Binary.contentType"]);
+    fn extensible_sets_warn_about_other_codes_but_not_about_words() {
+        let patient = |kind: &str| format!(r#"{{"resourceType":"Patient","maritalStatus":{{{kind}}}}}"#);
+        for good in [
+            r#""coding":[{"system":"http://hl7.org/fhir/v3/MaritalStatus","code":"M"}]"#,
+            r#""coding":[{"system":"http://example.org","code":"a"},{"system":"http://hl7.org/fhir/v3/MaritalStatus","code":"M"}]"#,
+            r#""coding":[{"display":"a"}],"text":"a""#,
+            r#""text":"a""#,
+        ] {
+            assert_eq!(findings(&patient(good)), Vec::<String>::new(), "{good}");
+        }
+        let other = outcome(&patient(r#""coding":[{"system":"http://example.org","code":"a"}]"#));
+        assert!(other.valid());
+        assert_eq!(
+            (other.findings[0].key.as_str(), other.findings[0].expression.as_str()),
+            ("binding-extensible", "Patient.maritalStatus")
+        );
     }
 
     #[test]
-    fn what_cannot_be_judged_is_said() {
+    fn languages_and_media_types_are_judged_by_grammar() {
+        let source = r#"{"resourceType":"Binary","language":"en_US","contentType":"pdf","content":"AAAA"}"#;
+        assert_eq!(findings(source), ["binding-maximum Binary.language", "binding-required Binary.contentType"]);
+        let language = |tag: &str| format!(r#"{{"resourceType":"Basic","code":{{"text":"a"}},"language":"{tag}"}}"#);
+        assert_eq!(findings(&language("nl-NL")), Vec::<String>::new());
+        assert_eq!(findings(&language("sl-rozaj")), ["binding-extensible Basic.language"]);
+    }
+
+    #[test]
+    fn what_cannot_be_judged_is_said_with_its_system_and_place() {
         let source = r#"{"resourceType":"ExpansionProfile","status":"draft","designation":{"include":{"designation":[
             {"use":{"system":"http://snomed.info/sct","code":"900000000000003001"}}]}}}"#;
         let outcome = outcome(source);
         assert!(outcome.valid(), "{:?}", outcome.findings);
-        assert_eq!(outcome.not_checked[0].expression, "ExpansionProfile.designation.include.designation[0].use");
+        let said = &outcome.not_checked[0];
+        assert_eq!(said.expression, "ExpansionProfile.designation.include.designation[0].use");
+        assert_eq!((said.line, said.column, said.system.as_deref()), (2, 15, Some("http://snomed.info/sct")));
     }
 }

@@ -4,9 +4,11 @@ pub(super) mod binding;
 pub(super) mod bundle;
 pub(super) mod cardinality;
 pub(super) mod choice;
+pub(super) mod code_system;
 pub(super) mod contained;
 pub(super) mod element_id;
 pub(super) mod extension;
+mod grammar;
 mod language;
 mod media_type;
 pub(super) mod narrative;
@@ -29,13 +31,14 @@ pub(super) const OTHER_RELEASE: Rule =
 
 /// All rules, sorted by key.
 pub fn all() -> Vec<&'static Rule> {
-    let families: [&[&'static Rule]; 13] = [
+    let families: [&[&'static Rule]; 14] = [
         &[&UNREADABLE, &NOT_A_BUNDLE, &OTHER_RELEASE],
         structure::RULES,
         cardinality::RULES,
         choice::RULES,
         primitive::RULES,
         binding::RULES,
+        code_system::RULES,
         bundle::RULES,
         reference::RULES,
         contained::RULES,

@@ -6,7 +6,7 @@ use crate::{
     fhir::{Kind, NodeId},
     validate::{
         context::{Context, items},
-        issue::{Findings, Rule},
+        issue::{At, Findings, Rule},
     },
 };
 
@@ -19,8 +19,9 @@ pub(crate) static RULES: &[&Rule] = &[&PROFILE];
 /// `Meta.profile`.
 pub(crate) fn check(cx: &Context<'_, '_>, meta: NodeId, out: &mut Findings<'_>) {
     let document = cx.document;
-    for profile in items(document, meta, "profile").filter(|item| document.kind(*item) == Kind::String) {
-        let profile = document.text(profile).unwrap_or_default();
+    let claims = (0_u32..).zip(items(document, meta, "profile"));
+    for (number, node) in claims.filter(|(_, item)| document.kind(*item) == Kind::String) {
+        let profile = document.text(node).unwrap_or_default();
         let named = profile.rsplit('/').next().filter(|name| {
             !name.is_empty()
                 && name.len() <= 64
@@ -30,7 +31,7 @@ pub(crate) fn check(cx: &Context<'_, '_>, meta: NodeId, out: &mut Findings<'_>) 
             Some(name) => format!("the profile {name} is not loaded"),
             None => "a profile of this resource is not loaded".to_owned(),
         };
-        out.not_checked(cx, &PROFILE, text);
+        out.not_checked(cx, &PROFILE, At::below(node, format!(".profile[{number}]")), text);
     }
 }
 
