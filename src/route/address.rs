@@ -176,7 +176,7 @@ fn read_sidecar(bytes: &[u8]) -> Option<SidecarSays> {
 
 /// The expression's values as text. What is no text or number is evidence too: one that no link can answer.
 fn values(expression: &Expression, bundle: &Bundle<'_>) -> BTreeSet<String> {
-    match expression.texts(bundle.document()) {
+    match bundle.values(expression) {
         Ok(values) => values.into_iter().collect(),
         Err(_) => BTreeSet::from([String::new()]),
     }

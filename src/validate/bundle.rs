@@ -2,8 +2,12 @@
 
 use super::context::{items, string};
 use crate::{
-    fhir::{Document, NodeId},
+    fhir::{
+        Document, NodeId,
+        path::{Expression, PathError},
+    },
     model::BundleFacts,
+    stu3,
 };
 use std::borrow::Cow;
 
@@ -58,6 +62,14 @@ impl<'d> Bundle<'d> {
     pub fn entries(&self) -> impl Iterator<Item = Entry<'d>> + use<'d> {
         let document = self.document;
         items(document, document.root(), "entry").map(move |node| Entry::of(document, node))
+    }
+
+    /// The values of an expression on the Bundle, as text.
+    ///
+    /// # Errors
+    /// As [`Expression::texts`].
+    pub fn values(&self, expression: &Expression) -> Result<Vec<String>, PathError> {
+        expression.texts(self.document, stu3::release())
     }
 
     /// What reports say of the Bundle's shape.

@@ -1,239 +1,405 @@
-//! From a tree to values (<http://hl7.org/fhirpath/#expressions>): collections flow from step to step.
+//! From an expression to values (<http://hl7.org/fhirpath/#expressions>): collections flow from step to step.
 
 use super::{
-    PathError,
-    parser::{Comparison, Connective, Function, Node},
+    Environment, PathError,
+    ast::{Ast, Literal, Operator, TypeTest},
+    compare::{Equality, equal, equivalent, order},
+    temporal::Step,
+    value::{Collection, Element, Item},
 };
-use crate::fhir::{Document, Kind, NodeId};
-use std::borrow::Cow;
-
-/// One member of a collection.
-#[derive(Clone, Debug, PartialEq)]
-pub(super) enum Item<'d> {
-    /// An element of the document. A primitive's twin (`_name`) stands for it where it has no value.
-    Node(NodeId),
-    /// A literal or a number.
-    Text(Cow<'d, str>),
-    Boolean(bool),
-}
+use std::{borrow::Cow, cmp::Ordering};
 
 /// Steps that one evaluation may take: far beyond what any path over the largest Bundle needs.
-const BUDGET: u64 = 10_000_000;
+const BUDGET: u64 = 20_000_000;
 
-/// Walks a document.
-pub(super) struct Cursor<'d, 'a> {
-    document: &'d Document<'a>,
+/// Evaluates one expression.
+pub(super) struct Evaluator<'e, 'd> {
+    pub(super) environment: &'e Environment<'e, 'd>,
     steps: u64,
 }
 
-impl<'d, 'a> Cursor<'d, 'a> {
-    pub(super) const fn new(document: &'d Document<'a>) -> Self {
-        Self { document, steps: 0 }
+/// What `$this`, `$index` and `$total` are at present.
+#[derive(Clone, Copy)]
+pub(super) struct Scope<'s, 'd> {
+    pub(super) this: &'s [Item<'d>],
+    pub(super) index: Option<i64>,
+    pub(super) total: Option<&'s [Item<'d>]>,
+}
+
+/// A boolean as a collection.
+pub(super) fn boolean<'d>(value: bool) -> Collection<'d> {
+    vec![Item::Boolean(value)]
+}
+
+/// Singleton evaluation: a boolean is itself, any other single item is true, nothing is nothing.
+pub(super) fn truth<'d>(environment: &Environment<'_, 'd>, items: &[Item<'d>]) -> Result<Option<bool>, PathError> {
+    match items {
+        [] => Ok(None),
+        [item] => Ok(Some(!matches!(environment.system(item), Item::Boolean(false)))),
+        _ => Err(PathError::Evaluation("a condition needs a single value")),
+    }
+}
+
+impl<'e, 'd> Evaluator<'e, 'd> {
+    pub(super) const fn new(environment: &'e Environment<'e, 'd>) -> Self {
+        Self { environment, steps: 0 }
     }
 
-    fn spend(&mut self, steps: usize) -> Result<(), PathError> {
-        self.steps = self.steps.saturating_add(u64::try_from(steps).unwrap_or(u64::MAX));
+    pub(super) fn evaluate(&mut self, ast: &Ast, focus: Element) -> Result<Collection<'d>, PathError> {
+        let this = [Item::Element(focus)];
+        self.of(ast, Scope { this: &this, index: None, total: None })
+    }
+
+    /// Steps are counted wherever the time may depend on the document.
+    pub(super) fn spend(&mut self, steps: usize) -> Result<(), PathError> {
+        self.steps = self.steps.saturating_add(steps as u64);
         if self.steps > BUDGET { Err(PathError::Budget) } else { Ok(()) }
     }
 
-    pub(super) fn evaluate(&mut self, node: &Node, input: &[Item<'d>]) -> Result<Vec<Item<'d>>, PathError> {
+    pub(super) fn of(&mut self, ast: &Ast, scope: Scope<'_, 'd>) -> Result<Collection<'d>, PathError> {
         self.spend(1)?;
-        Ok(match node {
-            Node::Text(text) | Node::Number(text) => vec![Item::Text(text.clone().into())],
-            Node::Boolean(value) => vec![Item::Boolean(*value)],
-            Node::This => input.to_vec(),
-            Node::Root => vec![Item::Node(self.document.root())],
-            Node::Member(of, name) => {
-                let items = self.evaluate(of, input)?;
-                self.member(&items, name, matches!(**of, Node::This))?
+        Ok(match ast {
+            Ast::Nothing => Vec::new(),
+            Ast::Literal(literal) => vec![Self::literal(literal)],
+            Ast::Focus => scope.this.to_vec(),
+            Ast::Index => scope.index.map(Item::Integer).into_iter().collect(),
+            Ast::Total => scope.total.unwrap_or_default().to_vec(),
+            Ast::Variable(name) => self.variable(name, scope)?,
+            Ast::Member(of, name) if **of == Ast::Focus => self.first_member(scope.this, name)?,
+            Ast::Member(of, name) => {
+                let items = self.of(of, scope)?;
+                self.members(&items, name)?
             }
-            Node::Index(of, index) => self.evaluate(of, input)?.into_iter().nth(*index).into_iter().collect(),
-            Node::Call(of, function) => {
-                let items = self.evaluate(of, input)?;
-                self.call(function, items)?
-            }
-            Node::Union(left, right) => {
-                let mut items = self.evaluate(left, input)?;
-                for item in self.evaluate(right, input)? {
-                    self.spend(items.len())?;
-                    if !items.contains(&item) {
-                        items.push(item);
+            Ast::At(of, index) => {
+                let items = self.of(of, scope)?;
+                let index = self.of(index, scope)?;
+                match self.integer(&index)? {
+                    Some(index) => {
+                        usize::try_from(index).ok().and_then(|index| items.into_iter().nth(index)).into_iter().collect()
                     }
+                    None => Vec::new(),
                 }
-                items
             }
-            Node::Compare(comparison, left, right) => {
-                let (left, right) = (self.evaluate(left, input)?, self.evaluate(right, input)?);
-                if left.is_empty() || right.is_empty() {
-                    return Ok(Vec::new());
+            Ast::Call(of, function, arguments) => {
+                let items =
+                    if **of == Ast::Focus { Cow::Borrowed(scope.this) } else { Cow::Owned(self.of(of, scope)?) };
+                self.call(*function, &items, arguments, scope)?
+            }
+            Ast::Type(test, of, name) => {
+                let items = self.of(of, scope)?;
+                self.type_test(*test, items, name)?
+            }
+            Ast::Negative(of) => {
+                let items = self.of(of, scope)?;
+                match self.single(&items)? {
+                    None => Vec::new(),
+                    Some(Item::Integer(number)) => number.checked_neg().map(Item::Integer).into_iter().collect(),
+                    Some(Item::Decimal(number)) => vec![Item::Decimal(number.negative())],
+                    Some(Item::Quantity(number, unit)) => vec![Item::Quantity(number.negative(), unit)],
+                    Some(_) => return Err(PathError::Evaluation("only a number has a sign")),
                 }
-                let equal =
-                    left.len() == right.len() && left.iter().zip(&right).all(|(left, right)| self.equal(left, right));
-                vec![Item::Boolean(equal == (*comparison == Comparison::Equal))]
             }
-            Node::Logic(connective, left, right) => {
-                let left = self.evaluate(left, input)?;
-                let right = self.evaluate(right, input)?;
-                let (left, right) = (self.truth(&left)?, self.truth(&right)?);
-                let decided = match connective {
-                    Connective::And => match (left, right) {
-                        (Some(false), _) | (_, Some(false)) => Some(false),
-                        (Some(true), Some(true)) => Some(true),
-                        _ => None,
-                    },
-                    Connective::Or => match (left, right) {
-                        (Some(true), _) | (_, Some(true)) => Some(true),
-                        (Some(false), Some(false)) => Some(false),
-                        _ => None,
-                    },
-                };
-                decided.map(Item::Boolean).into_iter().collect()
+            Ast::Binary(operator, left, right) => self.binary(*operator, left, right, scope)?,
+        })
+    }
+
+    fn literal(literal: &Literal) -> Item<'d> {
+        match literal {
+            Literal::Boolean(value) => Item::Boolean(*value),
+            Literal::Text(text) => Item::Text(text.clone().into()),
+            Literal::Integer(number) => Item::Integer(*number),
+            Literal::Decimal(number) => Item::Decimal(*number),
+            Literal::Temporal(value) => Item::Temporal(*value),
+            Literal::Quantity(number, unit) => Item::Quantity(*number, unit.clone().into()),
+        }
+    }
+
+    /// <http://hl7.org/fhirpath/#environment-variables>, <https://hl7.org/fhir/STU3/fhirpath.html#variables>
+    fn variable(&self, name: &str, scope: Scope<'_, 'd>) -> Result<Collection<'d>, PathError> {
+        let environment = self.environment;
+        let resource = |node| Item::Element(environment.element(node, Some(crate::fhir::Content::Resource)));
+        Ok(match name {
+            "context" => scope.this.to_vec(),
+            "resource" => vec![resource(environment.resource)],
+            "rootResource" => vec![resource(environment.root_resource)],
+            "ucum" => vec![Item::Text("http://unitsofmeasure.org".into())],
+            "sct" => vec![Item::Text("http://snomed.info/sct".into())],
+            "loinc" => vec![Item::Text("http://loinc.org".into())],
+            name => {
+                let url =
+                    name.strip_prefix("vs-").map(|rest| format!("http://hl7.org/fhir/ValueSet/{rest}")).or_else(|| {
+                        name.strip_prefix("ext-").map(|rest| format!("http://hl7.org/fhir/StructureDefinition/{rest}"))
+                    });
+                vec![Item::Text(
+                    url.ok_or(PathError::Evaluation("the expression uses a variable that is not known"))?.into(),
+                )]
             }
         })
     }
 
-    /// The elements of that name. At the beginning of a path the name may be the resource's own type.
-    fn member(&mut self, items: &[Item<'d>], name: &str, is_first: bool) -> Result<Vec<Item<'d>>, PathError> {
-        let document = self.document;
+    /// At the beginning of a path the name may be the resource's own type, or one that it is derived from.
+    fn first_member(&mut self, items: &[Item<'d>], name: &str) -> Result<Collection<'d>, PathError> {
+        let is_type = name.as_bytes().first().is_some_and(u8::is_ascii_uppercase);
+        if is_type && items.iter().any(|item| self.environment.is_of(item, name)) {
+            return Ok(items.iter().filter(|item| self.environment.is_of(item, name)).cloned().collect());
+        }
+        self.members(items, name)
+    }
+
+    pub(super) fn members(&mut self, items: &[Item<'d>], name: &str) -> Result<Collection<'d>, PathError> {
         let mut found = Vec::new();
         for item in items {
-            let Item::Node(node) = item else { continue };
-            self.spend(1)?;
-            if is_first && self.is_resource(*node, name) {
-                found.push(item.clone());
-                continue;
-            }
-            let twin = self.twin(*node).filter(|_| document.kind(*node) != Kind::Object);
-            for child in document.children(twin.unwrap_or(*node)) {
-                self.spend(1)?;
-                if let Some(child_name) = document.name(child)
-                    && is_member(&child_name, name)
-                {
-                    self.flatten(child, &mut found)?;
-                }
-            }
-            // A primitive with a twin and no value is still an element: `birthDate.extension`.
-            let only_twin = document.get(*node, &format!("_{name}")).filter(|_| document.get(*node, name).is_none());
-            if let Some(twin) = only_twin {
-                self.flatten(twin, &mut found)?;
+            if let Item::Element(element) = item {
+                let looked = self.environment.members(element, name, &mut found);
+                self.spend(looked)?;
             }
         }
         Ok(found)
     }
 
-    fn flatten(&mut self, node: NodeId, found: &mut Vec<Item<'d>>) -> Result<(), PathError> {
-        if self.document.kind(node) != Kind::Array {
-            found.push(Item::Node(node));
-            return Ok(());
+    fn type_test(&self, test: TypeTest, items: Collection<'d>, name: &str) -> Result<Collection<'d>, PathError> {
+        match (test, &items[..]) {
+            (_, []) => Ok(Vec::new()),
+            (TypeTest::Is, [item]) => Ok(boolean(self.environment.is_of(item, name))),
+            (TypeTest::Is, _) => Err(PathError::Evaluation("is needs a single element")),
+            (TypeTest::As, _) => Ok(items.into_iter().filter(|item| self.environment.is_of(item, name)).collect()),
         }
-        for item in self.document.children(node) {
-            self.spend(1)?;
-            if self.document.kind(item) != Kind::Null {
-                found.push(Item::Node(item));
-            }
+    }
+
+    /// The single item as a value; `None` of nothing.
+    pub(super) fn single(&self, items: &[Item<'d>]) -> Result<Option<Item<'d>>, PathError> {
+        match items {
+            [] => Ok(None),
+            [item] => Ok(Some(self.environment.system(item))),
+            _ => Err(PathError::Evaluation("a single value is needed here, and there are several")),
         }
-        Ok(())
     }
 
-    /// The `_name` beside a primitive member that is not in an array.
-    fn twin(&self, node: NodeId) -> Option<NodeId> {
-        let name = self.document.name(node)?;
-        self.document.get(self.document.parent(node)?, &format!("_{name}"))
+    pub(super) fn integer(&self, items: &[Item<'d>]) -> Result<Option<i64>, PathError> {
+        match self.single(items)? {
+            None => Ok(None),
+            Some(Item::Integer(number)) => Ok(Some(number)),
+            Some(_) => Err(PathError::Evaluation("an integer is needed here")),
+        }
     }
 
-    fn is_resource(&self, node: NodeId, name: &str) -> bool {
-        let kind = self.document.get(node, "resourceType").and_then(|kind| self.document.string(kind));
-        kind.as_deref() == Some(name)
+    pub(super) fn truth_of(&mut self, ast: &Ast, scope: Scope<'_, 'd>) -> Result<Option<bool>, PathError> {
+        let items = self.of(ast, scope)?;
+        truth(self.environment, &items)
     }
 
-    /// Whether a node is of a type: a resource by its name, a choice by its ending.
-    fn is_of(&self, item: &Item<'d>, name: &str) -> bool {
-        let Item::Node(node) = item else { return false };
-        let is_choice = self.document.name(*node).is_some_and(|member| {
-            let rest = member.strip_suffix(name).or_else(|| member.strip_suffix(&capitalised(name)));
-            rest.is_some_and(|rest| !rest.is_empty())
-        });
-        self.is_resource(*node, name) || is_choice
-    }
-
-    fn call(&mut self, function: &Function, items: Vec<Item<'d>>) -> Result<Vec<Item<'d>>, PathError> {
-        let boolean = |value| vec![Item::Boolean(value)];
-        Ok(match function {
-            Function::Where(condition) => self.filter(condition, items)?,
-            Function::Exists(None) => boolean(!items.is_empty()),
-            Function::Exists(Some(condition)) => boolean(!self.filter(condition, items)?.is_empty()),
-            Function::Empty => boolean(items.is_empty()),
-            Function::Not => self.truth(&items)?.map(|value| Item::Boolean(!value)).into_iter().collect(),
-            Function::Count => vec![Item::Text(items.len().to_string().into())],
-            Function::First => items.into_iter().take(1).collect(),
-            Function::Last => items.into_iter().last().into_iter().collect(),
-            Function::OfType(name) => items.into_iter().filter(|item| self.is_of(item, name)).collect(),
-            Function::Is(name) => match &items[..] {
-                [] => Vec::new(),
-                [item] => boolean(self.is_of(item, name)),
-                _ => return Err(PathError::Evaluation("is() needs a single element")),
-            },
-            Function::Extension(url) => {
-                let extensions = self.member(&items, "extension", false)?;
-                let document = self.document;
-                let has_url = |item: &Item<'d>| {
-                    let Item::Node(node) = item else { return false };
-                    let found = document.get(*node, "url").and_then(|url| document.string(url));
-                    found.as_deref() == Some(url)
-                };
-                extensions.into_iter().filter(has_url).collect()
+    fn binary(
+        &mut self,
+        operator: Operator,
+        left: &Ast,
+        right: &Ast,
+        scope: Scope<'_, 'd>,
+    ) -> Result<Collection<'d>, PathError> {
+        if matches!(operator, Operator::And | Operator::Or | Operator::Xor | Operator::Implies) {
+            return Ok(self.logic(operator, left, right, scope)?.map(Item::Boolean).into_iter().collect());
+        }
+        let (left, right) = (self.of(left, scope)?, self.of(right, scope)?);
+        match operator {
+            Operator::Union => self.union(left, right),
+            Operator::Equal | Operator::NotEqual => {
+                if left.is_empty() || right.is_empty() {
+                    return Ok(Vec::new());
+                }
+                Ok(match self.equal_all(&left, &right)? {
+                    Equality::Undecided => Vec::new(),
+                    found => boolean((found == Equality::Equal) == (operator == Operator::Equal)),
+                })
             }
+            Operator::Equivalent | Operator::NotEquivalent => {
+                let same = self.equivalent_all(&left, &right)?;
+                Ok(boolean(same == (operator == Operator::Equivalent)))
+            }
+            Operator::Less | Operator::LessOrEqual | Operator::Greater | Operator::GreaterOrEqual => {
+                self.inequality(operator, &left, &right)
+            }
+            Operator::In => self.is_in(&left, &right),
+            Operator::Contains => self.is_in(&right, &left),
+            _ => self.arithmetic(operator, &left, &right),
+        }
+    }
+
+    /// Three-valued: <http://hl7.org/fhirpath/#boolean-logic>. What the left side decides is not asked of the right.
+    fn logic(
+        &mut self,
+        operator: Operator,
+        left: &Ast,
+        right: &Ast,
+        scope: Scope<'_, 'd>,
+    ) -> Result<Option<bool>, PathError> {
+        let left = self.truth_of(left, scope);
+        match (operator, &left) {
+            (Operator::And, Ok(Some(false))) => return Ok(Some(false)),
+            (Operator::Or, Ok(Some(true))) | (Operator::Implies, Ok(Some(false))) => return Ok(Some(true)),
+            _ => {}
+        }
+        let right = self.truth_of(right, scope);
+        // what the right side decides needs nothing of a left side that cannot be told
+        match (operator, &right) {
+            (Operator::And, Ok(Some(false))) => return Ok(Some(false)),
+            (Operator::Or | Operator::Implies, Ok(Some(true))) => return Ok(Some(true)),
+            _ => {}
+        }
+        let (left, right) = (left?, right?);
+        Ok(match operator {
+            Operator::And => (left == Some(true) && right == Some(true)).then_some(true),
+            Operator::Or => (left == Some(false) && right == Some(false)).then_some(false),
+            Operator::Xor => left.zip(right).map(|(left, right)| left != right),
+            _ => (left == Some(true) && right == Some(false)).then_some(false),
         })
     }
 
-    fn filter(&mut self, condition: &Node, items: Vec<Item<'d>>) -> Result<Vec<Item<'d>>, PathError> {
-        let mut kept = Vec::new();
-        for item in items {
-            let held = self.evaluate(condition, std::slice::from_ref(&item))?;
-            if self.truth(&held)? == Some(true) {
-                kept.push(item);
+    /// Without repetitions, in order.
+    pub(super) fn union(
+        &mut self,
+        mut left: Collection<'d>,
+        right: Collection<'d>,
+    ) -> Result<Collection<'d>, PathError> {
+        left.extend(right);
+        self.distinct(left)
+    }
+
+    fn inequality(
+        &self,
+        operator: Operator,
+        left: &[Item<'d>],
+        right: &[Item<'d>],
+    ) -> Result<Collection<'d>, PathError> {
+        let (Some(left), Some(right)) = (self.single(left)?, self.single(right)?) else { return Ok(Vec::new()) };
+        let Some(order) = order(&left, &right)? else { return Ok(Vec::new()) };
+        Ok(boolean(match operator {
+            Operator::Less => order == Ordering::Less,
+            Operator::LessOrEqual => order != Ordering::Greater,
+            Operator::Greater => order == Ordering::Greater,
+            _ => order != Ordering::Less,
+        }))
+    }
+
+    fn is_in(&mut self, item: &[Item<'d>], items: &[Item<'d>]) -> Result<Collection<'d>, PathError> {
+        match item {
+            [] => Ok(Vec::new()),
+            [item] => Ok(boolean(self.has(items, item)?)),
+            _ => Err(PathError::Evaluation("a single value is needed here, and there are several")),
+        }
+    }
+
+    /// An equal item is among these.
+    pub(super) fn has(&mut self, items: &[Item<'d>], item: &Item<'d>) -> Result<bool, PathError> {
+        for other in items {
+            self.spend(1)?;
+            if equal(self, item, other)? == Equality::Equal {
+                return Ok(true);
             }
         }
-        Ok(kept)
+        Ok(false)
     }
 
-    /// Singleton evaluation: a boolean is itself, any other single item is true, nothing is nothing.
-    fn truth(&self, items: &[Item<'d>]) -> Result<Option<bool>, PathError> {
-        match items {
-            [] => Ok(None),
-            [Item::Boolean(value)] => Ok(Some(*value)),
-            [Item::Node(node)] => Ok(Some(self.document.kind(*node) != Kind::False)),
-            [Item::Text(_)] => Ok(Some(true)),
-            _ => Err(PathError::Evaluation("a condition needs a single value")),
+    pub(super) fn equal_all(&mut self, left: &[Item<'d>], right: &[Item<'d>]) -> Result<Equality, PathError> {
+        if left.len() != right.len() {
+            return Ok(Equality::Different);
         }
+        for (left, right) in left.iter().zip(right) {
+            match equal(self, left, right)? {
+                Equality::Equal => {}
+                other => return Ok(other),
+            }
+        }
+        Ok(Equality::Equal)
     }
 
-    fn equal(&self, left: &Item<'d>, right: &Item<'d>) -> bool {
-        match (self.text(left), self.text(right)) {
-            (Some(left), Some(right)) => left == right,
-            _ => left == right,
+    /// In any order.
+    pub(super) fn equivalent_all(&mut self, left: &[Item<'d>], right: &[Item<'d>]) -> Result<bool, PathError> {
+        if left.len() != right.len() {
+            return Ok(false);
         }
+        let mut rest: Vec<&Item<'d>> = right.iter().collect();
+        for item in left {
+            let mut place = None;
+            for (index, other) in rest.iter().enumerate() {
+                self.spend(1)?;
+                if equivalent(self, item, other)? {
+                    place = Some(index);
+                    break;
+                }
+            }
+            match place {
+                Some(place) => drop(rest.remove(place)),
+                None => return Ok(false),
+            }
+        }
+        Ok(true)
     }
 
-    fn text(&self, item: &Item<'d>) -> Option<Cow<'d, str>> {
-        match item {
-            Item::Text(text) => Some(text.clone()),
-            Item::Boolean(value) => Some(Cow::Borrowed(if *value { "true" } else { "false" })),
-            Item::Node(node) => self.document.text(*node),
+    /// <http://hl7.org/fhirpath/#math>
+    fn arithmetic(
+        &self,
+        operator: Operator,
+        left: &[Item<'d>],
+        right: &[Item<'d>],
+    ) -> Result<Collection<'d>, PathError> {
+        let (left, right) = (self.single(left)?, self.single(right)?);
+        if operator == Operator::Concatenate {
+            let text = |item: Option<Item<'d>>| match item {
+                None => Ok(Cow::Borrowed("")),
+                Some(Item::Text(text)) => Ok(text),
+                Some(other) => self.environment.text(&other).ok_or(PathError::Evaluation("& joins texts")),
+            };
+            return Ok(vec![Item::Text((text(left)?.into_owned() + &*text(right)?).into())]);
         }
+        let (Some(left), Some(right)) = (left, right) else { return Ok(Vec::new()) };
+        Ok(calculate(operator, left, right)?.into_iter().collect())
     }
 }
 
-/// `value` is also what `valueQuantity` is called; a published path may write the choice out.
-fn is_member(child: &str, name: &str) -> bool {
-    match child.strip_prefix(name) {
-        Some("") => true,
-        Some(rest) => name == "value" && rest.starts_with(|c: char| c.is_ascii_uppercase()),
-        None => false,
-    }
-}
-
-fn capitalised(name: &str) -> String {
-    let mut characters = name.chars();
-    characters.next().map_or_else(String::new, |first| first.to_uppercase().chain(characters).collect())
+fn calculate<'d>(operator: Operator, left: Item<'d>, right: Item<'d>) -> Result<Option<Item<'d>>, PathError> {
+    use super::decimal::Decimal;
+    const NO_NUMBERS: PathError = PathError::Evaluation("these values cannot be calculated with");
+    Ok(match (operator, left, right) {
+        (Operator::Add, Item::Text(left), Item::Text(right)) => Some(Item::Text((left.into_owned() + &*right).into())),
+        (Operator::Add | Operator::Subtract, Item::Temporal(value), Item::Quantity(amount, unit)) => {
+            let step = Step::named(&unit).ok_or(PathError::Evaluation("a date is moved by calendar units"))?;
+            let amount = if operator == Operator::Subtract { amount.negative() } else { amount };
+            value.moved(amount, step).map(Item::Temporal)
+        }
+        (Operator::Add, Item::Quantity(left, unit), Item::Quantity(right, other)) if unit == other => {
+            left.add(right).map(|sum| Item::Quantity(sum, unit))
+        }
+        (Operator::Subtract, Item::Quantity(left, unit), Item::Quantity(right, other)) if unit == other => {
+            left.subtract(right).map(|difference| Item::Quantity(difference, unit))
+        }
+        (operator, Item::Integer(left), Item::Integer(right)) if operator != Operator::Divide => {
+            let result = match operator {
+                Operator::Add => left.checked_add(right),
+                Operator::Subtract => left.checked_sub(right),
+                Operator::Multiply => left.checked_mul(right),
+                Operator::Div => left.checked_div(right),
+                Operator::Mod => left.checked_rem(right),
+                _ => return Err(NO_NUMBERS),
+            };
+            result.map(Item::Integer)
+        }
+        (operator, left, right) => {
+            let number = |item| match item {
+                Item::Integer(number) => Ok(Decimal::whole(number)),
+                Item::Decimal(number) => Ok(number),
+                _ => Err(NO_NUMBERS),
+            };
+            let (left, right) = (number(left)?, number(right)?);
+            match operator {
+                Operator::Add => left.add(right).map(Item::Decimal),
+                Operator::Subtract => left.subtract(right).map(Item::Decimal),
+                Operator::Multiply => left.multiply(right).map(Item::Decimal),
+                Operator::Divide => left.divide(right).map(Item::Decimal),
+                Operator::Div => {
+                    left.divide_whole(right).and_then(|(whole, _)| i64::try_from(whole).ok()).map(Item::Integer)
+                }
+                Operator::Mod => left.divide_whole(right).map(|(_, rest)| Item::Decimal(rest)),
+                _ => return Err(NO_NUMBERS),
+            }
+        }
+    })
 }

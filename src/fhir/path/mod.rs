@@ -1,21 +1,31 @@
 //! FHIRPath (<http://hl7.org/fhirpath/>) over the tree: parsed once, evaluated many times.
 //!
-//! What an expression that finds values needs is here: paths, indexers, `|`, `=`, `!=`, `and`, `or`, literals
-//! and the functions that select. Of choices `value` finds `valueQuantity`; others are written out (`effectiveDateTime`). Any other function is refused when the expression is parsed, by name, so
-//! that nothing is ever half understood.
+//! Types come from a [`Schema`]: `Observation.value` finds `valueQuantity`, and dates compare as dates. What cannot be
+//! understood is refused when the expression is parsed, with its column, so that nothing is ever half understood. No
+//! evaluation takes more than a fixed number of steps, whatever the expression and the document are.
+//!
+//! `evaluate.rs` walks the expression; `functions/` has a file for each section of the specification.
 
+mod ast;
+mod compare;
+mod decimal;
 mod evaluate;
+mod functions;
 mod lexer;
 mod parser;
+mod temporal;
+mod value;
 
-use super::{Document, Kind};
-use evaluate::{Cursor, Item};
-use parser::Node;
+pub(crate) use ast::{Ast, Function, Operator};
+pub use value::{Collection, Element, Item};
+
+use super::{Document, NodeId, Schema};
+use evaluate::Evaluator;
 
 /// An expression, parsed.
 #[derive(Clone, Debug)]
 pub struct Expression {
-    root: Node,
+    root: Ast,
 }
 
 /// Why an expression cannot be used.
@@ -33,9 +43,75 @@ pub enum PathError {
     /// It has no single meaning for these data.
     #[error("{0}")]
     Evaluation(&'static str),
+    /// It needs a resource that is not here, and not even its type is known.
+    #[error("a reference leads to a resource that is not here")]
+    Unresolved,
     /// It takes more steps than any expression needs.
     #[error("the expression takes too many steps on this resource")]
     Budget,
+}
+
+impl PathError {
+    fn syntax(column: usize, what: impl Into<String>) -> Self {
+        Self::Syntax { column, what: what.into() }
+    }
+}
+
+/// Where a reference leads.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Resolution {
+    /// A resource of the document.
+    Found(NodeId),
+    /// A resource that is not here; the reference names its type.
+    Type(String),
+    /// It cannot be told.
+    Unknown,
+}
+
+/// Finds what references lead to.
+pub trait Resolve {
+    /// Where a literal reference leads: `Patient/1`, `#p`, `urn:uuid:..`.
+    fn resolve(&self, reference: &str) -> Resolution;
+}
+
+/// Nothing is found.
+#[derive(Clone, Copy, Debug)]
+pub struct Unresolving;
+
+impl Resolve for Unresolving {
+    fn resolve(&self, _: &str) -> Resolution {
+        Resolution::Unknown
+    }
+}
+
+/// What an expression is evaluated in.
+#[derive(Clone, Copy)]
+pub struct Environment<'e, 'd> {
+    /// The document.
+    pub document: &'d Document<'d>,
+    /// Its types.
+    pub schema: &'e dyn Schema,
+    /// `%resource`: the resource around the focus.
+    pub resource: NodeId,
+    /// `%rootResource`: the resource around that, where it is contained.
+    pub root_resource: NodeId,
+    /// For `resolve()`.
+    pub resolver: &'e dyn Resolve,
+    /// For `now()` and `today()`: a dateTime; without one they have no value, because this room reads no clock.
+    pub now: Option<&'e str>,
+}
+
+impl<'e, 'd> Environment<'e, 'd> {
+    /// For expressions on the whole document.
+    pub fn of(document: &'d Document<'d>, schema: &'e dyn Schema) -> Self {
+        let root = document.root();
+        Self { document, schema, resource: root, root_resource: root, resolver: &Unresolving, now: None }
+    }
+
+    /// The document's root as an element.
+    pub fn root(&self) -> Element {
+        self.element(self.document.root(), Some(super::Content::Resource))
+    }
 }
 
 impl Expression {
@@ -47,24 +123,46 @@ impl Expression {
         Ok(Self { root: parser::parse(&lexer::tokens(text)?)? })
     }
 
+    /// The expression as a tree.
+    pub(crate) const fn ast(&self) -> &Ast {
+        &self.root
+    }
+
+    /// Its values on an element.
+    ///
+    /// # Errors
+    /// It has no single meaning here, needs a resource that is not here, or takes too many steps.
+    pub fn evaluate<'d>(&self, environment: &Environment<'_, 'd>, focus: Element) -> Result<Collection<'d>, PathError> {
+        Evaluator::new(environment).evaluate(&self.root, focus)
+    }
+
+    /// Whether it is true of an element; `None` where it has no value.
+    ///
+    /// # Errors
+    /// As [`Expression::evaluate`]; also where it has several values.
+    pub fn holds(&self, environment: &Environment<'_, '_>, focus: Element) -> Result<Option<bool>, PathError> {
+        let items = self.evaluate(environment, focus)?;
+        evaluate::truth(environment, &items)
+    }
+
     /// Its values on the document's root, as text: strings as they are, numbers as written, `true` or `false`.
     ///
     /// # Errors
-    /// It has no single meaning here, takes too many steps, or finds something that is not a single value.
-    pub fn texts(&self, document: &Document<'_>) -> Result<Vec<String>, PathError> {
-        let mut cursor = Cursor::new(document);
-        let items = cursor.evaluate(&self.root, &[Item::Node(document.root())])?;
-        let text = |item| match item {
-            Item::Text(text) => Ok(text.into_owned()),
-            Item::Boolean(value) => Ok(value.to_string()),
-            Item::Node(node) => match document.kind(node) {
-                Kind::Object | Kind::Array | Kind::Null => {
-                    Err(PathError::Evaluation("the expression finds an element with parts, not a value"))
-                }
-                _ => document.text(node).map(Into::into).ok_or(PathError::Evaluation("a value has no text")),
-            },
+    /// As [`Expression::evaluate`]; also where it finds something that is not a single value.
+    pub fn texts(&self, document: &Document<'_>, schema: &dyn Schema) -> Result<Vec<String>, PathError> {
+        let environment = Environment::of(document, schema);
+        let items = self.evaluate(&environment, environment.root())?;
+        let no_value = PathError::Evaluation("the expression finds an element with parts, not a value");
+        let is_value = |item: &Item<'_>| match item {
+            Item::Element(element) => {
+                element.is_twin || !matches!(document.kind(element.node), super::Kind::Object | super::Kind::Array)
+            }
+            _ => true,
         };
-        items.into_iter().map(text).collect()
+        if !items.iter().all(is_value) {
+            return Err(no_value);
+        }
+        Ok(items.iter().filter_map(|item| environment.text(item)).map(Into::into).collect())
     }
 }
 
@@ -73,15 +171,18 @@ mod tests {
     use super::*;
     use crate::fhir::json;
 
-    const BUNDLE: &str = r#"{"resourceType":"Bundle","identifier":{"system":"urn:s","value":"b-1"},"entry":[
+    const BUNDLE: &str = r##"{"resourceType":"Bundle","identifier":{"system":"urn:s","value":"b-1"},"entry":[
         {"resource":{"resourceType":"Patient","active":true,"identifier":[
             {"system":"urn:a","value":"A1"},{"system":"urn:b","value":"B1"}],
+            "name":[{"given":["a",null,"c"],"_given":[null,{"id":"g"},{"id":"h"}]}],
             "_birthDate":{"extension":[{"url":"urn:e","valueCode":"masked"}]}}},
-        {"resource":{"resourceType":"Observation","status":"final","valueQuantity":{"value":1.10,"unit":"kg"}}}]}"#;
+        {"resource":{"resourceType":"Observation","status":"final","subject":{"reference":"Patient/1"},
+            "effectivePeriod":{"start":"2012-03-04","end":"2012-03"},
+            "valueQuantity":{"value":1.10,"unit":"kg","system":"http://unitsofmeasure.org","code":"kg"}}}]}"##;
 
     fn texts(expression: &str) -> Result<Vec<String>, PathError> {
         let document = json::read(BUNDLE.as_bytes(), &json::Limits::default()).unwrap();
-        Expression::parse(expression)?.texts(&document)
+        Expression::parse(expression)?.texts(&document, crate::stu3::release())
     }
 
     #[test]
@@ -90,23 +191,41 @@ mod tests {
             ("Bundle.identifier.value", &["b-1"][..]),
             ("identifier.value", &["b-1"]),
             ("Patient.identifier", &[]),
+            ("Resource.identifier.value", &["b-1"]),
             ("Bundle.entry.resource.ofType(Patient).identifier.where(system = 'urn:b').value", &["B1"]),
             ("Bundle.entry[0].resource.identifier[1].value", &["B1"]),
             ("Bundle.entry.resource.identifier.value", &["A1", "B1"]),
             ("Bundle.entry.resource.identifier.first().value", &["A1"]),
             ("Bundle.entry.resource.identifier.last().value | Bundle.identifier.value", &["B1", "b-1"]),
             ("Bundle.entry.resource.value.value", &["1.10"]),
+            ("Bundle.entry.resource.valueQuantity.value", &["1.10"]),
             ("Bundle.entry.resource.value.as(Quantity).unit", &["kg"]),
             ("Bundle.entry.resource.where($this is Observation).status", &["final"]),
+            ("Bundle.entry.resource.where($this is DomainResource).count()", &["2"]),
             ("Bundle.entry.resource.birthDate.extension('urn:e').value", &["masked"]),
+            ("Bundle.entry.resource.birthDate.hasValue()", &["false"]),
+            ("Bundle.entry.resource.name.given.count()", &["3"]),
+            ("Bundle.entry.resource.name.given.id", &["g", "h"]),
+            ("Bundle.entry.resource.name.given.where(hasValue()).select($this & '!')", &["a!", "c!"]),
             ("Bundle.entry.resource.where(identifier.exists() and active = true).identifier[0].system", &["urn:a"]),
             ("Bundle.entry.resource.where(status.empty() or status != 'final').active", &["true"]),
+            ("Bundle.entry.resource.value > 500 'g'", &["true"]),
+            ("Bundle.entry.resource.effective.select(start <= end)", &[]),
+            ("Bundle.entry.resource.effective.select(iif(start > end, 'no', 'yes'))", &["yes"]),
+            ("Bundle.entry.resource.children().count() > 5", &["true"]),
+            ("Bundle.descendants().where($this is Quantity).code", &["kg"]),
+            ("Bundle.entry.resource.all(id.empty())", &["true"]),
             ("(Bundle.nothing | 'x')", &["x"]),
             ("'a\\'b'", &["a'b"]),
             ("Bundle.entry.exists()", &["true"]),
             ("Bundle.entry.resource.identifier.where(value = 'A1').exists().not()", &["false"]),
             ("Bundle.entry.count()", &["2"]),
             ("Bundle.`identifier`.value", &["b-1"]),
+            ("1 + 2 * 3 - 0.5", &["6.5"]),
+            ("2 in (1 | 2) and 'abc'.substring(1).startsWith('b')", &["true"]),
+            ("'a-b'.matches('^[a-z\\\\-]+$')", &["true"]),
+            ("@2012-01-31 + 1 month", &["2012-02-29"]),
+            ("{}.empty() implies true", &["true"]),
         ] {
             assert_eq!(texts(expression).unwrap(), expected, "{expression}");
         }
@@ -115,13 +234,16 @@ mod tests {
     #[test]
     fn what_is_not_understood_is_refused_with_its_column() {
         for (expression, column) in [
-            ("Bundle.entry.matches('x')", 14),
+            ("Bundle.entry.nothing('x')", 14),
             ("Bundle..entry", 8),
             ("Bundle.entry[", 14),
             ("'open", 1),
             ("a b", 3),
             ("", 1),
             ("a.where()", 3),
+            ("a.first(1)", 3),
+            ("@2012-13", 1),
+            ("a and", 6),
         ] {
             match texts(expression) {
                 Err(PathError::Syntax { column: found, .. }) => assert_eq!(found, column, "{expression}"),
@@ -134,10 +256,48 @@ mod tests {
     #[test]
     fn deep_expressions_and_many_steps_end() {
         assert!(texts(&format!("{}'x'{}", "(".repeat(5_000), ")".repeat(5_000))).is_err());
-        let many: String = (0..200_000).map(|number| format!("{{\"value\":\"{number}\"}},")).collect();
-        let bundle = format!("{{\"resourceType\":\"Bundle\",\"entry\":[{}{{}}]}}", many);
+        assert!(texts(&format!("1{}", " + 1".repeat(5_000))).is_err());
+        let many: String = (0..200_000).map(|number| format!("{{\"fullUrl\":\"{number}\"}},")).collect();
+        let bundle = format!("{{\"resourceType\":\"Bundle\",\"entry\":[{many}{{}}]}}");
         let document = json::read(bundle.as_bytes(), &json::Limits::default()).unwrap();
-        let nested = Expression::parse("Bundle.entry.where(%resource.entry.value.first() = value)").unwrap();
-        assert_eq!(nested.texts(&document), Err(PathError::Budget));
+        let nested = Expression::parse("Bundle.entry.where(%resource.entry.fullUrl.first() = fullUrl)").unwrap();
+        assert_eq!(nested.texts(&document, crate::stu3::release()), Err(PathError::Budget));
+    }
+
+    #[test]
+    fn references_are_followed_as_far_as_they_can_be() {
+        struct Types;
+        impl Resolve for Types {
+            fn resolve(&self, reference: &str) -> Resolution {
+                match reference.split_once('/') {
+                    Some((name, _)) => Resolution::Type(name.to_owned()),
+                    None => Resolution::Unknown,
+                }
+            }
+        }
+        let document = json::read(BUNDLE.as_bytes(), &json::Limits::default()).unwrap();
+        let environment = Environment { resolver: &Types, ..Environment::of(&document, crate::stu3::release()) };
+        let holds = |text: &str| Expression::parse(text).unwrap().holds(&environment, environment.root());
+        assert_eq!(holds("entry[1].resource.subject.resolve() is Patient"), Ok(Some(true)));
+        assert_eq!(holds("entry[1].resource.subject.resolve() is Device"), Ok(Some(false)));
+        assert_eq!(holds("entry[0].resource.identifier.first().resolve().exists()"), Err(PathError::Unresolved));
+        assert_eq!(holds("entry.exists() or identifier.resolve().exists()"), Ok(Some(true)));
+    }
+
+    #[test]
+    fn every_constraint_of_the_release_is_understood() {
+        let release = crate::stu3::release();
+        let mut count = 0;
+        for (id, _) in release.structures() {
+            let of_elements = release.elements(id).iter().flat_map(|element| release.element_rules(element));
+            for rule in release.structure_rules(id).iter().chain(of_elements) {
+                Expression::parse(rule.expression).unwrap_or_else(|error| panic!("{}: {error}", rule.key));
+                count += 1;
+            }
+        }
+        for erratum in crate::stu3::errata::errata() {
+            Expression::parse(erratum.evaluated).unwrap_or_else(|error| panic!("{}: {error}", erratum.key));
+        }
+        assert!(count >= 189, "{count}");
     }
 }

@@ -1,73 +1,50 @@
-//! From tokens to a tree (<http://hl7.org/fhirpath/#operations>), lowest precedence first.
+//! From tokens to a tree (<http://hl7.org/fhirpath/grammar.html>), by precedence, with a limit on nesting.
 
 use super::{
     PathError,
+    ast::{Ast, Function, Literal, Operator, TypeTest},
+    decimal::Decimal,
     lexer::{Token, TokenKind},
+    temporal::Temporal,
 };
 
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Node {
-    Text(String),
-    Number(String),
-    Boolean(bool),
-    /// `$this`, and what a path without a beginning begins at.
-    This,
-    /// `%resource`: the document's root.
-    Root,
-    Member(Box<Self>, String),
-    Index(Box<Self>, usize),
-    Call(Box<Self>, Function),
-    Union(Box<Self>, Box<Self>),
-    Compare(Comparison, Box<Self>, Box<Self>),
-    Logic(Connective, Box<Self>, Box<Self>),
-}
+/// Parentheses and arguments inside each other.
+const MOST_DEPTH: u32 = 100;
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Comparison {
-    Equal,
-    Unequal,
-}
+/// A chain of operators or steps: it becomes a tree as deep as the chain is long.
+const MOST_LINKS: u32 = 500;
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Connective {
-    And,
-    Or,
+pub(super) fn parse(tokens: &[Token]) -> Result<Ast, PathError> {
+    let mut parser = Parser { tokens, at: 0, depth: 0, links: 0 };
+    let root = parser.expression()?;
+    match parser.peek() {
+        TokenKind::End => Ok(root),
+        _ => Err(parser.fail("the expression should end here")),
+    }
 }
-
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Function {
-    Where(Box<Node>),
-    /// `exists()` or `exists(criteria)`
-    Exists(Option<Box<Node>>),
-    Empty,
-    Not,
-    Count,
-    First,
-    Last,
-    /// `ofType(X)` and `as(X)`
-    OfType(String),
-    Is(String),
-    /// `extension(url)`
-    Extension(String),
-}
-
-/// Deeper nesting is refused: evaluation recurses.
-const DEPTH: usize = 100;
 
 struct Parser<'t> {
     tokens: &'t [Token],
     at: usize,
-    depth: usize,
+    depth: u32,
+    links: u32,
 }
 
-pub(super) fn parse(tokens: &[Token]) -> Result<Node, PathError> {
-    let mut parser = Parser { tokens, at: 0, depth: 0 };
-    let node = parser.expression()?;
-    match parser.peek() {
-        TokenKind::End => Ok(node),
-        _ => Err(parser.fail("an operator or the end is missing here")),
-    }
-}
+/// Operators of one precedence, weakest first.
+const LEVELS: [&[(&str, Operator)]; 9] = [
+    &[("implies", Operator::Implies)],
+    &[("or", Operator::Or), ("xor", Operator::Xor)],
+    &[("and", Operator::And)],
+    &[("in", Operator::In), ("contains", Operator::Contains)],
+    &[("=", Operator::Equal), ("~", Operator::Equivalent), ("!=", Operator::NotEqual), ("!~", Operator::NotEquivalent)],
+    &[("<=", Operator::LessOrEqual), ("<", Operator::Less), (">=", Operator::GreaterOrEqual), (">", Operator::Greater)],
+    &[("|", Operator::Union)],
+    &[("+", Operator::Add), ("-", Operator::Subtract), ("&", Operator::Concatenate)],
+    &[("*", Operator::Multiply), ("/", Operator::Divide), ("div", Operator::Div), ("mod", Operator::Mod)],
+];
+
+/// `is` and `as` bind tighter than `|`.
+const TYPE_LEVEL: usize = 7;
 
 impl Parser<'_> {
     fn peek(&self) -> &TokenKind {
@@ -79,7 +56,7 @@ impl Parser<'_> {
     }
 
     fn fail_at(&self, at: usize, what: impl Into<String>) -> PathError {
-        PathError::Syntax { column: self.tokens[at.min(self.tokens.len() - 1)].column, what: what.into() }
+        PathError::syntax(self.tokens[at.min(self.tokens.len() - 1)].column, what)
     }
 
     fn take_sign(&mut self, sign: &str) -> bool {
@@ -98,151 +75,212 @@ impl Parser<'_> {
         found
     }
 
-    fn expression(&mut self) -> Result<Node, PathError> {
+    fn link(&mut self) -> Result<(), PathError> {
+        self.links += 1;
+        if self.links > MOST_LINKS { Err(self.fail("the expression is too long")) } else { Ok(()) }
+    }
+
+    fn expression(&mut self) -> Result<Ast, PathError> {
         self.depth += 1;
-        if self.depth > DEPTH {
+        if self.depth > MOST_DEPTH {
             return Err(self.fail("the expression is nested too deeply"));
         }
-        let mut left = self.conjunction()?;
-        while self.take_word("or") {
-            left = Node::Logic(Connective::Or, left.into(), self.conjunction()?.into());
-        }
+        let ast = self.level(0);
         self.depth -= 1;
-        Ok(left)
+        ast
     }
 
-    fn conjunction(&mut self) -> Result<Node, PathError> {
-        let mut left = self.comparison()?;
-        while self.take_word("and") {
-            left = Node::Logic(Connective::And, left.into(), self.comparison()?.into());
+    /// Operators of this precedence and of all that bind tighter; all of them from left to right.
+    fn level(&mut self, level: usize) -> Result<Ast, PathError> {
+        let Some(operators) = LEVELS.get(level) else { return self.unary() };
+        let mut left = self.tighter(level)?;
+        while let Some(operator) = self.operator(operators) {
+            self.link()?;
+            let right = self.tighter(level)?;
+            left = Ast::Binary(operator, left.into(), right.into());
         }
         Ok(left)
     }
 
-    fn comparison(&mut self) -> Result<Node, PathError> {
-        let left = self.union()?;
-        let comparison = if self.take_sign("=") {
-            Comparison::Equal
-        } else if self.take_sign("!=") {
-            Comparison::Unequal
-        } else {
-            return Ok(left);
-        };
-        Ok(Node::Compare(comparison, left.into(), self.union()?.into()))
+    fn tighter(&mut self, level: usize) -> Result<Ast, PathError> {
+        if level + 1 == TYPE_LEVEL { self.type_test() } else { self.level(level + 1) }
     }
 
-    fn union(&mut self) -> Result<Node, PathError> {
-        let mut left = self.typed()?;
-        while self.take_sign("|") {
-            left = Node::Union(left.into(), self.typed()?.into());
-        }
-        Ok(left)
+    fn operator(&mut self, operators: &[(&str, Operator)]) -> Option<Operator> {
+        let found = operators.iter().find(|(text, _)| match self.peek() {
+            TokenKind::Sign(sign) => sign == text,
+            TokenKind::Word(word) => word == text,
+            _ => false,
+        });
+        self.at += usize::from(found.is_some());
+        found.map(|(_, operator)| *operator)
     }
 
-    /// `x is T` and `x as T`.
-    fn typed(&mut self) -> Result<Node, PathError> {
-        let left = self.path()?;
-        if self.take_word("is") {
-            let name = self.type_name()?;
-            return Ok(Node::Call(left.into(), Function::Is(name)));
+    fn type_test(&mut self) -> Result<Ast, PathError> {
+        let mut of = self.level(TYPE_LEVEL)?;
+        loop {
+            let test = if self.take_word("is") {
+                TypeTest::Is
+            } else if self.take_word("as") {
+                TypeTest::As
+            } else {
+                return Ok(of);
+            };
+            self.link()?;
+            of = Ast::Type(test, of.into(), self.type_name()?);
         }
-        if self.take_word("as") {
-            let name = self.type_name()?;
-            return Ok(Node::Call(left.into(), Function::OfType(name)));
-        }
-        Ok(left)
     }
 
-    fn path(&mut self) -> Result<Node, PathError> {
-        let mut node = self.term()?;
+    fn unary(&mut self) -> Result<Ast, PathError> {
+        if self.take_sign("-") {
+            self.link()?;
+            return Ok(Ast::Negative(self.unary()?.into()));
+        }
+        if self.take_sign("+") {
+            self.link()?;
+            return self.unary();
+        }
+        self.path()
+    }
+
+    fn path(&mut self) -> Result<Ast, PathError> {
+        let mut ast = self.term()?;
         loop {
             if self.take_sign(".") {
-                node = self.step(node)?;
+                self.link()?;
+                ast = self.step(ast)?;
             } else if self.take_sign("[") {
-                let TokenKind::Number(number) = self.peek() else { return Err(self.fail("a number is missing here")) };
-                let index = number.parse().map_err(|_| self.fail("an index is a whole number from 0"))?;
-                self.at += 1;
+                self.link()?;
+                let index = self.expression()?;
                 self.need_sign("]")?;
-                node = Node::Index(node.into(), index);
+                ast = Ast::At(ast.into(), index.into());
             } else {
-                return Ok(node);
+                return Ok(ast);
             }
         }
     }
 
-    fn term(&mut self) -> Result<Node, PathError> {
-        let node = match self.peek().clone() {
-            TokenKind::Text(text) => Node::Text(text),
-            TokenKind::Number(number) => Node::Number(number),
-            TokenKind::Word(word) if word == "true" || word == "false" => Node::Boolean(word == "true"),
-            TokenKind::Word(word) if word == "$this" => Node::This,
-            TokenKind::Variable(name) if name == "resource" || name == "context" => Node::Root,
-            TokenKind::Variable(_) => return Err(self.fail("this variable is not known here")),
-            TokenKind::Word(_) | TokenKind::Quoted(_) => return self.step(Node::This),
+    fn term(&mut self) -> Result<Ast, PathError> {
+        let ast = match self.peek().clone() {
+            TokenKind::Text(text) => Ast::Literal(Literal::Text(text)),
+            TokenKind::Number(number) => return self.number(&number),
+            TokenKind::Temporal(text) => Ast::Literal(Literal::Temporal(self.temporal(&text)?)),
+            TokenKind::Word(word) => match word.as_str() {
+                "true" | "false" => Ast::Literal(Literal::Boolean(word == "true")),
+                "$this" => Ast::Focus,
+                "$index" => Ast::Index,
+                "$total" => Ast::Total,
+                _ => return self.step(Ast::Focus),
+            },
+            TokenKind::Quoted(_) => return self.step(Ast::Focus),
+            TokenKind::Variable(name) => Ast::Variable(name),
             TokenKind::Sign("(") => {
                 self.at += 1;
                 let inner = self.expression()?;
                 self.need_sign(")")?;
                 return Ok(inner);
             }
+            TokenKind::Sign("{") => {
+                self.at += 1;
+                self.need_sign("}")?;
+                return Ok(Ast::Nothing);
+            }
             TokenKind::Sign(_) | TokenKind::End => return Err(self.fail("a path or a value is missing here")),
         };
         self.at += 1;
-        Ok(node)
+        Ok(ast)
+    }
+
+    fn temporal(&self, text: &str) -> Result<Temporal, PathError> {
+        let read = match text.strip_prefix('T') {
+            Some(time) => Temporal::time(time),
+            None if text.contains('T') => Temporal::date_time(text),
+            None => Temporal::date(text),
+        };
+        read.ok_or_else(|| self.fail("this is no date or time"))
+    }
+
+    /// A number, or a quantity where a unit follows.
+    fn number(&mut self, text: &str) -> Result<Ast, PathError> {
+        let number = Decimal::parse(text).ok_or_else(|| self.fail("this number has too many digits"))?;
+        self.at += 1;
+        let unit = match self.peek() {
+            TokenKind::Text(unit) => Some(unit.clone()),
+            TokenKind::Word(word) if is_calendar_word(word) => Some(word.clone()),
+            _ => None,
+        };
+        if let Some(unit) = unit {
+            self.at += 1;
+            return Ok(Ast::Literal(Literal::Quantity(number, unit)));
+        }
+        Ok(Ast::Literal(match number.integer() {
+            Some(integer) if !text.contains('.') => Literal::Integer(integer),
+            _ => Literal::Decimal(number),
+        }))
     }
 
     /// A member, or a function's call.
-    fn step(&mut self, input: Node) -> Result<Node, PathError> {
+    fn step(&mut self, of: Ast) -> Result<Ast, PathError> {
         let at = self.at;
         let (name, is_quoted) = match self.peek().clone() {
-            TokenKind::Word(name) => (name, false),
+            TokenKind::Word(name) if !name.starts_with('$') => (name, false),
             TokenKind::Quoted(name) => (name, true),
             _ => return Err(self.fail("a name is missing here")),
         };
         self.at += 1;
         if is_quoted || !self.take_sign("(") {
-            return Ok(Node::Member(input.into(), name));
+            return Ok(Ast::Member(of.into(), name));
         }
-        let function = self.function(&name, at)?;
+        let call = self.call(of, &name, at)?;
         self.need_sign(")")?;
-        Ok(Node::Call(input.into(), function))
+        Ok(call)
     }
 
-    fn function(&mut self, name: &str, at: usize) -> Result<Function, PathError> {
-        let without = matches!(self.peek(), TokenKind::Sign(")"));
-        let needs = |wanted: &str| self.fail_at(at, format!("{name}() needs {wanted}"));
-        Ok(match (name, without) {
-            ("where", true) => return Err(needs("a condition")),
-            ("where", false) => Function::Where(self.expression()?.into()),
-            ("exists", true) => Function::Exists(None),
-            ("exists", false) => Function::Exists(Some(self.expression()?.into())),
-            ("empty", true) => Function::Empty,
-            ("not", true) => Function::Not,
-            ("count", true) => Function::Count,
-            ("first", true) => Function::First,
-            ("last", true) => Function::Last,
-            ("ofType" | "as" | "is" | "extension", true) => return Err(needs("an argument")),
-            ("ofType" | "as", false) => Function::OfType(self.type_name()?),
-            ("is", false) => Function::Is(self.type_name()?),
-            ("extension", false) => {
-                let TokenKind::Text(url) = self.peek().clone() else { return Err(needs("a url in quotes")) };
-                self.at += 1;
-                Function::Extension(url)
+    fn call(&mut self, of: Ast, name: &str, at: usize) -> Result<Ast, PathError> {
+        let test = match name {
+            "is" => Some(TypeTest::Is),
+            "as" | "ofType" => Some(TypeTest::As),
+            _ => None,
+        };
+        if let Some(test) = test {
+            if matches!(self.peek(), TokenKind::Sign(")")) {
+                return Err(self.fail_at(at, format!("{name}() needs a type")));
             }
-            ("empty" | "not" | "count" | "first" | "last", false) => {
-                return Err(self.fail_at(at, format!("{name}() takes nothing")));
-            }
-            _ => return Err(self.fail_at(at, format!("the function {name}() is not known here"))),
-        })
-    }
-
-    /// A type, with or without `FHIR.` before it.
-    fn type_name(&mut self) -> Result<String, PathError> {
-        let TokenKind::Word(name) = self.peek().clone() else { return Err(self.fail("a type is missing here")) };
-        self.at += 1;
-        if matches!(name.as_str(), "FHIR" | "System") && self.take_sign(".") {
-            return self.type_name();
+            return Ok(Ast::Type(test, of.into(), self.type_name()?));
         }
-        Ok(name)
+        let known = Function::named(name);
+        let (function, least, most) =
+            known.ok_or_else(|| self.fail_at(at, format!("the function {name}() is not known here")))?;
+        let mut arguments = Vec::new();
+        if !matches!(self.peek(), TokenKind::Sign(")")) {
+            arguments.push(self.expression()?);
+            while self.take_sign(",") {
+                arguments.push(self.expression()?);
+            }
+        }
+        let count = arguments.len();
+        if count < least || count > most {
+            let wanted = if least == most { least.to_string() } else { format!("{least} to {most}") };
+            return Err(self.fail_at(at, format!("{name}() takes {wanted} arguments, here are {count}")));
+        }
+        Ok(Ast::Call(of.into(), function, arguments))
     }
+
+    /// A type, with or without `FHIR.` or `System.` before it. `System.` stays: its types have FHIR's names.
+    fn type_name(&mut self) -> Result<String, PathError> {
+        let (TokenKind::Word(name) | TokenKind::Quoted(name)) = self.peek().clone() else {
+            return Err(self.fail("a type is missing here"));
+        };
+        self.at += 1;
+        match name.as_str() {
+            "FHIR" if self.take_sign(".") => self.type_name(),
+            "System" if self.take_sign(".") => Ok(format!("System.{}", self.type_name()?)),
+            _ => Ok(name),
+        }
+    }
+}
+
+fn is_calendar_word(word: &str) -> bool {
+    let singular = word.strip_suffix('s').unwrap_or(word);
+    matches!(singular, "year" | "month" | "week" | "day" | "hour" | "minute" | "second" | "millisecond")
 }

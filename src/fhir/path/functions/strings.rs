@@ -1,0 +1,176 @@
+//! <http://hl7.org/fhirpath/#string-manipulation>
+
+use super::Call;
+use crate::fhir::path::{
+    PathError,
+    ast::Function,
+    evaluate::{Evaluator, boolean},
+    value::{Collection, Item},
+};
+use std::fmt::Write;
+
+/// Longest pattern once compiled, in bytes: published ones need a few thousand.
+const MOST_PATTERN: usize = 1 << 20;
+
+pub(super) fn call<'d>(cx: &mut Evaluator<'_, 'd>, call: Call<'_, 'd>) -> Result<Collection<'d>, PathError> {
+    if call.function == Function::Join {
+        return join(cx, call);
+    }
+    let text = match cx.single(call.items)? {
+        None => return Ok(Vec::new()),
+        Some(Item::Text(text)) => text,
+        Some(other @ (Item::Temporal(_) | Item::Integer(_) | Item::Decimal(_) | Item::Boolean(_))) => {
+            cx.environment.text(&other).unwrap_or_default()
+        }
+        Some(_) => return Err(PathError::Evaluation("a text is needed here")),
+    };
+    cx.spend(text.len() / 16)?;
+    let made = |text: String| vec![Item::Text(text.into())];
+    match call.function {
+        Function::Length => return Ok(vec![whole(text.chars().count())]),
+        Function::Upper => return Ok(made(text.to_uppercase())),
+        Function::Lower => return Ok(made(text.to_lowercase())),
+        Function::Trim => return Ok(made(text.trim().to_owned())),
+        Function::ToChars => return Ok(text.chars().map(|c| Item::Text(c.to_string().into())).collect()),
+        Function::Substring => return substring(cx, call, &text),
+        _ => {}
+    }
+    let Some(first) = cx.text_argument(call, 0)? else { return Ok(Vec::new()) };
+    Ok(match call.function {
+        Function::IndexOf => vec![match text.find(&first) {
+            Some(at) => whole(text[..at].chars().count()),
+            None => Item::Integer(-1),
+        }],
+        Function::StartsWith => boolean(text.starts_with(&first)),
+        Function::EndsWith => boolean(text.ends_with(&first)),
+        Function::ContainsText => boolean(text.contains(&first)),
+        Function::Matches => boolean(pattern(&first)?.is_match(&text)),
+        Function::MatchesFull => boolean(pattern(&format!("^(?:{first})$"))?.is_match(&text)),
+        Function::Split => text.split(&first).map(|part| Item::Text(part.to_owned().into())).collect(),
+        Function::Replace => {
+            let Some(second) = cx.text_argument(call, 1)? else { return Ok(Vec::new()) };
+            made(text.replace(&first, &second))
+        }
+        Function::ReplaceMatches => {
+            let Some(second) = cx.text_argument(call, 1)? else { return Ok(Vec::new()) };
+            if first.is_empty() {
+                return Ok(made(text.into_owned()));
+            }
+            made(pattern(&first)?.replace_all(&text, second.as_str()).into_owned())
+        }
+        Function::Encode => encode(&text, &first).map(made).unwrap_or_default(),
+        Function::Decode => decode(&text, &first).map(made).unwrap_or_default(),
+        Function::Escape => escape(&text, &first).map(made).unwrap_or_default(),
+        _ => unescape(&text, &first).map(made).unwrap_or_default(),
+    })
+}
+
+fn whole<'d>(number: usize) -> Item<'d> {
+    Item::Integer(i64::try_from(number).unwrap_or(i64::MAX))
+}
+
+/// The engine takes time in proportion to text and pattern, whatever they are. A point matches line ends too.
+fn pattern(text: &str) -> Result<regex::Regex, PathError> {
+    let built = regex::RegexBuilder::new(text).dot_matches_new_line(true).size_limit(MOST_PATTERN).build();
+    built.map_err(|_| PathError::Evaluation("the pattern cannot be read"))
+}
+
+fn substring<'d>(cx: &mut Evaluator<'_, 'd>, call: Call<'_, 'd>, text: &str) -> Result<Collection<'d>, PathError> {
+    let Some(start) = cx.integer_argument(call, 0)? else { return Ok(Vec::new()) };
+    let length = cx.integer_argument(call, 1)?;
+    let Ok(start) = usize::try_from(start) else { return Ok(Vec::new()) };
+    if start >= text.chars().count() {
+        return Ok(Vec::new());
+    }
+    let length = length.map_or(usize::MAX, |length| usize::try_from(length).unwrap_or(0));
+    Ok(vec![Item::Text(text.chars().skip(start).take(length).collect::<String>().into())])
+}
+
+fn join<'d>(cx: &mut Evaluator<'_, 'd>, call: Call<'_, 'd>) -> Result<Collection<'d>, PathError> {
+    let separator = cx.text_argument(call, 0)?.unwrap_or_default();
+    if call.items.is_empty() {
+        return Ok(Vec::new());
+    }
+    let texts: Option<Vec<_>> = call.items.iter().map(|item| cx.environment.text(item)).collect();
+    let texts = texts.ok_or(PathError::Evaluation("join() needs texts"))?;
+    Ok(vec![Item::Text(texts.join(&separator).into())])
+}
+
+fn encode(text: &str, form: &str) -> Option<String> {
+    match form {
+        "hex" => Some(text.bytes().fold(String::new(), |mut out, byte| {
+            let _ = write!(out, "{byte:02x}");
+            out
+        })),
+        "base64" => Some(base64_encode(text.as_bytes(), STANDARD)),
+        "urlbase64" => Some(base64_encode(text.as_bytes(), URL)),
+        _ => None,
+    }
+}
+
+fn decode(text: &str, form: &str) -> Option<String> {
+    let bytes = match form {
+        "hex" => (0..text.len()).step_by(2).map(|at| u8::from_str_radix(text.get(at..at + 2)?, 16).ok()).collect(),
+        "base64" => base64_decode(text, STANDARD),
+        "urlbase64" => base64_decode(text, URL),
+        _ => None,
+    };
+    String::from_utf8(bytes?).ok()
+}
+
+const STANDARD: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+const URL: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
+
+fn base64_encode(bytes: &[u8], alphabet: &[u8; 64]) -> String {
+    let mut out = String::new();
+    for chunk in bytes.chunks(3) {
+        let word = chunk.iter().fold(0_usize, |word, byte| word << 8 | usize::from(*byte)) << (8 * (3 - chunk.len()));
+        for place in 0..4 {
+            let digit = char::from(alphabet[word >> (18 - 6 * place) & 63]);
+            out.push(if place <= chunk.len() { digit } else { '=' });
+        }
+    }
+    out
+}
+
+fn base64_decode(text: &str, alphabet: &[u8; 64]) -> Option<Vec<u8>> {
+    let (mut out, mut word, mut bits) = (Vec::new(), 0_usize, 0);
+    for byte in text.trim_end_matches('=').bytes() {
+        word = word << 6 | alphabet.iter().position(|digit| *digit == byte)?;
+        bits += 6;
+        if bits >= 8 {
+            bits -= 8;
+            out.push(u8::try_from(word >> bits & 255).ok()?);
+            word &= (1 << bits) - 1;
+        }
+    }
+    Some(out)
+}
+
+fn escape(text: &str, form: &str) -> Option<String> {
+    match form {
+        "html" => Some(
+            text.replace('&', "&amp;")
+                .replace('<', "&lt;")
+                .replace('>', "&gt;")
+                .replace('"', "&quot;")
+                .replace('\'', "&#39;"),
+        ),
+        "json" => Some(text.replace('\\', "\\\\").replace('"', "\\\"")),
+        _ => None,
+    }
+}
+
+fn unescape(text: &str, form: &str) -> Option<String> {
+    match form {
+        "html" => Some(
+            text.replace("&lt;", "<")
+                .replace("&gt;", ">")
+                .replace("&quot;", "\"")
+                .replace("&#39;", "'")
+                .replace("&amp;", "&"),
+        ),
+        "json" => Some(text.replace("\\\"", "\"").replace("\\\\", "\\")),
+        _ => None,
+    }
+}
