@@ -14,7 +14,7 @@ mod terminology;
 pub use crate::fhir::{Content, Primitive, StructureId};
 use crate::fhir::{Member, Schema};
 use index::Index;
-use std::{collections::HashMap, sync::OnceLock};
+use std::{collections::HashMap, ops::Range, sync::OnceLock};
 pub use terminology::{CodeSystem, Codes, Membership, Part, Terminology, ValueSet, terminology};
 
 /// The facts of STU3. The same table for the whole life of the program.
@@ -45,7 +45,11 @@ struct Run {
 
 impl Run {
     fn of<T>(self, list: &[T]) -> &[T] {
-        &list[usize::from(self.start)..usize::from(self.start + self.length)]
+        &list[self.places()]
+    }
+
+    fn places(self) -> Range<usize> {
+        usize::from(self.start)..usize::from(self.start + self.length)
     }
 }
 
@@ -79,6 +83,12 @@ pub struct Structure {
 }
 
 impl Structure {
+    /// Of all members only `id` was seen.
+    pub const fn is_only_id(&self, seen: u128) -> bool {
+        // `Element.id` comes first in every type
+        seen == 1
+    }
+
     /// One bit for each element that must be there, by [`Element::place`].
     pub const fn required(&self) -> u128 {
         self.required
@@ -205,6 +215,21 @@ impl Release {
     /// The constraints that a structure states itself, without its base's.
     pub fn structure_rules(&self, id: StructureId) -> &[Rule] {
         self.structure(id).rules.of(&self.rules)
+    }
+
+    /// All constraints; places in this list are what [`Release::structure_rule_places`] gives.
+    pub fn rules(&self) -> &[Rule] {
+        &self.rules
+    }
+
+    /// The places of the constraints that a structure states itself.
+    pub fn structure_rule_places(&self, id: StructureId) -> Range<usize> {
+        self.structure(id).rules.places()
+    }
+
+    /// The places of the constraints stated at an element without members of its own.
+    pub fn element_rule_places(&self, element: &Element) -> Range<usize> {
+        element.rules.places()
     }
 
     /// A constraint of the release has this key.

@@ -104,6 +104,10 @@ pub(super) enum Standing {
 pub(super) struct ResourceScope<'d> {
     /// Whether the walk is in the resource itself or in one contained in it.
     pub(super) standing: Standing,
+    /// The resource that the walk is in, be it contained or not.
+    pub(super) node: NodeId,
+    /// The resource that stands by itself.
+    pub(super) outermost: NodeId,
     /// The contained resources by id; of equal ids the first.
     pub(super) contained: HashMap<Cow<'d, str>, ContainedTarget<'d>>,
     /// The ids of elements seen in the present resource.
@@ -129,7 +133,13 @@ impl<'d> ResourceScope<'d> {
                 contained.entry(id).or_insert(ContainedTarget { node, resource_type });
             }
         }
-        Self { standing: Standing::Independent, contained, element_ids: HashSet::new() }
+        Self {
+            standing: Standing::Independent,
+            node: resource,
+            outermost: resource,
+            contained,
+            element_ids: HashSet::new(),
+        }
     }
 }
 

@@ -140,6 +140,11 @@ impl<'v> Findings<'v> {
         self.drafts.push(Draft { node: at.node, severity, rule, expression, text: text.into() });
     }
 
+    /// Nothing is to be said of this rule.
+    pub(super) fn is_off(&self, rule: &Rule) -> bool {
+        self.policy.rules.get(rule.key) == Some(&RuleLevel::Off)
+    }
+
     /// So much has been found that effort on the wording of more is wasted.
     pub(super) fn is_crowded(&self) -> bool {
         self.drafts.len() >= CROWDED

@@ -1,14 +1,15 @@
 //! The inspector: judges a document by the facts of STU3 and says everything that is wrong with it at once.
 //!
 //! [`Validator`] is immutable and shared by all workers. It makes a [`Valid`] Bundle or an [`Outcome`] that says why not.
-//! `walk.rs` is the only traversal; each rule family has a file in `rules/`. Invariants and
-//! profiles are not judged here yet. Linear in the input: references are resolved through one index per Bundle.
+//! `walk.rs` is the only traversal; each rule family has a file in `rules/`. Profiles are
+//! not judged here yet. Linear in the input: references are resolved through one index per Bundle.
 
 mod bundle;
 mod context;
 mod issue;
 mod outcome;
 mod policy;
+mod presence;
 mod release;
 pub mod render;
 pub mod rules;
@@ -73,6 +74,7 @@ impl Validator {
                 "Reference" => Family::Reference,
                 "Extension" => Family::Extension,
                 "Narrative" => Family::Narrative,
+                "Range" => Family::Range,
                 "Meta" => Family::Meta,
                 "Bundle" => Family::Bundle,
                 "Bundle.entry" => Family::BundleEntry,

@@ -6,8 +6,8 @@ use super::{
     issue::Findings,
     policy::Policy,
     rules::{
-        binding, bundle, cardinality, choice, code_system, contained, element_id, extension, narrative, primitive,
-        profile, reference, structure,
+        binding, bundle, cardinality, choice, code_system, contained, element_id, extension, invariant, narrative,
+        primitive, profile, range, reference, structure,
     },
 };
 use crate::{
@@ -32,6 +32,8 @@ pub(super) enum Family {
     Narrative,
     /// `Meta`.
     Meta,
+    /// `Range`.
+    Range,
     /// `Bundle`.
     Bundle,
     /// `Bundle.entry`.
@@ -101,7 +103,9 @@ impl<'d> Walk<'_, 'd> {
                 contained::check(&self.cx, node, &mut self.out);
                 let outer_ids = mem::take(&mut self.cx.resource.element_ids);
                 let outer = mem::replace(&mut self.cx.resource.standing, Standing::Contained);
+                let outer_node = mem::replace(&mut self.cx.resource.node, node);
                 self.resource_of(id, node);
+                self.cx.resource.node = outer_node;
                 self.cx.resource.standing = outer;
                 self.cx.resource.element_ids = outer_ids;
             }
@@ -157,6 +161,10 @@ impl<'d> Walk<'_, 'd> {
         } else if facts.required() & !seen != 0 {
             cardinality::missing(&self.cx, id, node, seen, &mut self.out);
         }
+        if members == 1 && id != self.families.element && invariant::is_bare(facts.kind) && facts.is_only_id(seen) {
+            invariant::only_id(&self.cx, node, &mut self.out);
+        }
+        invariant::of_structure(&self.cx, id, node, seen, &mut self.out);
     }
 
     /// The value or values of an element.
@@ -216,6 +224,7 @@ impl<'d> Walk<'_, 'd> {
             (Kind::Object, Most::One) => {
                 self.cx.path.push(element.name, None);
                 self.object(self.families.element, node);
+                self.bare_twin(owner, node);
                 self.cx.path.pop();
             }
             (Kind::Array, Most::Many) => {
@@ -231,6 +240,20 @@ impl<'d> Walk<'_, 'd> {
                 }
             }
             _ => structure::twin_shape(&self.cx, element, node, &mut self.out),
+        }
+    }
+
+    /// An id beside no value.
+    fn bare_twin(&mut self, owner: NodeId, twin: NodeId) {
+        let document = self.cx.document;
+        let mut members = document.children(twin);
+        let only_id = members.next().is_some_and(|member| document.is_named(member, "id")) && members.next().is_none();
+        let valued = || {
+            let name = document.name(twin).unwrap_or_default();
+            document.get(owner, name.trim_start_matches('_')).is_some()
+        };
+        if only_id && !valued() {
+            invariant::only_id(&self.cx, twin, &mut self.out);
         }
     }
 
@@ -260,6 +283,10 @@ impl<'d> Walk<'_, 'd> {
         if let Some(bound) = &member.element.binding {
             binding::check(&self.cx, bound, member.way, node, &mut self.out);
         }
+        let places = self.cx.release.element_rule_places(member.element);
+        if !places.is_empty() {
+            invariant::of_element(&self.cx, places, member.way.content, node, &mut self.out);
+        }
     }
 
     fn family(&mut self, id: StructureId, member: Member, node: NodeId) {
@@ -268,6 +295,7 @@ impl<'d> Walk<'_, 'd> {
             Family::Plain | Family::Bundle => {}
             Family::Reference => reference::check(cx, member.way, node, out),
             Family::Extension => extension::check(cx, node, out),
+            Family::Range => range::check(cx, node, out),
             Family::Narrative => narrative::check(cx, node, out),
             Family::Meta => profile::check(cx, node, out),
             Family::BundleEntry => bundle::entry(cx, node, out),
@@ -287,7 +315,7 @@ mod tests {
     fn paths_go_through_entries_parameters_and_contained_resources() {
         let source = r##"{"resourceType":"Parameters","parameter":[{"name":"a","part":[{"name":"b","resource":
             {"resourceType":"Bundle","type":"collection","entry":[{"resource":{"resourceType":"Patient","contained":
-            [{"resourceType":"Observation","id":"o","status":"final","code":{"text":"a"},"valueQuantity":{"code":1}}],"extension":[{"url":"http://example.org/e","valueReference":{"reference":"#o"}}]}}]}}]}]}"##;
+            [{"resourceType":"Observation","id":"o","status":"final","code":{"text":"a"},"valueQuantity":{"system":"http://example.org","code":1}}],"extension":[{"url":"http://example.org/e","valueReference":{"reference":"#o"}}]}}]}}]}]}"##;
         let expected = "type-json Parameters.parameter[0].part[0].resource.entry[0].resource.contained[0].value.code";
         assert_eq!(findings(source), [expected]);
     }

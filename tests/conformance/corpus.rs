@@ -11,13 +11,15 @@ use std::{
 };
 
 /// The official examples that break the release, with the keys of the rules that they break.
-const REFUSED: [(&str, &[&str]); 14] = [
+const REFUSED: [(&str, &[&str]); 18] = [
     ("activitydefinition-procedurerequest-example.json", &["txt-2"]),
     ("activitydefinition-supplyrequest-example.json", &["txt-2"]),
     // `kind`, `event` and `severity` are no elements of STU3's AdverseEvent; its code system has `Mild`, no `Non-serious`
     ("adverseevent-example.json", &["code-unknown", "unknown-element"]),
     // a code system that does not exist; the value set takes its codes from ActCode
     ("claim-example-institutional-rich.json", &["binding-required"]),
+    // "If condition is abated, then clinicalStatus must be either inactive, resolved, or remission"; it is active
+    ("condition-example-f204-renal.json", &["con-4"]),
     // languages by other systems than BCP 47, which the maximum value set asks for
     ("devicecomponent-example-prodspec.json", &["binding-maximum"]),
     ("devicecomponent-example.json", &["binding-maximum"]),
@@ -27,9 +29,13 @@ const REFUSED: [(&str, &[&str]); 14] = [
     ("medicationstatementexample1.json", &["code-unknown"]),
     ("medicationstatementexample2.json", &["code-unknown"]),
     ("medicationstatementexample3.json", &["code-unknown"]),
+    // "There SHALL be a code if there is a value and it SHALL be an expression of time"; a unit alone is no code
+    ("plandefinition-options-example.json", &["drt-1"]),
+    ("plandefinition-protocol-example.json", &["drt-1"]),
     ("practitioner-example-f003-mv.json", &["binding-maximum"]),
     ("practitioner-example-f004-rb.json", &["binding-maximum"]),
     ("practitioner-example-f005-al.json", &["binding-maximum"]),
+    ("requestgroup-example.json", &["drt-1"]),
 ];
 
 /// `basic-example.json` has modifier extensions of its own.

@@ -53,7 +53,8 @@ fn every_element_is_found_broken_and_passes_whole() {
     policy.modifier_extensions.insert("http://example.org/permitted".to_owned());
     policy.modifier_extensions.insert("http://example.org/a b".to_owned()); // implicitRules broken in format alone
     for rule in rules::all() {
-        if release.has_constraint(rule.key) {
+        // a key that several resources have is told by the resource too: `Task.inv-1`
+        if release.has_constraint(rule.key.rsplit('.').next().unwrap()) {
             policy.rules.insert(rule.key.to_owned(), RuleLevel::Off);
         }
     }

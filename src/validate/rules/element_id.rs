@@ -33,7 +33,7 @@ mod tests {
     #[test]
     fn ids_of_elements_are_unique_in_their_resource_alone() {
         let source = r##"{"resourceType":"Patient","id":"a","managingOrganization":{"reference":"#o"},"contained":[{"resourceType":"Organization","id":"o","name":"b",
-            "telecom":[{"id":"a","value":"1"}]}],"name":[{"id":"a","text":"c"},{"id":"a","text":"d"}]}"##;
+            "telecom":[{"id":"a","system":"phone","value":"1"}]}],"name":[{"id":"a","text":"c"},{"id":"a","text":"d"}]}"##;
         assert_eq!(findings(source), ["element-id Patient.name[1].id"]);
     }
 }

@@ -9,11 +9,13 @@ pub(super) mod contained;
 pub(super) mod element_id;
 pub(super) mod extension;
 mod grammar;
+pub(super) mod invariant;
 mod language;
 mod media_type;
 pub(super) mod narrative;
 pub(super) mod primitive;
 pub(super) mod profile;
+pub(super) mod range;
 pub(super) mod reference;
 pub(super) mod structure;
 
@@ -31,7 +33,7 @@ pub(super) const OTHER_RELEASE: Rule =
 
 /// All rules, sorted by key.
 pub fn all() -> Vec<&'static Rule> {
-    let families: [&[&'static Rule]; 14] = [
+    let families: [&[&'static Rule]; 16] = [
         &[&UNREADABLE, &NOT_A_BUNDLE, &OTHER_RELEASE],
         structure::RULES,
         cardinality::RULES,
@@ -46,8 +48,11 @@ pub fn all() -> Vec<&'static Rule> {
         extension::RULES,
         narrative::RULES,
         profile::RULES,
+        invariant::RULES,
+        range::RULES,
     ];
     let mut rules: Vec<&'static Rule> = families.concat();
+    rules.extend(invariant::rules());
     rules.sort_by_key(|rule| rule.key);
     rules
 }

@@ -132,7 +132,7 @@ mod tests {
         let source = r#"{"resourceType":"Patient","id":"a b","meta":{"lastUpdated":"2020-01-01","versionId":"a b"},
             "birthDate":"2021-02-29","deceasedDateTime":"2020-01-01T10:00","multipleBirthInteger":1.5,
             "identifier":[{"system":"http://example.org/a b","period":{"start":"2020-1-1"}}],
-            "photo":[{"data":"A","size":-1}],"telecom":[{"rank":0}],"gender":" male"}"#;
+            "photo":[{"contentType":"image/png","data":"A","size":-1}],"telecom":[{"rank":0}],"gender":" male"}"#;
         let expected = [
             "format-id Patient.id",
             "format-instant Patient.meta.lastUpdated",

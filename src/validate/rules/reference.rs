@@ -2,7 +2,7 @@
 //! <https://hl7.org/fhir/STU3/bundle.html#references>.
 
 use crate::{
-    fhir::NodeId,
+    fhir::{NodeId, path::Resolution},
     stu3::Way,
     validate::{
         context::{BundleScope, Context, restful},
@@ -77,6 +77,23 @@ fn named_type(reference: &str) -> Option<&str> {
     }
     let end = unversioned.find(['/', '?'])?;
     Some(&unversioned[..end]).filter(|name| crate::stu3::release().resource(name).is_some())
+}
+
+/// Where a literal reference leads, for FHIRPath's `resolve()`.
+pub(crate) fn lead(cx: &Context<'_, '_>, reference: &str) -> Resolution {
+    if let Some(id) = reference.strip_prefix('#') {
+        let found = if id.is_empty() {
+            Some(cx.resource.outermost)
+        } else {
+            cx.resource.contained.get(id).map(|target| target.node)
+        };
+        return found.map_or(Resolution::Unknown, Resolution::Found);
+    }
+    let entry = cx.bundle.as_ref().and_then(|bundle| resolve(bundle, reference)).map(|target| target.node);
+    match entry.and_then(|entry| cx.document.get(entry, "resource")) {
+        Some(resource) => Resolution::Found(resource),
+        None => named_type(reference).map_or(Resolution::Unknown, |name| Resolution::Type(name.to_owned())),
+    }
 }
 
 fn check_type(cx: &Context<'_, '_>, way: &Way, found: Option<&str>, at: At<'_>, out: &mut Findings<'_>) {

@@ -304,8 +304,13 @@ mod tests {
     #[test]
     fn nothing_stands_empty() {
         let source = r#"{"resourceType":"Patient","name":[],"maritalStatus":{},"contact":[{}],"language":""}"#;
-        let expected =
-            ["empty Patient.name", "empty Patient.maritalStatus", "empty Patient.contact[0]", "empty Patient.language"];
+        let expected = [
+            "empty Patient.name",
+            "empty Patient.maritalStatus",
+            "empty Patient.contact[0]",
+            "pat-1 Patient.contact[0]",
+            "empty Patient.language",
+        ];
         assert_eq!(findings(source), expected);
     }
 
