@@ -21,11 +21,13 @@ mod bridge {
 
 #[cfg(test)]
 mod conformance {
+    mod as_xml;
     mod corpus;
     mod elements;
     mod facts;
     mod instance;
     mod mutation;
+    mod xml;
 }
 
 mod generate {

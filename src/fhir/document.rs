@@ -1,5 +1,6 @@
 //! The tree that every format is read into: flat, borrowed from the source, with a place for every node.
 
+use super::xml::{self, Remark};
 use std::{borrow::Cow, ops::Range, sync::OnceLock};
 
 /// A node's number; nodes are numbered in the order of the source.
@@ -47,15 +48,30 @@ pub(super) struct Node {
     pub(super) behind: u32,
     pub(super) parent: u32,
     pub(super) kind: Kind,
-    pub(super) marks: u8,
+    pub(super) marks: u16,
 }
 
 /// [`Node::marks`]: it has a name.
-pub(super) const NAMED: u8 = 1;
+pub(super) const NAMED: u16 = 1;
 /// The name has escapes.
-pub(super) const NAME_ESCAPED: u8 = 2;
+pub(super) const NAME_ESCAPED: u16 = 2;
 /// The text has escapes.
-pub(super) const TEXT_ESCAPED: u8 = 4;
+pub(super) const TEXT_ESCAPED: u16 = 4;
+/// In XML: it has no name, but a place of its own where its element is named.
+pub(super) const PLACED: u16 = 8;
+/// In XML: its name is `_` and the element's.
+pub(super) const TWIN_NAME: u16 = 16;
+/// In XML: it is the `resourceType` that the element's name tells.
+pub(super) const RESOURCE_TYPE: u16 = 32;
+/// In XML: the text has references, or white space that counts as spaces.
+pub(super) const XML_ESCAPED: u16 = 64;
+/// In XML: the text is markup as it is written.
+pub(super) const RAW_XML: u16 = 128;
+
+/// Names that are not simply those in the source.
+const OTHER_NAME: u16 = NAME_ESCAPED | TWIN_NAME | RESOURCE_TYPE;
+/// Texts that are not simply those in the source.
+const OTHER_TEXT: u16 = TEXT_ESCAPED | XML_ESCAPED | RAW_XML;
 
 /// A whole resource as a tree.
 #[derive(Debug)]
@@ -63,6 +79,8 @@ pub struct Document<'a> {
     pub(super) source: &'a str,
     pub(super) nodes: Vec<Node>,
     pub(super) byte_order_mark: bool,
+    pub(super) is_xml: bool,
+    pub(super) remarks: Vec<Remark>,
     pub(super) lines: OnceLock<Lines>,
 }
 
@@ -80,6 +98,16 @@ impl<'a> Document<'a> {
     /// Whether the source began with a byte order mark.
     pub const fn has_byte_order_mark(&self) -> bool {
         self.byte_order_mark
+    }
+
+    /// Whether it was read from XML.
+    pub const fn is_xml(&self) -> bool {
+        self.is_xml
+    }
+
+    /// What its XML says beyond the tree, in the order of nodes.
+    pub fn remarks(&self) -> &[Remark] {
+        &self.remarks
     }
 
     /// How many nodes there are.
@@ -120,7 +148,7 @@ impl<'a> Document<'a> {
     pub fn name(&self, id: NodeId) -> Option<Cow<'a, str>> {
         let node = self.node(id);
         let raw = self.raw_name(node)?;
-        Some(if node.marks & NAME_ESCAPED == 0 { Cow::Borrowed(raw) } else { Cow::Owned(unescape(raw)) })
+        Some(if node.marks & OTHER_NAME == 0 { Cow::Borrowed(raw) } else { other_name(node.marks, raw) })
     }
 
     fn raw_name(&self, node: &Node) -> Option<&'a str> {
@@ -132,8 +160,9 @@ impl<'a> Document<'a> {
     pub fn is_named(&self, id: NodeId, name: &str) -> bool {
         let node = self.node(id);
         match self.raw_name(node) {
-            Some(raw) if node.marks & NAME_ESCAPED == 0 => raw == name,
-            Some(raw) => unescape(raw) == name,
+            Some(raw) if node.marks & OTHER_NAME == 0 => raw == name,
+            Some(raw) if node.marks & TWIN_NAME != 0 => name.strip_prefix('_') == Some(raw),
+            Some(raw) => other_name(node.marks, raw) == name,
             None => false,
         }
     }
@@ -148,7 +177,8 @@ impl<'a> Document<'a> {
         let node = self.node(id);
         match node.kind {
             Kind::Object | Kind::Array => None,
-            Kind::String if node.marks & TEXT_ESCAPED != 0 => Some(Cow::Owned(unescape(self.slice(node)))),
+            Kind::Null => Some(Cow::Borrowed("null")),
+            Kind::String if node.marks & OTHER_TEXT != 0 => Some(other_text(node.marks, self.slice(node))),
             _ => Some(Cow::Borrowed(self.slice(node))),
         }
     }
@@ -166,8 +196,8 @@ impl<'a> Document<'a> {
     /// there is no name) to the end of the value.
     pub fn span(&self, id: NodeId) -> Range<usize> {
         let node = self.node(id);
-        let start = if node.marks & NAMED == 0 { node.start } else { node.name_start };
-        start as usize..node.end as usize
+        let start = if node.marks & (NAMED | PLACED) == 0 { node.start } else { node.name_start };
+        start as usize..node.end.max(start) as usize
     }
 
     /// The place of a byte of the source.
@@ -177,16 +207,21 @@ impl<'a> Document<'a> {
 
     /// The place of a node: of the first character of its name, or of its value.
     pub fn place(&self, id: NodeId) -> Position {
+        self.position(self.start(id))
+    }
+
+    /// The byte of a node's place.
+    pub fn start(&self, id: NodeId) -> usize {
         let node = self.node(id);
         // A name's place is that of its quote's neighbour, the first character of the name itself.
-        let start = if node.marks & NAMED != 0 {
+        let start = if node.marks & (NAMED | PLACED) != 0 {
             node.name_start
         } else if node.kind == Kind::String {
             node.start.saturating_sub(1)
         } else {
             node.start
         };
-        self.position(start as usize)
+        start as usize
     }
 }
 
@@ -263,6 +298,25 @@ fn count_characters(bytes: &[u8]) -> usize {
 
 fn narrow(number: usize) -> u32 {
     u32::try_from(number).unwrap_or(u32::MAX)
+}
+
+#[cold]
+fn other_name(marks: u16, raw: &str) -> Cow<'_, str> {
+    match marks {
+        marks if marks & RESOURCE_TYPE != 0 => Cow::Borrowed("resourceType"),
+        marks if marks & TWIN_NAME != 0 => Cow::Owned(format!("_{raw}")),
+        _ => Cow::Owned(unescape(raw)),
+    }
+}
+
+#[cold]
+fn other_text(marks: u16, raw: &str) -> Cow<'_, str> {
+    match marks {
+        marks if marks & TEXT_ESCAPED != 0 => Cow::Owned(unescape(raw)),
+        marks if marks & XML_ESCAPED != 0 => Cow::Owned(xml::unescape(raw)),
+        _ if raw.contains(['&', '\r']) => Cow::Owned(xml::markup(raw)),
+        _ => Cow::Borrowed(raw),
+    }
 }
 
 /// The text that a JSON string's raw form stands for; the reader has checked the escapes.

@@ -41,8 +41,10 @@ pub enum ReadErrorKind {
     NotUtf8,
     /// UTF-16 or UTF-32, by its byte order mark or its zero bytes.
     OtherEncoding,
-    /// XML.
+    /// XML where JSON is needed.
     Xml,
+    /// It is no XML here.
+    XmlSyntax(&'static str),
     /// Deeper than [`Limits::max_depth`].
     TooDeep(u32),
     /// More values than [`Limits::max_nodes`].
@@ -76,7 +78,7 @@ impl std::fmt::Display for ReadError {
         match self.kind {
             ReadErrorKind::Empty => f.write_str("the file is empty; export it again"),
             ReadErrorKind::Truncated => {
-                f.write_str("the file ends in the middle of its JSON; it was cut off, export it again")
+                f.write_str("the file ends before the resource does; it was cut off, export it again")
             }
             ReadErrorKind::Syntax(what) => write!(f, "this is not JSON: {what}"),
             ReadErrorKind::DuplicateKey => {
@@ -86,7 +88,8 @@ impl std::fmt::Display for ReadError {
             ReadErrorKind::OtherEncoding => {
                 f.write_str("the file is UTF-16 or UTF-32; FHIR is always UTF-8, export it so")
             }
-            ReadErrorKind::Xml => f.write_str("the file is XML, which is not read yet; export it as JSON"),
+            ReadErrorKind::Xml => f.write_str("the file is XML, and JSON is needed here; export it as JSON"),
+            ReadErrorKind::XmlSyntax(what) => write!(f, "this is not XML as FHIR has it: {what}"),
             ReadErrorKind::TooDeep(limit) => {
                 write!(f, "objects and arrays lie more than {limit} deep in each other, which no FHIR resource needs")
             }
@@ -105,28 +108,7 @@ impl std::fmt::Display for ReadError {
 /// # Errors
 /// The first thing that makes it unreadable, with its place.
 pub fn read<'a>(bytes: &'a [u8], limits: &Limits) -> Result<Document<'a>, ReadError> {
-    let fail =
-        |kind, offset, source: &str| ReadError { kind, offset, position: Lines::new(source).position(source, offset) };
-    let most = limits.max_bytes.min(u64::from(u32::MAX));
-    if u64::try_from(bytes.len()).unwrap_or(u64::MAX) > most {
-        return Err(fail(ReadErrorKind::TooLarge(most), 0, ""));
-    }
-    let is_other = |bytes: &[u8]| {
-        bytes.starts_with(b"\xff\xfe") || bytes.starts_with(b"\xfe\xff") || bytes.iter().take(4).any(|byte| *byte == 0)
-    };
-    if is_other(bytes) {
-        return Err(fail(ReadErrorKind::OtherEncoding, 0, ""));
-    }
-    let unmarked = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
-    let source = match std::str::from_utf8(unmarked) {
-        Ok(source) => source,
-        Err(error) => {
-            let valid = std::str::from_utf8(&unmarked[..error.valid_up_to()]).unwrap_or_default();
-            // A character cut in two by the end of the file is a file that was cut off.
-            let kind = if error.error_len().is_none() { ReadErrorKind::Truncated } else { ReadErrorKind::NotUtf8 };
-            return Err(fail(kind, valid.len(), valid));
-        }
-    };
+    let (source, byte_order_mark) = decoded(bytes, limits)?;
     let mut reader = Reader {
         source,
         bytes: source.as_bytes(),
@@ -139,11 +121,48 @@ pub fn read<'a>(bytes: &'a [u8], limits: &Limits) -> Result<Document<'a>, ReadEr
         Ok(()) => Ok(Document {
             source,
             nodes: reader.nodes,
-            byte_order_mark: unmarked.len() != bytes.len(),
+            byte_order_mark,
+            is_xml: false,
+            remarks: Vec::new(),
             lines: OnceLock::new(),
         }),
         Err((kind, offset)) => Err(fail(kind, offset, source)),
     }
+}
+
+fn fail(kind: ReadErrorKind, offset: usize, source: &str) -> ReadError {
+    ReadError { kind, offset, position: Lines::new(source).position(source, offset) }
+}
+
+/// The text of the bytes, and whether a byte order mark stood before it.
+pub(super) fn decoded<'a>(bytes: &'a [u8], limits: &Limits) -> Result<(&'a str, bool), ReadError> {
+    let most = limits.max_bytes.min(u64::from(u32::MAX));
+    if u64::try_from(bytes.len()).unwrap_or(u64::MAX) > most {
+        return Err(fail(ReadErrorKind::TooLarge(most), 0, ""));
+    }
+    let is_other =
+        bytes.starts_with(b"\xff\xfe") || bytes.starts_with(b"\xfe\xff") || bytes.iter().take(4).any(|byte| *byte == 0);
+    if is_other {
+        return Err(fail(ReadErrorKind::OtherEncoding, 0, ""));
+    }
+    let unmarked = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
+    match std::str::from_utf8(unmarked) {
+        Ok(source) => Ok((source, unmarked.len() != bytes.len())),
+        Err(error) => {
+            let valid = std::str::from_utf8(&unmarked[..error.valid_up_to()]).unwrap_or_default();
+            // A character cut in two by the end of the file is a file that was cut off.
+            let kind = if error.error_len().is_none() { ReadErrorKind::Truncated } else { ReadErrorKind::NotUtf8 };
+            Err(fail(kind, valid.len(), valid))
+        }
+    }
+}
+
+/// The text is a number as JSON writes them.
+pub(super) fn is_number(text: &str) -> bool {
+    let limits = Limits::default();
+    let mut reader =
+        Reader { source: text, bytes: text.as_bytes(), at: 0, nodes: Vec::new(), open: Vec::new(), limits: &limits };
+    reader.number() == Ok(text.len())
 }
 
 type Failure = (ReadErrorKind, usize);

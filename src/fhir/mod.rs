@@ -12,7 +12,23 @@ pub mod primitive;
 mod types;
 pub mod ucum;
 mod wholeness;
+pub mod write;
+pub mod xml;
 
 pub use document::{Children, Document, Kind, NodeId, Position};
 pub use types::{Content, Member, Primitive, Schema, StructureId};
 pub use wholeness::{Wholeness, WholenessCheck};
+pub use xml::{Remark, RemarkKind};
+
+/// Reads JSON or XML, whichever the first character says it is.
+///
+/// # Errors
+/// The first thing that makes it unreadable, with its place.
+pub fn read<'a>(bytes: &'a [u8], limits: &json::Limits, schema: &dyn Schema) -> Result<Document<'a>, json::ReadError> {
+    let unmarked = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
+    if unmarked.trim_ascii_start().first() == Some(&b'<') {
+        xml::read(bytes, limits, schema)
+    } else {
+        json::read(bytes, limits)
+    }
+}

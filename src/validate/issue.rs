@@ -223,8 +223,11 @@ impl<'v> Findings<'v> {
 
     /// Sorted by position, severity, key; with lines and columns.
     pub(super) fn finish(mut self, cx: &Context<'_, '_>) -> Gathered {
+        // by place, not by node: in XML a twin stands after all values of its element
+        let start = |node| cx.document.start(node);
         self.drafts.sort_by(|a, b| {
-            (a.node, a.severity, a.rule.key, &a.expression).cmp(&(b.node, b.severity, b.rule.key, &b.expression))
+            let (left, right) = (start(a.node), start(b.node));
+            (left, a.severity, a.rule.key, &a.expression).cmp(&(right, b.severity, b.rule.key, &b.expression))
         });
         let findings = self
             .drafts
@@ -243,7 +246,7 @@ impl<'v> Findings<'v> {
                 }
             })
             .collect();
-        self.not_checked.sort_by_key(|left| left.node);
+        self.not_checked.sort_by_key(|left| start(left.node));
         let not_checked = self.not_checked.into_iter().map(|left| {
             let position = cx.document.place(left.node);
             NotChecked {

@@ -7,11 +7,11 @@ use super::{
     policy::Policy,
     rules::{
         binding, bundle, cardinality, choice, code_system, contained, element_id, extension, invariant, narrative,
-        primitive, profile, range, reference, structure,
+        primitive, profile, range, reference, structure, xml,
     },
 };
 use crate::{
-    fhir::{Document, Kind, NodeId},
+    fhir::{Document, Kind, NodeId, Remark},
     stu3::{Content, Element, Most, StructureId, StructureKind, Way},
 };
 use std::mem;
@@ -58,7 +58,7 @@ pub(super) fn check<'v, 'd>(
         resource,
         bundle: None,
     };
-    let mut walk = Walk { families, cx, out: Findings::new(policy) };
+    let mut walk = Walk { families, cx, out: Findings::new(policy), remarks: document.remarks() };
     walk.root();
     (walk.cx, walk.out)
 }
@@ -67,6 +67,8 @@ struct Walk<'v, 'd> {
     families: &'v Families,
     cx: Context<'v, 'd>,
     out: Findings<'v>,
+    /// What the reader of XML remarked about nodes that the walk has not reached.
+    remarks: &'d [Remark],
 }
 
 /// An element that the walk is at, with the type that its name chose.
@@ -122,8 +124,19 @@ impl<'d> Walk<'_, 'd> {
         self.cx.bundle = outer;
     }
 
+    /// Remarks stand in the order of nodes, which is that of the walk; those on what it passes over are passed over.
+    fn remarked(&mut self, node: NodeId) {
+        while let Some((remark, rest)) = self.remarks.split_first().filter(|(remark, _)| remark.node <= node) {
+            if remark.node == node {
+                xml::check(&self.cx, remark, &mut self.out);
+            }
+            self.remarks = rest;
+        }
+    }
+
     /// All members of an object, then what is missing.
     fn object(&mut self, id: StructureId, node: NodeId) {
+        self.remarked(node);
         if self.cx.path.depth() > MOST_DEPTH {
             return structure::too_deep(&self.cx, node, &mut self.out);
         }
@@ -262,6 +275,7 @@ impl<'d> Walk<'_, 'd> {
         let document = self.cx.document;
         match (member.way.content, document.kind(node)) {
             (Content::Primitive(primitive), _) => {
+                self.remarked(node);
                 let sound = primitive::check(&self.cx, primitive, node, &mut self.out);
                 if sound && member.element.name == "id" {
                     element_id::check(&mut self.cx, primitive, node, &mut self.out);

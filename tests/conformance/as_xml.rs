@@ -45,7 +45,8 @@ fn members(id: Option<StructureId>, object: &Map<String, Value>, out: &mut Strin
 fn element(name: &str, content: Option<Content>, value: Option<&Value>, twin: Option<&Value>, out: &mut String) {
     match (content, value) {
         (Some(Content::Resource), Some(value)) => {
-            let _ = write!(out, "<{name}>{}</{name}>", resource(value).replacen(" xmlns=\"http://hl7.org/fhir\"", "", 1));
+            let _ =
+                write!(out, "<{name}>{}</{name}>", resource(value).replacen(" xmlns=\"http://hl7.org/fhir\"", "", 1));
         }
         (_, Some(Value::Object(object))) => {
             let id = match content {
@@ -79,9 +80,8 @@ fn element(name: &str, content: Option<Content>, value: Option<&Value>, twin: Op
 /// ` url="..."` and ` id="..."`, where the structure has them as attributes.
 fn attributes(id: Option<StructureId>, object: &Map<String, Value>) -> String {
     let schema: &dyn Schema = release();
-    let is_attribute = |name: &str| {
-        id.and_then(|id| schema.member_named(id, name)).is_some_and(|member| member.attribute)
-    };
+    let is_attribute =
+        |name: &str| id.and_then(|id| schema.member_named(id, name)).is_some_and(|member| member.attribute);
     object
         .iter()
         .filter(|(name, _)| is_attribute(name))

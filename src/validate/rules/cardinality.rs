@@ -32,7 +32,9 @@ pub(crate) fn missing(cx: &Context<'_, '_>, id: StructureId, node: NodeId, seen:
 /// An array where the element stands once.
 pub(crate) fn array(cx: &Context<'_, '_>, element: &Element, node: NodeId, out: &mut Findings<'_>) {
     let values = cx.document.children(node).count();
-    let text = if values > 1 {
+    let text = if cx.document.is_xml() {
+        format!("\"{}\" stands at most once, here are {values}: keep one", element.name)
+    } else if values > 1 {
         format!("\"{}\" stands at most once, here are {values}: keep one, without [ ]", element.name)
     } else {
         format!("\"{}\" stands at most once and is no array: remove the [ ]", element.name)

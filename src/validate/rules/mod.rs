@@ -18,6 +18,7 @@ pub(super) mod profile;
 pub(super) mod range;
 pub(super) mod reference;
 pub(super) mod structure;
+pub(super) mod xml;
 
 use super::issue::Rule;
 
@@ -33,7 +34,7 @@ pub(super) const OTHER_RELEASE: Rule =
 
 /// All rules, sorted by key.
 pub fn all() -> Vec<&'static Rule> {
-    let families: [&[&'static Rule]; 16] = [
+    let families: [&[&'static Rule]; 17] = [
         &[&UNREADABLE, &NOT_A_BUNDLE, &OTHER_RELEASE],
         structure::RULES,
         cardinality::RULES,
@@ -50,6 +51,7 @@ pub fn all() -> Vec<&'static Rule> {
         profile::RULES,
         invariant::RULES,
         range::RULES,
+        xml::RULES,
     ];
     let mut rules: Vec<&'static Rule> = families.concat();
     rules.extend(invariant::rules());

@@ -165,13 +165,21 @@ pub(crate) fn not_array(cx: &Context<'_, '_>, node: NodeId, out: &mut Findings<'
 
 /// Something else where an object belongs.
 pub(crate) fn not_object(cx: &Context<'_, '_>, node: NodeId, out: &mut Findings<'_>) {
-    let text = format!("a JSON object belongs here, not {}", kind_name(cx.document.kind(node)));
+    let text = if cx.document.is_xml() {
+        "elements belong into this one, not a value: write its parts".to_owned()
+    } else {
+        format!("a JSON object belongs here, not {}", kind_name(cx.document.kind(node)))
+    };
     out.add(cx, &TYPE_JSON, At::here(node), text);
 }
 
 /// Another kind of JSON where a primitive value belongs.
 pub(crate) fn not_primitive(cx: &Context<'_, '_>, wanted: &str, type_name: &str, node: NodeId, out: &mut Findings<'_>) {
-    let text = format!("a value of type {type_name} is {wanted} in JSON, not {}", kind_name(cx.document.kind(node)));
+    let text = if cx.document.is_xml() {
+        format!("this is no {type_name}: correct the value")
+    } else {
+        format!("a value of type {type_name} is {wanted} in JSON, not {}", kind_name(cx.document.kind(node)))
+    };
     out.add(cx, &TYPE_JSON, At::here(node), text);
 }
 
