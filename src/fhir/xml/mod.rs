@@ -109,7 +109,7 @@ mod tests {
         assert_eq!(xml.place(birth_date), Position { line: 10, column: 4 });
         let name = xml.get(xml.root(), "name").unwrap();
         let given = xml.get(xml.children(name).next().unwrap(), "given").unwrap();
-        assert_eq!(xml.place(xml.children(given).nth(2).unwrap()), Position { line: 9, column: 135 });
+        assert_eq!(xml.place(xml.children(given).nth(2).unwrap()), Position { line: 9, column: 122 });
     }
 
     #[test]

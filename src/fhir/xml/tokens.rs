@@ -31,7 +31,7 @@ impl Span {
         Self { start: narrow(start), end: narrow(end) }
     }
 
-    pub(super) fn of<'a>(self, source: &'a str) -> &'a str {
+    pub(super) fn of(self, source: &str) -> &str {
         &source[self.start as usize..self.end as usize]
     }
 }
