@@ -25,6 +25,7 @@ mod conformance {
     mod corpus;
     mod elements;
     mod facts;
+    mod fhirpath;
     mod instance;
     mod mutation;
     mod xml;

@@ -129,8 +129,8 @@ impl<'d> Environment<'_, 'd> {
         false
     }
 
-    /// The text of a value as `toString()` gives it.
-    pub(super) fn text(&self, item: &Item<'d>) -> Option<Cow<'d, str>> {
+    /// The text of a value as `toString()` gives it; `None` of what has parts.
+    pub fn text(&self, item: &Item<'d>) -> Option<Cow<'d, str>> {
         Some(match item {
             // a date or a number as it is written
             Item::Element(element) if matches!(element.content, Some(Content::Primitive(_))) && !element.is_twin => {
@@ -151,7 +151,7 @@ impl<'d> Environment<'_, 'd> {
     }
 
     /// The schema's name for what the item is, and whether that is a type of FHIR (else of FHIRPath).
-    pub(super) fn type_name(&self, item: &Item<'d>) -> Option<(&'static str, bool)> {
+    pub fn type_name(&self, item: &Item<'d>) -> Option<(&'static str, bool)> {
         Some(match item {
             Item::Element(element) => match element.content? {
                 Content::Primitive(primitive) => (primitive.name(), true),

@@ -5,7 +5,7 @@ use crate::fhir::path::{
     PathError,
     ast::Function,
     decimal::Decimal,
-    evaluate::{Evaluator, boolean},
+    evaluate::{Evaluator, Scope, boolean},
     temporal::{Temporal, TemporalKind},
     value::{Collection, Item},
 };
@@ -42,7 +42,7 @@ pub(super) fn call<'d>(cx: &mut Evaluator<'_, 'd>, call: Call<'_, 'd>) -> Result
 fn iif<'d>(cx: &mut Evaluator<'_, 'd>, call: Call<'_, 'd>) -> Result<Collection<'d>, PathError> {
     let scope = match call.items {
         [] => call.scope,
-        [item] => super::existence::each(call, item, 0),
+        [_] => Scope { this: call.items, ..call.scope },
         _ => return Err(PathError::Evaluation("iif() needs a single item")),
     };
     let chosen = if cx.truth_of(&call.arguments[0], scope)? == Some(true) { 1 } else { 2 };
