@@ -9,23 +9,36 @@ use serde_json::Value;
 use std::{fs, path::Path};
 
 /// Faults of rules that are not judged yet; one that is found must leave this list.
-const LATER: [&str; 19] = [
+const LATER: [&str; 32] = [
     "binding/code-not-in-system.json",
     "extension/wrong-context.json",
     "extension/wrong-value-type.json",
     "invariant/ait-1.json",
+    "invariant/ait-2.json",
+    "invariant/att-1.json",
+    "invariant/cmp-1.json",
+    "invariant/cmp-2.json",
+    "invariant/con-3.json",
+    "invariant/con-4.json",
     "invariant/cpt-2.json",
     "invariant/dom-1.json",
     "invariant/dom-4.json",
+    "invariant/imm-1.json",
+    "invariant/imm-2.json",
+    "invariant/lst-1.json",
     "invariant/mst-1.json",
     "invariant/obs-3.json",
     "invariant/obs-6.json",
     "invariant/obs-7.json",
     "invariant/pat-1.json",
     "invariant/per-1.json",
+    "invariant/pro-1.json",
     "invariant/qty-3.json",
     "invariant/que-1.json",
     "invariant/que-2.json",
+    "invariant/rat-1.json",
+    "invariant/rng-2.json",
+    "invariant/tim-2.json",
     "narrative/not-well-formed.json",
     "narrative/without-namespace.json",
     "reference/contained-not-referenced.json",
@@ -51,7 +64,7 @@ fn valid_samples_are_accepted() {
             count += 1;
         }
     }
-    assert_eq!(count, 15 + 9 + 3 + 2 + 1);
+    assert_eq!(count, 16 + 9 + 3 + 2 + 1);
 }
 
 #[test]
