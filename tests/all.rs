@@ -22,6 +22,7 @@ mod bridge {
 #[cfg(test)]
 mod conformance {
     mod as_xml;
+    mod constraints;
     mod corpus;
     mod elements;
     mod facts;

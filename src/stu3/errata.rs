@@ -52,6 +52,8 @@ errata! {
         "(code.exists() or value.empty()) and (system.empty() or system = %ucum)"
     "Duration" "drt-1" TEXT
         "(code.exists() or value.empty()) and (system.empty() or system = %ucum)"
+    "ElementDefinition" "eld-11" TEXT
+        "binding.empty() or type.code.empty() or type.where((code = 'code') or (code = 'Coding') or (code='CodeableConcept') or (code = 'Quantity') or (code = 'Extension') or (code = 'string') or (code = 'uri')).exists()"
     "ElementDefinition.binding" "eld-12" ABSENT
         "valueSet.empty() or valueSet.is(uri).not() or valueSet.as(uri).startsWith('http:') or valueSet.as(uri).startsWith('https') or valueSet.as(uri).startsWith('urn:')"
     "MedicationAdministration" "mad-3" BOOLEAN

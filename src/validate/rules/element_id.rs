@@ -19,11 +19,25 @@ pub(crate) fn check(cx: &mut Context<'_, '_>, primitive: Primitive, node: NodeId
     if primitive != Primitive::String {
         return;
     }
+    if is_of_definition(cx, node) {
+        return;
+    }
     let Some(id) = cx.document.text(node) else { return };
     if !cx.resource.element_ids.insert(id) {
         let text = "another element of this resource has the same id: give each its own";
         out.add(cx, &ELEMENT_ID, At::here(node), text);
     }
+}
+
+/// Snapshot and differential of a definition have elements of the same ids; each view is judged by sdf-16 and sdf-17.
+fn is_of_definition(cx: &Context<'_, '_>, node: NodeId) -> bool {
+    let document = cx.document;
+    let mut above = std::iter::successors(Some(node), |node| document.parent(*node)).skip(2);
+    let (list, view) = (above.next(), above.next());
+    let named = |node: Option<NodeId>, names: &[&str]| {
+        node.is_some_and(|node| names.iter().any(|name| document.is_named(node, name)))
+    };
+    named(list, &["element"]) && named(view, &["snapshot", "differential"])
 }
 
 #[cfg(test)]

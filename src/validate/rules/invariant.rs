@@ -75,25 +75,26 @@ pub(crate) fn rules() -> impl Iterator<Item = &'static Rule> {
 /// What a constraint means and what to change, by the rule's key.
 pub(crate) fn explanation(key: &str) -> Option<&'static str> {
     let rows = || EXPLANATIONS.lines().filter_map(Row::read);
-    rows().find(|row| rule_key(row.structure, row.key) == key).map(|row| row.text)
+    rows().find(|row| rule_key(row.stated_at, row.key) == key).map(|row| row.text)
 }
 
 struct Row {
     key: &'static str,
-    structure: &'static str,
+    /// A structure, or an element of one.
+    stated_at: &'static str,
     text: &'static str,
 }
 
 impl Row {
     fn read(line: &'static str) -> Option<Self> {
         let mut columns = line.split('\t');
-        Some(Self { key: columns.next()?, structure: columns.next()?, text: columns.next()? })
+        Some(Self { key: columns.next()?, stated_at: columns.next()?, text: columns.next()? })
     }
 }
 
 /// Three resources have constraints of the same keys; those go by the resource's name too.
-fn rule_key(structure: &str, key: &'static str) -> &'static str {
-    let resource = structure.split('.').next().unwrap_or_default();
+fn rule_key(stated_at: &str, key: &'static str) -> &'static str {
+    let resource = stated_at.split('.').next().unwrap_or_default();
     match (resource, key) {
         ("Parameters", "inv-1") => "Parameters.inv-1",
         ("Task", "inv-1") => "Task.inv-1",
@@ -117,7 +118,7 @@ impl Constraints {
                 for place in release.element_rule_places(element) {
                     // inherited elements bring the places of those that they are copies of
                     if constraints.by_rule[place].is_none() {
-                        constraints.add(release, place, structure.name);
+                        constraints.add(release, place, &stated_at(structure.name, element));
                     }
                 }
             }
@@ -136,19 +137,20 @@ impl Constraints {
         constraints
     }
 
-    fn add(&mut self, release: &'static Release, place: usize, structure: &'static str) {
+    /// A constraint that is stated at a structure or at one of its elements.
+    fn add(&mut self, release: &'static Release, place: usize, stated_at: &str) {
         let published = release.rules()[place];
         if NATIVE.contains(&published.key) {
             return;
         }
-        let text = errata::erratum(structure, published.key).map_or(published.expression, |erratum| erratum.evaluated);
+        let text = errata::erratum(stated_at, published.key).map_or(published.expression, |erratum| erratum.evaluated);
         let expression = Expression::parse(text).expect("a test reads every constraint of the release");
         let explanation = EXPLANATIONS
             .lines()
             .filter_map(Row::read)
-            .find(|row| row.key == published.key && row.structure == structure)
+            .find(|row| row.key == published.key && row.stated_at == stated_at)
             .map_or("", |row| row.text);
-        let key = rule_key(structure, published.key);
+        let key = rule_key(stated_at, published.key);
         let page = "https://hl7.org/fhir/STU3/conformance-rules.html#constraints";
         let rule = match published.severity {
             "warning" => Rule::warning(key, "invariant", page),
@@ -158,6 +160,11 @@ impl Constraints {
         self.by_rule[place] = Some(self.all.len());
         self.all.push(Constraint { rule, expression, explanation });
     }
+}
+
+/// The path of an element as the release writes it.
+fn stated_at(structure: &str, element: &stu3::Element) -> String {
+    format!("{structure}.{}{}", element.name, if element.choice { "[x]" } else { "" })
 }
 
 /// A structure and what it is derived from.
@@ -249,15 +256,19 @@ mod tests {
         let mut stated = BTreeSet::new();
         let mut places = BTreeSet::new();
         for (id, structure) in release.structures() {
-            let of_elements = release.elements(id).iter().flat_map(|element| release.element_rule_places(element));
-            for place in release.structure_rule_places(id).chain(of_elements) {
+            let of_structure = release.structure_rule_places(id).map(|place| (place, structure.name.to_owned()));
+            let of_elements = release.elements(id).iter().flat_map(|element| {
+                let stated_at = stated_at(structure.name, element);
+                release.element_rule_places(element).map(move |place| (place, stated_at.clone()))
+            });
+            for (place, stated_at) in of_structure.chain(of_elements) {
                 if places.insert(place) {
-                    stated.insert((release.rules()[place].key, structure.name));
+                    stated.insert((release.rules()[place].key, stated_at));
                 }
             }
         }
-        let explained: BTreeSet<(&str, &str)> =
-            EXPLANATIONS.lines().filter_map(Row::read).map(|row| (row.key, row.structure)).collect();
+        let explained: BTreeSet<(&str, String)> =
+            EXPLANATIONS.lines().filter_map(Row::read).map(|row| (row.key, row.stated_at.to_owned())).collect();
         assert_eq!(explained, stated);
         assert_eq!(EXPLANATIONS.lines().count(), explained.len());
     }
