@@ -85,7 +85,7 @@ pub(super) fn judging(name: &ChannelName, channel: &Channel, spool: &Spool) -> R
         })?;
         policy.rules.insert(key.clone(), level);
     }
-    if let Some(key) = policy.unknown_rules().next() {
+    if let Some((key, _)) = policy.rules.iter().find(|(key, _)| Policy::admits(key).is_err()) {
         return Err(Failed::say(
             Exit::Config,
             format!(

@@ -47,7 +47,7 @@ pub(super) fn run(args: &Args, form: Form) -> Result<Exit, Failed> {
     }
     let mut policy = Policy::default();
     policy.rules.extend(args.levels.iter().cloned());
-    if let Some(key) = policy.unknown_rules().next() {
+    if let Some((key, _)) = policy.rules.iter().find(|(key, _)| Policy::admits(key).is_err()) {
         return Err(Failed::say(Exit::Usage, format!("find the rule {key}; pushbridge validate --rules lists them")));
     }
     let limits = Limits { max_bytes: args.max_size << 20, ..Limits::default() };

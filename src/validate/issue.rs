@@ -84,6 +84,7 @@ pub(super) struct Findings<'v> {
     drafts: Vec<Draft>,
     cut: u64,
     errors: u64,
+    warnings: u64,
     not_checked: Vec<NotChecked>,
     overridden: BTreeMap<&'static str, Overridden>,
     foreign: Vec<Foreign>,
@@ -94,6 +95,7 @@ pub(super) struct Gathered {
     pub(super) findings: Vec<Finding>,
     pub(super) cut: u64,
     pub(super) errors: u64,
+    pub(super) warnings: u64,
     pub(super) not_checked: Vec<NotChecked>,
     pub(super) overridden: Vec<Overridden>,
     pub(super) foreign: Vec<Foreign>,
@@ -106,6 +108,7 @@ impl<'v> Findings<'v> {
             drafts: Vec::new(),
             cut: 0,
             errors: 0,
+            warnings: 0,
             not_checked: Vec::new(),
             overridden: BTreeMap::new(),
             foreign: Vec::new(),
@@ -115,8 +118,10 @@ impl<'v> Findings<'v> {
     /// A breach of `rule`; `text` says what is wrong and what to do, and quotes no value of the file.
     pub(super) fn add(&mut self, cx: &Context<'_, '_>, rule: &'static Rule, at: At<'_>, text: impl Into<String>) {
         let Some(severity) = self.severity(rule) else { return };
-        if severity == Severity::Error {
-            self.errors += 1;
+        match severity {
+            Severity::Error => self.errors += 1,
+            Severity::Warning => self.warnings += 1,
+            Severity::Information => {}
         }
         if self.drafts.len() == MOST_FINDINGS {
             self.cut += 1;
@@ -188,6 +193,7 @@ impl<'v> Findings<'v> {
             findings,
             cut: self.cut,
             errors: self.errors,
+            warnings: self.warnings,
             not_checked: self.not_checked,
             overridden: self.overridden.into_values().collect(),
             foreign: self.foreign,
