@@ -34,7 +34,7 @@ pub fn junit_case(file: &str, outcome: &Outcome, least: Severity) -> String {
         format!(
             "<failure message=\"{message}\" type=\"{}\">{}</failure>\n",
             escaped(&first.key),
-            escaped(&lines.join("\n"))
+            content(&lines.join("\n"))
         )
     });
     let mut said: Vec<String> = outcome.findings.iter().filter(|finding| !counts(finding)).map(line).collect();
@@ -44,7 +44,7 @@ pub fn junit_case(file: &str, outcome: &Outcome, least: Severity) -> String {
     let not_checked = outcome.not_checked.iter();
     said.extend(not_checked.map(|entry| format!("not checked[{}]: {}: {}", entry.key, entry.expression, entry.text)));
     said.extend(overridden(outcome));
-    let output = (!said.is_empty()).then(|| format!("<system-out>{}</system-out>\n", escaped(&said.join("\n"))));
+    let output = (!said.is_empty()).then(|| format!("<system-out>{}</system-out>\n", content(&said.join("\n"))));
     case(file, &(failure.unwrap_or_default() + &output.unwrap_or_default()))
 }
 
@@ -68,7 +68,12 @@ fn line(finding: &Finding) -> String {
     format!("{line}:{column} {}[{key}]: {text}{at}", severity.as_str())
 }
 
-/// Text for content and attributes alike; what no XML may hold becomes the replacement character.
+/// Text between tags, where lines may end.
+fn content(text: &str) -> String {
+    escaped(text).replace("&#10;", "\n")
+}
+
+/// Text for attributes; what no XML may hold becomes the replacement character.
 fn escaped(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for character in text.chars() {
