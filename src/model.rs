@@ -17,6 +17,6 @@ pub use id::{AccountId, AccountReference, ChannelName, ContractName, InvalidId, 
 pub use secret::Secret;
 pub use submission::{
     Attempt, AttemptOutcome, BundleFacts, Evidence, Finding, ForeignName, HoldReason, Origin, Place, Receipt,
-    Recipient, Severity, Sidecar, SourceIdentity, Stage, Submission,
+    Recipient, RuleChange, Severity, Sidecar, SourceIdentity, Stage, Submission,
 };
 pub use time::Timestamp;

@@ -10,6 +10,9 @@ mod readme;
 mod samples;
 
 #[cfg(test)]
+mod validate;
+
+#[cfg(test)]
 mod bridge {
     mod corpus;
     mod delivery;

@@ -1,6 +1,9 @@
 //! What most commands need: the configuration, the keys, the store or the daemon that has it.
 
-use super::exit::{Exit, Failed};
+use super::{
+    exit::{Exit, Failed},
+    setup::admits_rule,
+};
 use crate::{
     admin::{self, Answer, CallError, Desk, Offline, Question},
     config::{self, Config, ConfigErrors},
@@ -34,7 +37,7 @@ pub(super) struct Context {
 impl Context {
     /// Loads the configuration and tells its warnings.
     pub(super) fn load(file: &Path) -> Result<Self, Failed> {
-        match config::load(file) {
+        match config::load(file, admits_rule) {
             Ok(config) => Ok(Self { config }),
             Err(error @ ConfigErrors::File { .. }) => Err(Failed::new(Exit::Unreadable, error)),
             Err(error) => Err(Failed::new(Exit::Config, error)),

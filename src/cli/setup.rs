@@ -5,7 +5,7 @@ use super::{
     exit::{Exit, Failed},
 };
 use crate::{
-    config::{AmbiguousSetting, Channel, OrderSetting, PollingSetting},
+    config::{AmbiguousSetting, Channel, OrderSetting, PollingSetting, RuleRefusal},
     engine::{Ambiguous, ChannelRules, ChannelSetup, Order, Setup, judge},
     fhir::{json::Limits, path::Expression},
     intake::{Completeness, Inbox, Polling, Spool},
@@ -68,6 +68,11 @@ pub(super) fn setup(context: &Context, store: Arc<dyn Store>) -> Result<Setup, F
     })
 }
 
+/// Whether a channel's settings may change the rule of a key.
+pub(super) fn admits_rule(key: &str) -> Result<(), RuleRefusal> {
+    Policy::admits(key).map_err(|why| RuleRefusal { what: why.to_string(), remedy: why.remedy() })
+}
+
 /// How a channel judges: for the daemon and for `route` alike.
 pub(super) fn judging(name: &ChannelName, channel: &Channel, spool: &Spool) -> Result<judge::Channel, Failed> {
     let expression = channel
@@ -84,14 +89,6 @@ pub(super) fn judging(name: &ChannelName, channel: &Channel, spool: &Spool) -> R
             Failed::say(Exit::Config, format!("use channel.{name}.validate.rules.{key}: this is no level"))
         })?;
         policy.rules.insert(key.clone(), level);
-    }
-    if let Some(key) = policy.unknown_rules().next() {
-        return Err(Failed::say(
-            Exit::Config,
-            format!(
-                "use channel.{name}.validate.rules.{key}: there is no such rule; pushbridge validate --rules lists them"
-            ),
-        ));
     }
     Ok(judge::Channel {
         routing: route::Rules {

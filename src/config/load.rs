@@ -60,6 +60,18 @@ impl fmt::Display for ConfigErrors {
     }
 }
 
+/// Why the level of a rule cannot be set.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RuleRefusal {
+    /// What is wrong.
+    pub what: String,
+    /// What to do.
+    pub remedy: String,
+}
+
+/// Says whether a setting may change the rule of a key: this room does not know the rules.
+pub type RuleCheck = fn(&str) -> Result<(), RuleRefusal>;
+
 /// The environment variables' beginning; parts are joined by two underscores: `PUSHBRIDGE__LOG__LEVEL`.
 const PREFIX: &str = "PUSHBRIDGE";
 
@@ -67,15 +79,20 @@ const PREFIX: &str = "PUSHBRIDGE";
 ///
 /// # Errors
 /// The file cannot be read, or everything that is wrong in it.
-pub fn load(file: &Path) -> Result<Config, ConfigErrors> {
+pub fn load(file: &Path, admits_rule: RuleCheck) -> Result<Config, ConfigErrors> {
     let failed = |source| ConfigErrors::File { path: file.to_owned(), source };
     let text = fs::read_to_string(file).map_err(failed)?;
     let file = fs::canonicalize(file).map_err(failed)?;
     let environment = config::Environment::with_prefix(PREFIX).prefix_separator("__").separator("__");
-    read(&file, &text, environment)
+    read(&file, &text, environment, admits_rule)
 }
 
-fn read(file: &Path, text: &str, environment: config::Environment) -> Result<Config, ConfigErrors> {
+fn read(
+    file: &Path,
+    text: &str,
+    environment: config::Environment,
+    admits_rule: RuleCheck,
+) -> Result<Config, ConfigErrors> {
     let places = places(file, text).map_err(|error| ConfigErrors::Wrong(vec![error]))?;
     let layers = config::Config::builder()
         .add_source(config::File::from_str(text, config::FileFormat::Toml))
@@ -97,7 +114,7 @@ fn read(file: &Path, text: &str, environment: config::Environment) -> Result<Con
         }
     };
     let folder = file.parent().unwrap_or(Path::new("/"));
-    let mut reading = Reading { folder, places: &places, errors: Vec::new() };
+    let mut reading = Reading { folder, places: &places, admits_rule, errors: Vec::new() };
     let config = top(&mut reading, file, values);
     match config {
         Some(config) if reading.errors.is_empty() => Ok(config),
@@ -233,19 +250,7 @@ fn channel(
     let allow_modifier_extensions =
         Section::new(reading, &validate_path, table("channel.NAME.validate"), validate_values, &["rules"])
             .list("allow_modifier_extensions");
-    let mut rules = BTreeMap::new();
-    for (key, value) in rule_values {
-        match value {
-            Raw::Text(level) if ["error", "warning", "information", "off"].contains(&level.as_str()) => {
-                rules.insert(key, level);
-            }
-            _ => reading.fail(
-                &join(&join(&validate_path, "rules"), &key),
-                "this is no level",
-                "write error, warning, information or off",
-            ),
-        }
-    }
+    let rules = rules(reading, &join(&validate_path, "rules"), rule_values);
     let section = &mut Section::new(reading, path, table("channel.NAME"), values, &["route", "validate"]);
     section.needed("contract");
     let contract = section.parsed("contract");
@@ -283,6 +288,25 @@ fn channel(
         allow_modifier_extensions,
         rules,
     })
+}
+
+/// The levels of rules, by key.
+fn rules(reading: &mut Reading<'_>, path: &str, values: BTreeMap<String, Raw>) -> BTreeMap<String, String> {
+    let mut rules = BTreeMap::new();
+    for (key, value) in values {
+        let path = join(path, &key);
+        if let Err(RuleRefusal { what, remedy }) = (reading.admits_rule)(&key) {
+            reading.fail(&path, what, remedy);
+            continue;
+        }
+        match value {
+            Raw::Text(level) if ["error", "warning", "information", "off"].contains(&level.as_str()) => {
+                rules.insert(key, level);
+            }
+            _ => reading.fail(&path, "this is no level", "write error, warning, information or off"),
+        }
+    }
+    rules
 }
 
 fn route(section: &mut Section<'_, '_>) -> Route {
@@ -404,7 +428,13 @@ folder = true
 
     fn read_text(text: &str) -> Result<Config, Vec<ConfigError>> {
         let environment = config::Environment::with_prefix("PUSHBRIDGE_TEST_NOTHING");
-        match read(Path::new("/etc/pushbridge.toml"), text, environment) {
+        let admits_rule = |key: &str| match key {
+            "bdl-7" | "format-dateTime" => Ok(()),
+            _ => {
+                Err(RuleRefusal { what: "there is no such rule".to_owned(), remedy: "did you mean bdl-7?".to_owned() })
+            }
+        };
+        match read(Path::new("/etc/pushbridge.toml"), text, environment, admits_rule) {
             Ok(config) => Ok(config),
             Err(ConfigErrors::Wrong(errors)) => Err(errors),
             Err(ConfigErrors::File { .. }) => unreachable!("no file is read here"),
@@ -488,6 +518,27 @@ folder = true
         let found = errors(&GOOD.replace("http://127.0.0.1:1/", "http://api.example/"));
         assert!(found[0].contains("contract.main.base_url tokens would travel in clear"), "{found:?}");
         assert!(errors(&GOOD.replace("http://127.0.0.1:1/", "http://localhost.example/"))[0].contains("in clear"));
+    }
+
+    #[test]
+    fn levels_of_rules_are_read_in_both_forms_and_unknown_ones_are_placed() {
+        let table = format!("{GOOD}[channel.clinic.validate.rules]\nformat-dateTime = \"warning\"\nbdl-7 = \"off\"\n");
+        let inline =
+            format!("{GOOD}[channel.clinic.validate]\nrules = {{ bdl-7 = \"off\", format-dateTime = \"warning\" }}\n");
+        for text in [&table, &inline] {
+            let config = read_text(text).unwrap();
+            let rules = &config.channels[&"clinic".parse().unwrap()].rules;
+            let rules: Vec<_> = rules.iter().map(|(key, level)| (key.as_str(), level.as_str())).collect();
+            assert_eq!(rules, [("bdl-7", "off"), ("format-dateTime", "warning")]);
+        }
+        let wrong = table.replace("bdl-7 = \"off\"", "bdl-77 = \"off\"").replace("warning", "warn");
+        assert_eq!(
+            errors(&wrong),
+            [
+                "/etc/pushbridge.toml:14:10 channel.clinic.validate.rules.bdl-77 there is no such rule; did you mean bdl-7?",
+                "/etc/pushbridge.toml:13:19 channel.clinic.validate.rules.format-dateTime this is no level; write error, warning, information or off",
+            ]
+        );
     }
 
     #[test]

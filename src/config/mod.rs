@@ -9,7 +9,7 @@ mod reference;
 mod section;
 mod settings;
 
-pub use load::{ConfigError, ConfigErrors, load};
+pub use load::{ConfigError, ConfigErrors, RuleCheck, RuleRefusal, load};
 pub use reference::{Entry, Table, commented_file, reference, reference_table};
 pub use section::duration;
 pub use settings::{

@@ -210,8 +210,13 @@ const TABLES: &[Table] = &[
     },
     Table {
         name: "channel.NAME.validate.rules",
-        text: "KEY = \"error|warning|information|off\" changes any rule; reports name each change",
-        entries: &[],
+        text: "rules that count otherwise than by themselves, so that one false alarm does not stop a clinic",
+        entries: &[without(
+            "KEY",
+            "error|warning|information|off",
+            "\"warning\", for example: binding-required = \"warning\"",
+            "the level of the rule KEY (pushbridge validate --rules lists all); reports name each change",
+        )],
     },
 ];
 

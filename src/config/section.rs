@@ -1,6 +1,9 @@
 //! One table of the file while it is read: knows its keys, remembers what is wrong and where.
 
-use super::{load::ConfigError, reference::Table};
+use super::{
+    load::{ConfigError, RuleCheck},
+    reference::Table,
+};
 use std::{
     collections::BTreeMap,
     path::{Path, PathBuf},
@@ -40,6 +43,7 @@ pub(super) type Places = BTreeMap<String, String>;
 pub(super) struct Reading<'a> {
     pub(super) folder: &'a Path,
     pub(super) places: &'a Places,
+    pub(super) admits_rule: RuleCheck,
     pub(super) errors: Vec<ConfigError>,
 }
 

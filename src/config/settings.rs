@@ -138,7 +138,7 @@ pub struct Channel {
     pub route: Route,
     /// Modifier extensions that are understood.
     pub allow_modifier_extensions: Vec<String>,
-    /// Rules whose level is changed; the words are checked by the validator.
+    /// Rules whose level is changed: `error`, `warning`, `information` or `off`.
     pub rules: BTreeMap<String, String>,
 }
 

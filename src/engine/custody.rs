@@ -58,6 +58,7 @@ impl Custodian {
             bundle: None,
             findings: Vec::new(),
             findings_total: 0,
+            overridden: Vec::new(),
             attempts: Vec::new(),
             waited_millis: 0,
             forced: false,

@@ -4,7 +4,7 @@
 use crate::{
     model::{
         AccountId, Attempt, BundleFacts, ChannelName, ContractName, Digest, Finding, HoldReason, PersonId, Receipt,
-        Recipient, Stage, SubmissionId, Timestamp,
+        Recipient, RuleChange, Stage, SubmissionId, Timestamp,
     },
     push::Answer,
     route::Parcel,
@@ -65,15 +65,24 @@ pub struct Opened {
     pub judgings: u32,
 }
 
-/// What judging found.
-#[derive(Clone, Debug)]
-pub struct Judgement {
+/// What the record keeps of an inspection.
+#[derive(Clone, Debug, Default)]
+pub struct Inspected {
     /// The Bundle's shape, where it could be read.
     pub bundle: Option<BundleFacts>,
     /// Findings, gravest first, at most [`crate::model::Submission::FINDINGS_KEPT`].
     pub findings: Vec<Finding>,
     /// How many there were in all.
     pub findings_total: u32,
+    /// Which rules counted otherwise because the channel says so.
+    pub overridden: Vec<RuleChange>,
+}
+
+/// What judging found.
+#[derive(Clone, Debug)]
+pub struct Judgement {
+    /// What the record keeps.
+    pub inspected: Inspected,
     /// What follows.
     pub verdict: Verdict,
 }
@@ -239,7 +248,7 @@ pub struct Change {
     /// The account.
     pub recipient: Option<Recipient>,
     /// Shape and findings.
-    pub judged: Option<(Option<BundleFacts>, Vec<Finding>, u32)>,
+    pub judged: Option<Inspected>,
     /// A new attempt, or the end of the one with the same number.
     pub attempt: Option<Attempt>,
     /// A new turn.

@@ -1,19 +1,16 @@
 //! What the engine keeps in memory of one open submission: little, because a hundred thousand may wait.
 
 use super::{
-    event::{Moment, Opened},
+    event::{Inspected, Moment, Opened},
     lanes::{Lane, LaneId},
 };
 use crate::{
-    model::{
-        Attempt, AttemptOutcome, BundleFacts, ChannelName, Digest, Finding, HoldReason, Place, Recipient, Stage,
-        Timestamp,
-    },
+    model::{Attempt, AttemptOutcome, ChannelName, Digest, HoldReason, Place, Recipient, Stage, Timestamp},
     route::Parcel,
 };
 
 /// Shape and findings of a judgement, on their way into the record.
-pub(super) type Judged = Option<(Option<BundleFacts>, Vec<Finding>, u32)>;
+pub(super) type Judged = Option<Inspected>;
 
 /// A stage without what only the record needs.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -3,10 +3,10 @@
 //! The event loop never parses. A file is read once; its digest is taken again first, so that what is
 //! judged is what was claimed. A panic is our bug: it holds the file and the daemon lives on.
 
-use super::event::{Judgement, Verdict};
+use super::event::{Inspected, Judgement, Verdict};
 use crate::{
     fhir::json,
-    model::{Digest, HoldReason, Sidecar, Submission, SubmissionId},
+    model::{BundleFacts, Digest, HoldReason, RuleChange, Sidecar, Submission, SubmissionId},
     route::{self, Consignment, Directory, Envelope},
     validate::{Outcome, Policy, Validator},
 };
@@ -65,8 +65,7 @@ pub fn judge<D: Directory>(
     validator: &Validator,
     directory: &D,
 ) -> Result<Judgement, D::Error> {
-    let held =
-        |reason| Judgement { bundle: None, findings: Vec::new(), findings_total: 0, verdict: Verdict::Held(reason) };
+    let held = |reason| Judgement { inspected: Inspected::default(), verdict: Verdict::Held(reason) };
     let submission = &job.submission;
     let Some(bytes) = first_readable(&job.paths).filter(|bytes| Digest::of(bytes) == submission.digest) else {
         return Ok(held(HoldReason::Damaged));
@@ -80,7 +79,7 @@ pub fn judge<D: Directory>(
             }
         }
     };
-    let inspected = catch_unwind(AssertUnwindSafe(|| {
+    let judged = catch_unwind(AssertUnwindSafe(|| {
         let document = match json::read(&bytes, &channel.limits) {
             Ok(document) => document,
             Err(error) => return Ok(refused(Outcome::of_unreadable(&error))),
@@ -93,8 +92,7 @@ pub fn judge<D: Directory>(
         let entries: u32 = facts.entries.values().sum();
         if entries > channel.max_entries {
             let why = format!("it has {entries} entries, and the channel's max_entries is {}", channel.max_entries);
-            let (findings, findings_total) = kept(outcome);
-            return Ok(Judgement { bundle: Some(facts), findings, findings_total, verdict: Verdict::Refused { why } });
+            return Ok(Judgement { inspected: inspected(Some(facts), outcome), verdict: Verdict::Refused { why } });
         }
         let envelope = Envelope { folder: submission.origin.folder.as_ref(), sidecar: sidecar.as_deref() };
         let addressing = route::address(&bundle, envelope, &channel.routing, directory)?;
@@ -109,29 +107,38 @@ pub fn judge<D: Directory>(
                 version: channel.version.clone(),
             }))),
         };
-        let (findings, findings_total) = kept(outcome);
-        Ok(Judgement { bundle: Some(facts), findings, findings_total, verdict })
+        Ok(Judgement { inspected: inspected(Some(facts), outcome), verdict })
     }));
-    inspected.unwrap_or_else(|_| Ok(held(HoldReason::Poison)))
+    judged.unwrap_or_else(|_| Ok(held(HoldReason::Poison)))
 }
 
 fn refused(outcome: Outcome) -> Judgement {
     let errors = outcome.errors();
-    let (findings, findings_total) = kept(outcome);
     let why = match errors {
         1 => "it is not a valid STU3 Bundle: 1 error".to_owned(),
         errors => format!("it is not a valid STU3 Bundle: {errors} errors"),
     };
-    Judgement { bundle: None, findings, findings_total, verdict: Verdict::Refused { why } }
+    Judgement { inspected: inspected(None, outcome), verdict: Verdict::Refused { why } }
 }
 
 /// The gravest findings, as many as a record keeps; a stable sort keeps their order in the file.
-fn kept(outcome: Outcome) -> (Vec<crate::model::Finding>, u32) {
-    let total = u32::try_from(outcome.findings.len()).unwrap_or(u32::MAX);
+fn inspected(bundle: Option<BundleFacts>, outcome: Outcome) -> Inspected {
+    let total = u64::try_from(outcome.findings.len()).unwrap_or(u64::MAX).saturating_add(outcome.cut);
     let mut findings = outcome.findings;
     findings.sort_by_key(|finding| finding.severity);
     findings.truncate(Submission::FINDINGS_KEPT);
-    (findings, total)
+    let overridden = outcome.overridden.into_iter().map(|rule| RuleChange {
+        key: rule.key,
+        from: rule.from.as_str().to_owned(),
+        to: rule.to.as_str().to_owned(),
+        count: rule.count,
+    });
+    Inspected {
+        bundle,
+        findings,
+        findings_total: u32::try_from(total).unwrap_or(u32::MAX),
+        overridden: overridden.collect(),
+    }
 }
 
 /// A file may be moved between two looks: every path is looked at twice.

@@ -3,7 +3,7 @@
 //! A record that was changed and is not yet flushed is ahead of the store; whoever reads in between
 //! reads it here.
 
-use super::event::{Change, Moment, Opened};
+use super::event::{Change, Inspected, Moment, Opened};
 use crate::{
     model::{Stage, Submission, SubmissionId},
     store::{Store, StoreError},
@@ -106,8 +106,9 @@ pub fn apply(record: &mut Submission, now: Moment, change: Change) {
     if let Some(recipient) = change.recipient {
         record.recipient = Some(recipient);
     }
-    if let Some((bundle, findings, total)) = change.judged {
-        (record.bundle, record.findings, record.findings_total) = (bundle, findings, total);
+    if let Some(Inspected { bundle, findings, findings_total, overridden }) = change.judged {
+        (record.bundle, record.findings) = (bundle, findings);
+        (record.findings_total, record.overridden) = (findings_total, overridden);
     }
     if let Some(attempt) = change.attempt {
         match record.attempts.last_mut().filter(|last| last.number == attempt.number) {

@@ -24,8 +24,8 @@ mod vault;
 pub use decide::{NotPossible, decide};
 pub use desk::{Handle, StatusFacts, Stopping};
 pub use event::{
-    AccountKey, Alert, Change, Effect, Event, Judgement, Moment, Opened, PersonKey, PersonStanding, RefreshOutcome,
-    TokenTimes, Verb, Verdict,
+    AccountKey, Alert, Change, Effect, Event, Inspected, Judgement, Moment, Opened, PersonKey, PersonStanding,
+    RefreshOutcome, TokenTimes, Verb, Verdict,
 };
 pub use ledger::apply as apply_change;
 pub use report::{Report, attempt_word, outcome, reason, remedy, report};

@@ -3,7 +3,7 @@
 //! It may name the file and its account, because it is 0600 in the channel's own folder; it quotes no
 //! value of the Bundle.
 
-use crate::model::{AttemptOutcome, EvidenceKind, HoldReason, Severity, Stage, Submission, Timestamp};
+use crate::model::{AttemptOutcome, EvidenceKind, HoldReason, RuleChange, Severity, Stage, Submission, Timestamp};
 use serde_json::{Value, json};
 use std::fmt::Write;
 
@@ -168,6 +168,7 @@ fn json_report(submission: &Submission, now: Timestamp) -> Value {
         })),
         "findings": submission.findings,
         "findings_total": submission.findings_total,
+        "overridden": submission.overridden,
     })
 }
 
@@ -220,6 +221,19 @@ fn text_report(submission: &Submission, now: Timestamp) -> String {
             finding.line, finding.column, finding.expression, finding.key, finding.text
         )
         .expect("text can be written to a string");
+    }
+    let kept = u32::try_from(submission.findings.len()).unwrap_or(u32::MAX);
+    if submission.findings_total > kept {
+        writeln!(text, "and {} more that are not listed", submission.findings_total - kept)
+            .expect("text can be written to a string");
+    }
+    if !submission.overridden.is_empty() {
+        writeln!(text, "\nrules changed by [channel.{}.validate.rules]", submission.channel)
+            .expect("text can be written to a string");
+    }
+    for rule in &submission.overridden {
+        let RuleChange { key, from, to, count } = rule;
+        writeln!(text, "{key}: {from} counts as {to}, {count} found").expect("text can be written to a string");
     }
     text
 }

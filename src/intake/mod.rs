@@ -47,6 +47,7 @@ pub(crate) mod tests {
             bundle: None,
             findings: Vec::new(),
             findings_total: 0,
+            overridden: Vec::new(),
             attempts: Vec::new(),
             waited_millis: 0,
             forced: false,

@@ -195,6 +195,19 @@ pub struct Finding {
     pub text: String,
 }
 
+/// What a channel's settings made of a rule's breaches.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RuleChange {
+    /// The rule's key.
+    pub key: String,
+    /// The level that it has by itself: `error`, `warning` or `information`.
+    pub from: String,
+    /// The level that it was given; also `off`.
+    pub to: String,
+    /// How many breaches that changed.
+    pub count: u64,
+}
+
 /// Why a submission waits for somebody.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", tag = "why")]
@@ -451,6 +464,9 @@ pub struct Submission {
     pub findings: Vec<Finding>,
     /// How many it found in all.
     pub findings_total: u32,
+    /// Which rules counted otherwise because the channel says so; earlier records have none.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub overridden: Vec<RuleChange>,
     /// Every attempt to push.
     pub attempts: Vec<Attempt>,
     /// Time already spent waiting for an open destination, in milliseconds; the maximum age is measured by it.

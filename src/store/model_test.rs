@@ -39,6 +39,7 @@ pub(super) fn submission(number: u64) -> Submission {
         bundle: None,
         findings: Vec::new(),
         findings_total: 0,
+        overridden: Vec::new(),
         attempts: Vec::new(),
         waited_millis: 0,
         forced: false,

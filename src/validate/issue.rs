@@ -94,6 +94,7 @@ pub(super) struct Findings<'v> {
     drafts: Vec<Draft>,
     cut: u64,
     errors: u64,
+    warnings: u64,
     not_checked: Vec<Left>,
     /// The systems of which it has been said, once for the whole file, that their codes are not known.
     unknown_systems: Vec<Option<String>>,
@@ -106,6 +107,7 @@ pub(super) struct Gathered {
     pub(super) findings: Vec<Finding>,
     pub(super) cut: u64,
     pub(super) errors: u64,
+    pub(super) warnings: u64,
     pub(super) not_checked: Vec<NotChecked>,
     pub(super) overridden: Vec<Overridden>,
     pub(super) foreign: Vec<Foreign>,
@@ -118,6 +120,7 @@ impl<'v> Findings<'v> {
             drafts: Vec::new(),
             cut: 0,
             errors: 0,
+            warnings: 0,
             not_checked: Vec::new(),
             unknown_systems: Vec::new(),
             overridden: BTreeMap::new(),
@@ -128,8 +131,10 @@ impl<'v> Findings<'v> {
     /// A breach of `rule`; `text` says what is wrong and what to do, and quotes no value of the file.
     pub(super) fn add(&mut self, cx: &Context<'_, '_>, rule: &'static Rule, at: At<'_>, text: impl Into<String>) {
         let Some(severity) = self.severity(rule) else { return };
-        if severity == Severity::Error {
-            self.errors += 1;
+        match severity {
+            Severity::Error => self.errors += 1,
+            Severity::Warning => self.warnings += 1,
+            Severity::Information => {}
         }
         if self.drafts.len() == MOST_FINDINGS {
             self.cut += 1;
@@ -262,6 +267,7 @@ impl<'v> Findings<'v> {
             findings,
             cut: self.cut,
             errors: self.errors,
+            warnings: self.warnings,
             not_checked: not_checked.collect(),
             overridden: self.overridden.into_values().collect(),
             foreign: self.foreign,

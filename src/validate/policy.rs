@@ -1,5 +1,6 @@
 //! What an operator changes about the rules: one false alarm must not stop a clinic.
 
+use super::rules;
 use crate::model::Severity;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
@@ -76,10 +77,42 @@ pub struct Policy {
     pub modifier_extensions: BTreeSet<String>,
 }
 
+/// Why no policy can change the rule of a key.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum RuleRefusal {
+    /// No rule has the key.
+    #[error("there is no such rule")]
+    Unknown {
+        /// The key that was meant most likely.
+        nearest: Option<String>,
+    },
+    /// The rule is the reader's, or what it finds leaves nothing else to judge.
+    #[error("no setting changes this rule")]
+    Fixed,
+}
+
+impl RuleRefusal {
+    /// What to do.
+    pub fn remedy(&self) -> String {
+        match self {
+            Self::Unknown { nearest: Some(key) } => format!("did you mean {key}?"),
+            Self::Unknown { nearest: None } => "pushbridge validate --rules lists all".to_owned(),
+            Self::Fixed => "remove it: such a file cannot be judged any further".to_owned(),
+        }
+    }
+}
+
 impl Policy {
-    /// The keys among [`Policy::rules`] that no rule has.
-    pub fn unknown_rules(&self) -> impl Iterator<Item = &str> {
-        self.rules.keys().map(String::as_str).filter(|key| super::rules::named(key).is_none())
+    /// Whether a policy may name this key.
+    ///
+    /// # Errors
+    /// Why not.
+    pub fn admits(key: &str) -> Result<(), RuleRefusal> {
+        match rules::named(key) {
+            None => Err(RuleRefusal::Unknown { nearest: rules::nearest(key) }),
+            Some(rule) if rules::is_fixed(rule) => Err(RuleRefusal::Fixed),
+            Some(_) => Ok(()),
+        }
     }
 }
 
@@ -88,11 +121,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn unknown_keys_are_told() {
-        let mut policy = Policy::default();
-        policy.rules.insert("bdl-7".to_owned(), RuleLevel::Warning);
-        policy.rules.insert("bdl-77".to_owned(), RuleLevel::Off);
-        assert_eq!(policy.unknown_rules().collect::<Vec<_>>(), ["bdl-77"]);
+    fn unknown_and_fixed_keys_are_refused() {
+        assert_eq!(Policy::admits("bdl-7"), Ok(()));
+        let unknown = Policy::admits("bdl-77").unwrap_err();
+        assert_eq!(unknown.remedy(), "did you mean bdl-7?");
+        assert_eq!(Policy::admits("unreadable"), Err(RuleRefusal::Fixed));
     }
 
     #[test]

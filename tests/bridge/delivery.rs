@@ -269,3 +269,39 @@ fn a_second_instance_says_so_and_leaves() {
     assert!(String::from_utf8_lossy(&output.stderr).contains("another pushbridge has the store open"));
     assert_eq!(stand.stop_daemon(), Some(0));
 }
+
+#[test]
+fn a_rule_that_the_channel_changes_lets_a_file_pass_and_is_named_in_its_report() {
+    let stand = Stand::new(
+        "[channel.clinic]\ncontract = \"main\"\ninbox = \"inbox\"\nquiet = \"100ms\"\n[channel.clinic.route]\nfolder = true\n\
+         [channel.clinic.validate.rules]\nbinding-required = \"warning\"\n",
+    );
+    let person = stand.person(&["clinic"]);
+    stand.link_folder("alex", &person.accounts[0].reference);
+    let bytes = sample("invalid/binding/gender.json");
+    stand.drop_file("alex/gender.json", &bytes);
+    assert_eq!(stand.once(), 0);
+    assert_eq!(stand.received(&bytes).len(), 1);
+    let report = stand.record("alex/gender.json")["report"].as_str().unwrap().to_owned();
+    let json: serde_json::Value = serde_json::from_slice(&std::fs::read(&report).unwrap()).unwrap();
+    let change = serde_json::json!([{"key": "binding-required", "from": "error", "to": "warning", "count": 1}]);
+    assert_eq!(json["overridden"], change);
+    let text = std::fs::read_to_string(report.replace(".report.json", ".report.txt")).unwrap();
+    assert!(text.contains("binding-required: error counts as warning, 1 found"), "{text}");
+}
+
+#[test]
+fn an_unknown_rule_is_refused_where_it_stands() {
+    let stand = Stand::by_folder();
+    let config = stand.path("pushbridge.toml");
+    let text = std::fs::read_to_string(&config).unwrap() + "[channel.clinic.validate.rules]\nbdl-77 = \"off\"\n";
+    let line = text.lines().count();
+    std::fs::write(&config, text).unwrap();
+    let output = stand.run(&["run", "--once"]);
+    assert_eq!(output.status.code(), Some(4));
+    let said = String::from_utf8(output.stderr).unwrap();
+    let wanted = format!(
+        "pushbridge.toml:{line}:10: channel.clinic.validate.rules.bdl-77: there is no such rule; did you mean bdl-7?"
+    );
+    assert!(said.contains(&wanted), "{said}");
+}

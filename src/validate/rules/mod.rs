@@ -18,7 +18,10 @@ pub(super) mod profile;
 pub(super) mod range;
 pub(super) mod reference;
 pub(super) mod structure;
+mod texts;
 pub(super) mod xml;
+
+pub use texts::{RuleText, text};
 
 use super::issue::Rule;
 
@@ -64,6 +67,16 @@ pub fn named(key: &str) -> Option<&'static Rule> {
     all().into_iter().find(|rule| rule.key == key)
 }
 
+/// The key that a typing error most likely meant.
+pub fn nearest(key: &str) -> Option<String> {
+    structure::nearest(key, all().into_iter().map(|rule| rule.key.to_owned()))
+}
+
+/// Whether no policy changes the rule: what it says of the file leaves nothing else to judge.
+pub fn is_fixed(rule: &Rule) -> bool {
+    [&UNREADABLE, &NOT_A_BUNDLE, &OTHER_RELEASE].into_iter().any(|fixed| fixed.key == rule.key)
+}
+
 #[cfg(test)]
 mod tests {
     #[test]
@@ -71,5 +84,12 @@ mod tests {
         let rules = super::all();
         assert!(rules.windows(2).all(|pair| pair[0].key < pair[1].key));
         assert_eq!(super::named("bdl-7").unwrap().key, "bdl-7");
+    }
+
+    #[test]
+    fn the_nearest_key_is_told() {
+        assert_eq!(super::nearest("bdl-77").as_deref(), Some("bdl-7"));
+        assert_eq!(super::nearest("unknwon-elemnet").as_deref(), Some("unknown-element"));
+        assert_eq!(super::nearest("something-else-entirely"), None);
     }
 }

@@ -121,7 +121,7 @@ fn json_name(element: &Element, type_name: &str) -> String {
 }
 
 /// The known name that differs least, where it differs by a third of its letters at most.
-fn nearest(name: &str, known: impl Iterator<Item = String>) -> Option<String> {
+pub(super) fn nearest(name: &str, known: impl Iterator<Item = String>) -> Option<String> {
     if name.chars().count() > 64 {
         return None;
     }
