@@ -27,6 +27,7 @@ mod conformance {
 }
 
 mod generate {
+    pub(super) mod extensions;
     pub(super) mod package;
     pub(super) mod table;
 }

@@ -6,7 +6,6 @@
 //!   above it; missing columns at the end are empty. Flags: `m` modifier, `a` XML attribute. Types: names separated by
 //!   spaces, `Reference(A|B)`, `Quantity{Profile}`, a path for nested members, `@path` for another element's definition
 //! - `R key severity expression`: a constraint of the line above it (structure or element)
-//! - `M url`: an extension of the release that modifies what it stands in
 //! - `V url`, then `C system code code ..`: a value set and its codes
 //!
 //! The table is part of the program: a line that cannot be read is a mistake of the generator.
@@ -33,7 +32,6 @@ pub(super) fn decode(table: &'static str) -> Release {
             }
             Some("E") => decoder.add_element(columns),
             Some("R") => decoder.add_rule(columns),
-            Some("M") => decoder.release.modifier_extensions.push(next(&mut columns)),
             Some("V") => decoder.release.value_sets.push(ValueSet { url: next(&mut columns), codes: Vec::new() }),
             Some("C") => {
                 let system = next(&mut columns);
@@ -80,11 +78,7 @@ impl Decoder {
     fn add_element(&mut self, mut columns: Columns) {
         let name = next(&mut columns);
         let min = next(&mut columns).parse().expect("min is a number");
-        let most = match next(&mut columns) {
-            "0" => Most::None,
-            "1" => Most::One,
-            _ => Most::Many,
-        };
+        let most = Most::of(next(&mut columns));
         let flags = next(&mut columns);
         let start = position(&self.release.ways);
         for text in next(&mut columns).split(' ') {
@@ -145,7 +139,6 @@ fn empty() -> Release {
         ways: Vec::new(),
         targets: Vec::new(),
         rules: Vec::new(),
-        modifier_extensions: Vec::new(),
         value_sets: Vec::new(),
         by_name: HashMap::new(),
         index: Index::default(),
@@ -171,13 +164,7 @@ fn structure_kind(text: &str) -> StructureKind {
 
 /// Of the columns after the types.
 fn binding(mut columns: Columns) -> Option<Binding> {
-    let strength = match next(&mut columns) {
-        "required" => Strength::Required,
-        "extensible" => Strength::Extensible,
-        "preferred" => Strength::Preferred,
-        "example" => Strength::Example,
-        _ => return None,
-    };
+    let strength = Strength::named(next(&mut columns))?;
     let value_set = Some(next(&mut columns)).filter(|url| !url.is_empty());
     let maximum = Some(next(&mut columns)).filter(|url| !url.is_empty());
     Some(Binding { strength, value_set, maximum, codes: None })

@@ -4,7 +4,7 @@
 use super::policy::Policy;
 use crate::{
     fhir::{Document, Kind, NodeId},
-    stu3::Release,
+    stu3::{Holder, Release},
 };
 use std::{
     borrow::Cow,
@@ -18,6 +18,8 @@ pub(super) struct Context<'v, 'd> {
     pub(super) policy: &'v Policy,
     pub(super) document: &'d Document<'d>,
     pub(super) path: Path<'d>,
+    /// The element whose members the walk is at.
+    pub(super) holder: Holder,
     pub(super) resource: ResourceScope<'d>,
     pub(super) bundle: Option<BundleScope<'d>>,
 }
@@ -26,6 +28,19 @@ impl<'d> Context<'_, 'd> {
     /// The text of a string member; `None` where it is absent or no string.
     pub(super) fn string(&self, object: NodeId, name: &str) -> Option<Cow<'d, str>> {
         string(self.document, object, name)
+    }
+
+    /// An extension that holds extensions of its own.
+    pub(super) fn extension_holder(&self) -> Holder {
+        self.release
+            .structure_named("Extension")
+            .map_or(self.holder, |holds| Holder { element: Some((holds, "extension")), holds })
+    }
+
+    /// The type of the innermost resource that a node stands in.
+    pub(super) fn resource_type_around(&self, node: NodeId) -> Option<Cow<'d, str>> {
+        std::iter::successors(Some(node), |node| self.document.parent(*node))
+            .find_map(|node| self.string(node, "resourceType"))
     }
 }
 

@@ -6,13 +6,14 @@ use super::{
     issue::Findings,
     policy::Policy,
     rules::{
-        binding, bundle, cardinality, choice, contained, element_id, extension, narrative, primitive, profile,
-        reference, structure,
+        binding, bundle, cardinality, choice, contained, element_id, extension,
+        known_extension::{self, List},
+        narrative, primitive, profile, reference, structure,
     },
 };
 use crate::{
     fhir::{Document, Kind, NodeId},
-    stu3::{Content, Element, Most, StructureId, StructureKind, Way},
+    stu3::{Content, Element, Holder, Most, StructureId, StructureKind, Way},
 };
 use std::mem;
 
@@ -45,7 +46,15 @@ pub(super) fn check<'v, 'd>(
     policy: &'v Policy,
 ) -> (Context<'v, 'd>, Findings<'v>) {
     let resource = ResourceScope::new(document, document.root());
-    let cx = Context { release: families.release, policy, document, path: Path::default(), resource, bundle: None };
+    let cx = Context {
+        release: families.release,
+        policy,
+        document,
+        path: Path::default(),
+        holder: Holder { element: None, holds: families.element },
+        resource,
+        bundle: None,
+    };
     let mut walk = Walk { families, cx, out: Findings::new(policy) };
     walk.root();
     (walk.cx, walk.out)
@@ -60,8 +69,16 @@ struct Walk<'v, 'd> {
 /// An element that the walk is at, with the type that its name chose.
 #[derive(Clone, Copy)]
 struct Member {
+    owner: StructureId,
     element: &'static Element,
     way: &'static Way,
+}
+
+impl Member {
+    /// Its value, which is of this type, as what holds extensions.
+    const fn holder(self, holds: StructureId) -> Holder {
+        Holder { element: Some((self.owner, self.element.name)), holds }
+    }
 }
 
 impl<'d> Walk<'_, 'd> {
@@ -97,13 +114,21 @@ impl<'d> Walk<'_, 'd> {
     }
 
     fn resource_of(&mut self, id: StructureId, node: NodeId) {
+        let holder = Holder { element: None, holds: id };
         if self.families.of(id) != Family::Bundle {
-            return self.object(id, node);
+            return self.held(holder, id, node);
         }
         let outer = self.cx.bundle.replace(BundleScope::new(self.cx.document, node));
         bundle::check(&self.cx, node, &mut self.out);
-        self.object(id, node);
+        self.held(holder, id, node);
         self.cx.bundle = outer;
+    }
+
+    /// An object, and the element or resource that it is the value of.
+    fn held(&mut self, holder: Holder, id: StructureId, node: NodeId) {
+        let outer = mem::replace(&mut self.cx.holder, holder);
+        self.object(id, node);
+        self.cx.holder = outer;
     }
 
     /// All members of an object, then what is missing.
@@ -129,7 +154,7 @@ impl<'d> Walk<'_, 'd> {
                 structure::unknown(&self.cx, id, child, &mut self.out);
                 continue;
             };
-            let member = Member { element, way };
+            let member = Member { owner: id, element, way };
             if seen & 1 << element.place != 0 && element.choice {
                 choice::check(&self.cx, id, child, element, &mut self.out);
             }
@@ -153,6 +178,10 @@ impl<'d> Walk<'_, 'd> {
         let element = member.element;
         if element.modifier {
             extension::modifier(&self.cx, element, node, &mut self.out);
+        }
+        if self.is_extension(member.way) && !self.is_extension_type(self.cx.holder.holds) {
+            let list = if element.modifier { List::Modifiers } else { List::Plain };
+            known_extension::check(&self.cx, list, node, &mut self.out);
         }
         if document.kind(node) != Kind::Array {
             let index = (element.most == Most::Many).then_some(0);
@@ -189,6 +218,14 @@ impl<'d> Walk<'_, 'd> {
         }
     }
 
+    fn is_extension(&self, way: &Way) -> bool {
+        matches!(way.content, Content::Structure(id) if self.is_extension_type(id))
+    }
+
+    fn is_extension_type(&self, id: StructureId) -> bool {
+        self.families.of(id) == Family::Extension
+    }
+
     fn enter_entry(&mut self, member: Member, number: u32, entry: NodeId) {
         let Content::Structure(id) = member.way.content else { return };
         if let Some(bundle) = self.cx.bundle.as_mut().filter(|_| self.families.of(id) == Family::BundleEntry) {
@@ -200,10 +237,12 @@ impl<'d> Walk<'_, 'd> {
     fn twin(&mut self, member: Member, owner: NodeId, node: NodeId) {
         let document = self.cx.document;
         let element = member.element;
+        let own_type = self.cx.release.structure_named(member.way.type_name).unwrap_or(self.families.element);
+        let holder = member.holder(own_type);
         match (document.kind(node), element.most) {
             (Kind::Object, Most::One) => {
                 self.cx.path.push(element.name, None);
-                self.object(self.families.element, node);
+                self.held(holder, self.families.element, node);
                 self.cx.path.pop();
             }
             (Kind::Array, Most::Many) => {
@@ -211,7 +250,7 @@ impl<'d> Walk<'_, 'd> {
                 for (index, item) in (0..).zip(document.children(node)) {
                     self.cx.path.push(element.name, Some(index));
                     match document.kind(item) {
-                        Kind::Object => self.object(self.families.element, item),
+                        Kind::Object => self.held(holder, self.families.element, item),
                         Kind::Null => {}
                         _ => structure::not_object(&self.cx, item, &mut self.out),
                     }
@@ -233,7 +272,7 @@ impl<'d> Walk<'_, 'd> {
                 }
             }
             (Content::Structure(id), Kind::Object) => {
-                self.object(id, node);
+                self.held(member.holder(id), id, node);
                 self.family(id, member, node);
             }
             (Content::Resource, Kind::Object) => {

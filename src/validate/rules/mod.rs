@@ -7,6 +7,7 @@ pub(super) mod choice;
 pub(super) mod contained;
 pub(super) mod element_id;
 pub(super) mod extension;
+pub(super) mod known_extension;
 mod language;
 mod media_type;
 pub(super) mod narrative;
@@ -29,7 +30,7 @@ pub(super) const OTHER_RELEASE: Rule =
 
 /// All rules, sorted by key.
 pub fn all() -> Vec<&'static Rule> {
-    let families: [&[&'static Rule]; 13] = [
+    let families: [&[&'static Rule]; 14] = [
         &[&UNREADABLE, &NOT_A_BUNDLE, &OTHER_RELEASE],
         structure::RULES,
         cardinality::RULES,
@@ -41,6 +42,7 @@ pub fn all() -> Vec<&'static Rule> {
         contained::RULES,
         element_id::RULES,
         extension::RULES,
+        known_extension::RULES,
         narrative::RULES,
         profile::RULES,
     ];

@@ -56,6 +56,22 @@ pub(crate) fn check(cx: &Context<'_, '_>, way: &Way, node: NodeId, out: &mut Fin
     check_type(cx, way, named_type(&reference), at(), out);
 }
 
+/// The Reference is known to lead to a resource of none of these types; `Resource` is any.
+pub(super) fn leads_elsewhere(cx: &Context<'_, '_>, node: NodeId, targets: &[&str]) -> bool {
+    let Some(reference) = cx.string(node, "reference") else { return false };
+    if let Some(id) = reference.strip_prefix('#') {
+        let target = cx.resource.contained.get(id).and_then(|target| target.resource_type.as_deref());
+        return target.is_some_and(|found| !admits(targets, found));
+    }
+    let entry = cx.bundle.as_ref().and_then(|bundle| resolve(bundle, &reference));
+    let found = entry.map_or_else(|| named_type(&reference), |entry| entry.resource_type.as_deref());
+    found.is_some_and(|found| !admits(targets, found))
+}
+
+fn admits(targets: &[&str], found: &str) -> bool {
+    targets.is_empty() || targets.iter().any(|target| *target == found || *target == "Resource")
+}
+
 /// The entry that a reference leads to: by fullUrl, or relative to the base of the entry's own fullUrl.
 fn resolve<'b, 'd>(
     bundle: &'b BundleScope<'d>,
@@ -82,7 +98,7 @@ fn named_type(reference: &str) -> Option<&str> {
 fn check_type(cx: &Context<'_, '_>, way: &Way, found: Option<&str>, at: At<'_>, out: &mut Findings<'_>) {
     let Some(found) = found else { return };
     let targets = cx.release.targets(way);
-    if targets.is_empty() || targets.iter().any(|target| *target == found || *target == "Resource") {
+    if admits(targets, found) {
         return;
     }
     let wanted: Cow<'_, str> = targets.join(", ").into();
