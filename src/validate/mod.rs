@@ -73,6 +73,8 @@ impl Validator {
                 "Extension" => Family::Extension,
                 "Narrative" => Family::Narrative,
                 "Meta" => Family::Meta,
+                "Attachment" => Family::Attachment,
+                "Identifier" => Family::Identifier,
                 "Bundle" => Family::Bundle,
                 "Bundle.entry" => Family::BundleEntry,
                 _ => Family::Plain,

@@ -6,9 +6,9 @@ use super::{
     issue::Findings,
     policy::Policy,
     rules::{
-        binding, bundle, cardinality, choice, contained, element_id, extension,
+        attachment, binding, bundle, cardinality, choice, contained, element_id, extension, identifier,
         known_extension::{self, List},
-        narrative, primitive, profile, reference, structure,
+        meta, narrative, primitive, profile, reference, structure,
     },
 };
 use crate::{
@@ -33,6 +33,10 @@ pub(super) enum Family {
     Narrative,
     /// `Meta`.
     Meta,
+    /// `Attachment`.
+    Attachment,
+    /// `Identifier`.
+    Identifier,
     /// `Bundle`.
     Bundle,
     /// `Bundle.entry`.
@@ -296,7 +300,12 @@ impl<'d> Walk<'_, 'd> {
             Family::Reference => reference::check(cx, member.way, node, out),
             Family::Extension => extension::check(cx, node, out),
             Family::Narrative => narrative::check(cx, node, out),
-            Family::Meta => profile::check(cx, node, out),
+            Family::Meta => {
+                meta::check(cx, node, out);
+                profile::check(cx, node, out);
+            }
+            Family::Attachment => attachment::check(cx, node, out),
+            Family::Identifier => identifier::check(cx, node, out),
             Family::BundleEntry => bundle::entry(cx, node, out),
         }
     }

@@ -11,7 +11,7 @@ use std::{
 };
 
 /// The official examples that break the release, with the keys of the rules that they break.
-const REFUSED: [(&str, &[&str]); 10] = [
+const REFUSED: [(&str, &[&str]); 12] = [
     ("activitydefinition-procedurerequest-example.json", &["txt-2"]),
     ("activitydefinition-supplyrequest-example.json", &["txt-2"]),
     // `kind`, `event` and `severity` are no elements of STU3's AdverseEvent
@@ -23,9 +23,12 @@ const REFUSED: [(&str, &[&str]); 10] = [
     ("devicecomponent-example.json", &["binding-maximum"]),
     // the parts of `hla-genotyping-results-glstring` are `url` and `text`, none is called `uri`
     ("diagnosticreport-hla-genetics-results-example.json", &["extension-part"]),
+    // bare OIDs of the system `urn:ietf:rfc:3986`, whose values are whole URIs
+    ("organization-example-good-health-care.json", &["identifier-uri"]),
     ("practitioner-example-f003-mv.json", &["binding-maximum"]),
     ("practitioner-example-f004-rb.json", &["binding-maximum"]),
     ("practitioner-example-f005-al.json", &["binding-maximum"]),
+    ("structuredefinition-example.json", &["identifier-uri"]),
 ];
 
 /// `basic-example.json` has modifier extensions of its own.

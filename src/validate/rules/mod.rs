@@ -1,5 +1,6 @@
 //! The rules, one file per family: what is checked, where the release says so, and the stable keys.
 
+pub(super) mod attachment;
 pub(super) mod binding;
 pub(super) mod bundle;
 pub(super) mod cardinality;
@@ -7,9 +8,11 @@ pub(super) mod choice;
 pub(super) mod contained;
 pub(super) mod element_id;
 pub(super) mod extension;
+pub(super) mod identifier;
 pub(super) mod known_extension;
 mod language;
 mod media_type;
+pub(super) mod meta;
 pub(super) mod narrative;
 pub(super) mod primitive;
 pub(super) mod profile;
@@ -30,7 +33,7 @@ pub(super) const OTHER_RELEASE: Rule =
 
 /// All rules, sorted by key.
 pub fn all() -> Vec<&'static Rule> {
-    let families: [&[&'static Rule]; 14] = [
+    let families: [&[&'static Rule]; 17] = [
         &[&UNREADABLE, &NOT_A_BUNDLE, &OTHER_RELEASE],
         structure::RULES,
         cardinality::RULES,
@@ -41,6 +44,9 @@ pub fn all() -> Vec<&'static Rule> {
         reference::RULES,
         contained::RULES,
         element_id::RULES,
+        attachment::RULES,
+        identifier::RULES,
+        meta::RULES,
         extension::RULES,
         known_extension::RULES,
         narrative::RULES,
