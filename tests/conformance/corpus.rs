@@ -11,7 +11,7 @@ use std::{
 };
 
 /// The official examples that break the release, with the keys of the rules that they break.
-const REFUSED: [(&str, &[&str]); 12] = [
+const REFUSED: [(&str, &[&str]); 14] = [
     ("activitydefinition-procedurerequest-example.json", &["txt-2"]),
     ("activitydefinition-supplyrequest-example.json", &["txt-2"]),
     // `kind`, `event` and `severity` are no elements of STU3's AdverseEvent
@@ -23,6 +23,9 @@ const REFUSED: [(&str, &[&str]); 12] = [
     ("devicecomponent-example.json", &["binding-maximum"]),
     // the parts of `hla-genotyping-results-glstring` are `url` and `text`, none is called `uri`
     ("diagnosticreport-hla-genetics-results-example.json", &["extension-part"]),
+    // an image `#11`, and nothing in the resource has this id
+    ("media-example-sound.json", &["narrative-image"]),
+    ("media-example.json", &["narrative-image"]),
     // bare OIDs of the system `urn:ietf:rfc:3986`, whose values are whole URIs
     ("organization-example-good-health-care.json", &["identifier-uri"]),
     ("practitioner-example-f003-mv.json", &["binding-maximum"]),

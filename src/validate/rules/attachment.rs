@@ -2,7 +2,7 @@
 //! Spec: <https://hl7.org/fhir/STU3/datatypes.html#Attachment>.
 
 use crate::{
-    fhir::{Kind, NodeId, base64, primitive},
+    fhir::{Kind, NodeId, binary, primitive},
     model::Sha1,
     validate::{
         context::Context,
@@ -30,7 +30,7 @@ pub(crate) fn check(cx: &Context<'_, '_>, node: NodeId, out: &mut Findings<'_>) 
     // broken base64 is another family's finding
     let Some(data) = cx.string(node, "data").filter(|data| primitive::is_base64(data)) else { return };
     if let Some(size) = size.filter(|size| document.kind(*size) == Kind::Number) {
-        let length = base64::decoded_length(&data);
+        let length = binary::decoded_length(&data);
         let stated = document.text(size).and_then(|text| text.parse::<u64>().ok());
         if stated.is_some_and(|stated| stated != length) {
             let text = format!("the data has {length} bytes, and size says otherwise: correct it, or leave it out");
@@ -39,9 +39,9 @@ pub(crate) fn check(cx: &Context<'_, '_>, node: NodeId, out: &mut Findings<'_>) 
     }
     if let (Some(place), Some(stated)) = (hash, cx.string(node, "hash")) {
         let mut digester = Sha1::new();
-        base64::decode(&data, |block| digester.update(block));
+        binary::decode(&data, |block| digester.update(block));
         let stated: String = stated.split_ascii_whitespace().collect();
-        if stated != base64::encode(&digester.finish()) {
+        if stated != binary::encode(&digester.finish()) {
             let text = "hash is not the SHA-1 of the data in base64: the data may have been changed on its way; \
                         have it exported again, or leave hash out";
             out.add(cx, &HASH, At::below(place, ".hash"), text);

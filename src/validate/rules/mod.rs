@@ -18,6 +18,7 @@ pub(super) mod primitive;
 pub(super) mod profile;
 pub(super) mod reference;
 pub(super) mod structure;
+mod xhtml;
 
 use super::issue::Rule;
 
