@@ -160,6 +160,8 @@ pub(super) struct BundleScope<'d> {
     pub(super) base: Option<String>,
     /// fullUrl and version of entries whose fullUrl occurs more than once.
     pub(super) versions: HashSet<(Cow<'d, str>, Option<Cow<'d, str>>)>,
+    /// The addresses that entries of a transaction write to.
+    pub(super) written: HashSet<String>,
 }
 
 /// An entry that a reference may lead to.
@@ -184,7 +186,14 @@ impl<'d> BundleScope<'d> {
                 by_full_url.entry(full_url).or_insert(BundleTarget { entry, node, resource_type });
             }
         }
-        Self { kind: string(document, bundle, "type"), by_full_url, entry: 0, base: None, versions: HashSet::new() }
+        Self {
+            kind: string(document, bundle, "type"),
+            by_full_url,
+            entry: 0,
+            base: None,
+            versions: HashSet::new(),
+            written: HashSet::new(),
+        }
     }
 
     /// The walk enters an entry.

@@ -321,7 +321,7 @@ mod tests {
     #[test]
     fn paths_go_through_entries_parameters_and_contained_resources() {
         let source = r#"{"resourceType":"Parameters","parameter":[{"name":"a","part":[{"name":"b","resource":
-            {"resourceType":"Bundle","type":"collection","entry":[{"resource":{"resourceType":"Patient","contained":
+            {"resourceType":"Bundle","type":"collection","entry":[{"fullUrl":"urn:oid:2.999.1","resource":{"resourceType":"Patient","contained":
             [{"resourceType":"Observation","id":"o","status":"final","code":{"text":"a"},"valueQuantity":{"code":1}}]}}]}}]}]}"#;
         let expected = "type-json Parameters.parameter[0].part[0].resource.entry[0].resource.contained[0].value.code";
         assert_eq!(findings(source), [expected]);

@@ -6,6 +6,7 @@ pub(super) mod bundle;
 pub(super) mod cardinality;
 pub(super) mod choice;
 pub(super) mod contained;
+mod document;
 pub(super) mod element_id;
 pub(super) mod extension;
 pub(super) mod identifier;
@@ -17,6 +18,7 @@ pub(super) mod narrative;
 pub(super) mod primitive;
 pub(super) mod profile;
 pub(super) mod reference;
+mod request;
 pub(super) mod structure;
 mod xhtml;
 
@@ -34,7 +36,7 @@ pub(super) const OTHER_RELEASE: Rule =
 
 /// All rules, sorted by key.
 pub fn all() -> Vec<&'static Rule> {
-    let families: [&[&'static Rule]; 17] = [
+    let families: [&[&'static Rule]; 19] = [
         &[&UNREADABLE, &NOT_A_BUNDLE, &OTHER_RELEASE],
         structure::RULES,
         cardinality::RULES,
@@ -42,6 +44,8 @@ pub fn all() -> Vec<&'static Rule> {
         primitive::RULES,
         binding::RULES,
         bundle::RULES,
+        document::RULES,
+        request::RULES,
         reference::RULES,
         contained::RULES,
         element_id::RULES,

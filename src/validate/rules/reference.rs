@@ -73,7 +73,7 @@ fn admits(targets: &[&str], found: &str) -> bool {
 }
 
 /// The entry that a reference leads to: by fullUrl, or relative to the base of the entry's own fullUrl.
-fn resolve<'b, 'd>(
+pub(super) fn resolve<'b, 'd>(
     bundle: &'b BundleScope<'d>,
     reference: &str,
 ) -> Option<&'b crate::validate::context::BundleTarget<'d>> {
