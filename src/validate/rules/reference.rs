@@ -2,7 +2,10 @@
 //! <https://hl7.org/fhir/STU3/bundle.html#references>.
 
 use crate::{
-    fhir::NodeId,
+    fhir::{
+        NodeId,
+        primitive::{has_scheme, is_id},
+    },
     stu3::Way,
     validate::{
         context::{BundleScope, Context, restful},
@@ -17,11 +20,17 @@ const BUNDLE: &str = "https://hl7.org/fhir/STU3/bundle.html#references";
 static REF_1: Rule = Rule::error("ref-1", "invariant", PAGE);
 static UNRESOLVED: Rule = Rule::error("reference-unresolved", "not-found", BUNDLE);
 static TARGET: Rule = Rule::error("reference-target", "structure", PAGE);
+static RELATIVE: Rule = Rule::error("reference-relative", "value", PAGE);
+
+/// Resources need not lie where a FHIR server puts them.
+static FORMAT: Rule = Rule::warning("reference-format", "value", PAGE);
+static CONDITIONAL: Rule =
+    Rule::error("reference-conditional", "business-rule", "https://hl7.org/fhir/STU3/http.html#transaction");
 static BATCH: Rule =
     Rule::warning("reference-batch", "business-rule", "https://hl7.org/fhir/STU3/http.html#transaction");
 
 /// The keys of this family.
-pub(crate) static RULES: &[&Rule] = &[&REF_1, &UNRESOLVED, &TARGET, &BATCH];
+pub(crate) static RULES: &[&Rule] = &[&REF_1, &UNRESOLVED, &TARGET, &RELATIVE, &FORMAT, &CONDITIONAL, &BATCH];
 
 /// A Reference of an element that may lead to these types.
 pub(crate) fn check(cx: &Context<'_, '_>, way: &Way, node: NodeId, out: &mut Findings<'_>) {
@@ -37,6 +46,9 @@ pub(crate) fn check(cx: &Context<'_, '_>, way: &Way, node: NodeId, out: &mut Fin
             return;
         };
         return check_type(cx, way, target.resource_type.as_deref(), at(), out);
+    }
+    if !has_scheme(&reference) {
+        relative(cx, &reference, at(), out);
     }
     let target = cx.bundle.as_ref().and_then(|bundle| Some((bundle, resolve(bundle, &reference)?)));
     if let Some((bundle, target)) = target {
@@ -54,6 +66,35 @@ pub(crate) fn check(cx: &Context<'_, '_>, way: &Way, node: NodeId, out: &mut Fin
         return out.add(cx, &UNRESOLVED, at(), text);
     }
     check_type(cx, way, named_type(&reference), at(), out);
+}
+
+/// A reference without a scheme: `Type/id`, with a version or not; in a transaction `Type?name=value` too.
+fn relative(cx: &Context<'_, '_>, reference: &str, at: At<'_>, out: &mut Findings<'_>) {
+    let known = |name: &str| cx.release.resource(name).is_some();
+    if let Some((name, _)) = reference.split_once('?') {
+        let in_transaction = cx.bundle.as_ref().is_some_and(|bundle| bundle.is("transaction"));
+        if !(in_transaction && known(name)) {
+            let text = "a reference by search (Type?name=value) is for entries of a transaction alone: \
+                        refer to the resource by its address, or send a transaction";
+            out.add(cx, &CONDITIONAL, at, text);
+        }
+        return;
+    }
+    let mut parts = reference.split('/');
+    let (name, id, history, version) = (parts.next().unwrap_or_default(), parts.next(), parts.next(), parts.next());
+    let shaped = name.starts_with(|first: char| first.is_ascii_uppercase())
+        && id.is_some()
+        && matches!(history, None | Some("_history"))
+        && parts.next().is_none();
+    if !shaped {
+        let text = "a relative reference is type and id of a resource (Patient/1): \
+                    write it so, or write the absolute address";
+        out.add(cx, &FORMAT, at, text);
+    } else if !known(name) || !id.is_some_and(is_id) || history.is_some() != version.is_some_and(is_id) {
+        let text = "a relative reference is type and id of a resource, as in Patient/1, and this type or id cannot be: \
+                    correct it";
+        out.add(cx, &RELATIVE, at, text);
+    }
 }
 
 /// The Reference is known to lead to a resource of none of these types; `Resource` is any.
@@ -146,6 +187,35 @@ mod tests {
         assert_eq!(found("Observation/2"), expected);
         assert_eq!(found("Practitioner/1"), expected);
         assert_eq!(found("http://other.example.org/Practitioner/1"), expected);
+    }
+
+    #[test]
+    fn relative_references_are_type_and_id() {
+        let at = |key: &str| [format!("{key} Bundle.entry[1].resource.subject.reference")];
+        for good in ["Patient/1", "Patient/1/_history/2", "Group/a.b-C"] {
+            assert_eq!(found(good), Vec::<String>::new(), "{good}");
+        }
+        for bad in ["Patients/1", "Patient/a_b", "Patient/", "Patient/1/_history/", "Patient/1/_history"] {
+            assert_eq!(found(bad), at("reference-relative"), "{bad}");
+        }
+        for odd in ["12345", "fhir/Patient/1", "../Patient/1", "Patient/1/2"] {
+            assert_eq!(found(odd), at("reference-format"), "{odd}");
+        }
+    }
+
+    #[test]
+    fn searches_are_for_transactions() {
+        let at = ["reference-conditional Bundle.entry[1].resource.subject.reference"];
+        assert_eq!(found("Patient?identifier=a"), at);
+        let request = r#","request":{"method":"POST","url":"Observation"}}"#;
+        let other = observation("http://example.org/fhir/Observation/2", "Patient?identifier=http://a.org|b");
+        let other = format!("{}{request}", other.strip_suffix('}').unwrap());
+        assert_eq!(findings(&bundle("transaction", &[&other])), Vec::<String>::new());
+        let unknown = other.replace("Patient?", "Patients?");
+        assert_eq!(
+            findings(&bundle("transaction", &[&unknown])),
+            ["reference-conditional Bundle.entry[0].resource.subject.reference"]
+        );
     }
 
     #[test]
