@@ -8,6 +8,7 @@ use crate::{
 };
 use std::{
     borrow::Cow,
+    cell::OnceCell,
     collections::{HashMap, HashSet},
     fmt,
 };
@@ -150,10 +151,13 @@ impl<'d> ResourceScope<'d> {
 /// The Bundle around the present node.
 #[derive(Debug)]
 pub(super) struct BundleScope<'d> {
+    bundle: NodeId,
     /// `Bundle.type`, where it is a string.
     pub(super) kind: Option<Cow<'d, str>>,
     /// The entries by fullUrl; of equal ones the first.
     by_full_url: HashMap<Cow<'d, str>, BundleTarget<'d>>,
+    /// `Type/id` of all resources; made when it is first asked for.
+    own_names: OnceCell<HashSet<String>>,
     /// The number of the entry that the walk is in.
     pub(super) entry: u32,
     /// The base of the entry's RESTful fullUrl, with a slash at the end.
@@ -187,6 +191,8 @@ impl<'d> BundleScope<'d> {
             }
         }
         Self {
+            bundle,
+            own_names: OnceCell::new(),
             kind: string(document, bundle, "type"),
             by_full_url,
             entry: 0,
@@ -206,6 +212,20 @@ impl<'d> BundleScope<'d> {
     /// The Bundle is of this type.
     pub(super) fn is(&self, kind: &str) -> bool {
         self.kind.as_deref() == Some(kind)
+    }
+
+    /// An entry's resource has the type and id that `Type/id` names, whatever its fullUrl.
+    pub(super) fn holds(&self, document: &Document<'_>, name: &str) -> bool {
+        let names = self.own_names.get_or_init(|| {
+            let resources = items(document, self.bundle, "entry").filter_map(|entry| document.get(entry, "resource"));
+            resources
+                .filter_map(|resource| {
+                    let resource_type = string(document, resource, "resourceType")?;
+                    Some(format!("{resource_type}/{}", string(document, resource, "id")?))
+                })
+                .collect()
+        });
+        names.contains(name)
     }
 
     /// The entry with this fullUrl.

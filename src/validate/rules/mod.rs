@@ -9,6 +9,7 @@ pub(super) mod contained;
 mod document;
 pub(super) mod element_id;
 pub(super) mod extension;
+mod formatting;
 pub(super) mod identifier;
 pub(super) mod known_extension;
 mod language;

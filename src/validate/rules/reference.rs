@@ -26,11 +26,12 @@ static RELATIVE: Rule = Rule::error("reference-relative", "value", PAGE);
 static FORMAT: Rule = Rule::warning("reference-format", "value", PAGE);
 static CONDITIONAL: Rule =
     Rule::error("reference-conditional", "business-rule", "https://hl7.org/fhir/STU3/http.html#transaction");
+static BASE: Rule = Rule::warning("reference-base", "not-found", BUNDLE);
 static BATCH: Rule =
     Rule::warning("reference-batch", "business-rule", "https://hl7.org/fhir/STU3/http.html#transaction");
 
 /// The keys of this family.
-pub(crate) static RULES: &[&Rule] = &[&REF_1, &UNRESOLVED, &TARGET, &RELATIVE, &FORMAT, &CONDITIONAL, &BATCH];
+pub(crate) static RULES: &[&Rule] = &[&REF_1, &UNRESOLVED, &TARGET, &RELATIVE, &FORMAT, &CONDITIONAL, &BASE, &BATCH];
 
 /// A Reference of an element that may lead to these types.
 pub(crate) fn check(cx: &Context<'_, '_>, way: &Way, node: NodeId, out: &mut Findings<'_>) {
@@ -65,7 +66,16 @@ pub(crate) fn check(cx: &Context<'_, '_>, way: &Way, node: NodeId, out: &mut Fin
         let text = "no entry of the Bundle has this fullUrl: add the resource, or correct the reference";
         return out.add(cx, &UNRESOLVED, at(), text);
     }
+    if cx.bundle.as_ref().is_some_and(|bundle| bundle.holds(cx.document, unversioned(&reference))) {
+        let text = "an entry has this type and id, but its fullUrl is not what this reference means here \
+                    (the base of this entry's fullUrl, and then the reference): refer to the fullUrl, or correct it";
+        out.add(cx, &BASE, at(), text);
+    }
     check_type(cx, way, named_type(&reference), at(), out);
+}
+
+fn unversioned(reference: &str) -> &str {
+    reference.split_once("/_history/").map_or(reference, |(unversioned, _)| unversioned)
 }
 
 /// A reference without a scheme: `Type/id`, with a version or not; in a transaction `Type?name=value` too.
@@ -118,7 +128,7 @@ pub(super) fn resolve<'b, 'd>(
     bundle: &'b BundleScope<'d>,
     reference: &str,
 ) -> Option<&'b crate::validate::context::BundleTarget<'d>> {
-    let unversioned = reference.split_once("/_history/").map_or(reference, |(unversioned, _)| unversioned);
+    let unversioned = unversioned(reference);
     if unversioned.contains(':') {
         return bundle.at(unversioned);
     }
@@ -128,7 +138,7 @@ pub(super) fn resolve<'b, 'd>(
 
 /// The resource type that a literal reference names itself: `Patient/1`, `http://server/Patient/1`.
 fn named_type(reference: &str) -> Option<&str> {
-    let unversioned = reference.split_once("/_history/").map_or(reference, |(unversioned, _)| unversioned);
+    let unversioned = unversioned(reference);
     if unversioned.contains(':') {
         return restful(unversioned).map(|(_, resource_type, _)| resource_type);
     }
@@ -179,6 +189,13 @@ mod tests {
         assert_eq!(found("Patient/1/_history/3"), Vec::<String>::new());
         assert_eq!(found("Patient/9"), Vec::<String>::new(), "not here, and nothing says that it has to be");
         assert_eq!(found("urn:uuid:1"), ["reference-unresolved Bundle.entry[1].resource.subject.reference"]);
+    }
+
+    #[test]
+    fn an_entry_that_is_meant_but_not_reached_is_told() {
+        let other = observation("urn:oid:2.999.1", "Patient/1");
+        let expected = ["reference-base Bundle.entry[1].resource.subject.reference"];
+        assert_eq!(findings(&bundle("collection", &[PATIENT, &other])), expected);
     }
 
     #[test]
