@@ -12,7 +12,7 @@ mod submission;
 mod time;
 
 pub use account::{Account, EvidenceKind, Link, LinkValue, Person, TokenPair, TokenState, TokenValue};
-pub use digest::{Digest, Digester, HashKey, KeyedHash, random_bytes};
+pub use digest::{Digest, Digester, HashKey, KeyedHash, Sha1, random_bytes};
 pub use id::{AccountId, AccountReference, ChannelName, ContractName, InvalidId, PersonId, SubmissionId};
 pub use secret::Secret;
 pub use submission::{

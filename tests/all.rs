@@ -36,6 +36,7 @@ mod conformance {
 }
 
 mod generate {
+    pub(super) mod extensions;
     pub(super) mod package;
     pub(super) mod table;
     pub(super) mod terminology;

@@ -4,6 +4,7 @@
 //! A [`Document`] is flat and borrows its text from the source; every node has its place, so that every
 //! finding has line and column. This room does no I/O and knows no other room.
 
+pub mod binary;
 pub mod currency;
 mod document;
 pub mod json;

@@ -146,6 +146,15 @@ pub fn is_uri(text: &str) -> bool {
     !text.chars().any(|character| character.is_whitespace() || character.is_control())
 }
 
+/// A URI begins with its scheme, as absolute ones do: <https://www.rfc-editor.org/rfc/rfc3986#section-3.1>.
+pub fn has_scheme(text: &str) -> bool {
+    text.split_once(':').is_some_and(|(scheme, rest)| {
+        !rest.is_empty()
+            && scheme.starts_with(|first: char| first.is_ascii_alphabetic())
+            && scheme.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'-' | b'.'))
+    })
+}
+
 /// `string` and `markdown`: no control characters but tab, line feed and carriage return; at most 1 MB.
 pub fn is_string(text: &str) -> bool {
     let sound = text.bytes().all(|byte| byte >= b' ' || matches!(byte, b'\t' | b'\n' | b'\r'));
@@ -169,6 +178,14 @@ pub fn is_base64(text: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn absolute_uris_begin_with_a_scheme() {
+        assert!(["http://a.org", "urn:oid:1.2", "x-y+z.1:a"].into_iter().all(has_scheme));
+        assert!(
+            ["", "a", "Patient/1", ":a", "a:", "1a:b", "a b:c", "Patient?a=b:c"].iter().all(|text| !has_scheme(text))
+        );
+    }
 
     fn check(judge: fn(&str) -> bool, good: &[&str], bad: &[&str]) {
         for text in good {

@@ -56,6 +56,35 @@ impl Default for Digester {
     }
 }
 
+/// Takes a SHA-1 while bytes pass by: FHIR writes the hash of an attachment with it. It proves nothing against an
+/// attacker and is used for nothing else.
+pub struct Sha1(digest::Context);
+
+impl Sha1 {
+    /// With nothing seen yet.
+    pub fn new() -> Self {
+        Self(digest::Context::new(&digest::SHA1_FOR_LEGACY_USE_ONLY))
+    }
+
+    /// Sees more bytes.
+    pub fn update(&mut self, bytes: &[u8]) {
+        self.0.update(bytes);
+    }
+
+    /// The hash of all bytes seen.
+    pub fn finish(self) -> [u8; 20] {
+        let mut bytes = [0; 20];
+        bytes.copy_from_slice(self.0.finish().as_ref());
+        bytes
+    }
+}
+
+impl Default for Sha1 {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
 /// A keyed hash (HMAC-SHA-256 cut to 128 bits): stands for a file name or a patient identifier
 /// where the value itself must not appear. Prints as 32 hexadecimal digits.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]

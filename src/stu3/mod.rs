@@ -7,12 +7,14 @@
 //! Spec: <https://hl7.org/fhir/STU3/formats.html>, <https://hl7.org/fhir/STU3/json.html>.
 
 pub mod errata;
+mod extensions;
 mod index;
 mod table;
 mod terminology;
 
 pub use crate::fhir::{Content, Primitive, StructureId};
 use crate::fhir::{Member, Schema};
+pub use extensions::{Extension, Holder, ValueType};
 use index::Index;
 use std::{collections::HashMap, ops::Range, sync::OnceLock};
 pub use terminology::{CodeSystem, Codes, Membership, Part, Terminology, ValueSet, terminology};
@@ -31,7 +33,6 @@ pub struct Release {
     ways: Vec<Way>,
     targets: Vec<&'static str>,
     rules: Vec<Rule>,
-    modifier_extensions: Vec<&'static str>,
     by_name: HashMap<&'static str, StructureId>,
     index: Index,
 }
@@ -176,6 +177,29 @@ pub struct Rule {
     pub expression: &'static str,
 }
 
+impl Most {
+    /// As the release writes it: `0`, `1`, `*` or a larger number.
+    fn of(text: &str) -> Self {
+        match text {
+            "0" => Self::None,
+            "1" => Self::One,
+            _ => Self::Many,
+        }
+    }
+}
+
+impl Strength {
+    fn named(text: &str) -> Option<Self> {
+        match text {
+            "required" => Some(Self::Required),
+            "extensible" => Some(Self::Extensible),
+            "preferred" => Some(Self::Preferred),
+            "example" => Some(Self::Example),
+            _ => None,
+        }
+    }
+}
+
 impl Release {
     /// The resource type of this name; abstract ones do not count.
     pub fn resource(&self, name: &str) -> Option<StructureId> {
@@ -242,9 +266,15 @@ impl Release {
         element.rules.of(&self.rules)
     }
 
-    /// The release defines an extension with this URL that modifies what it stands in.
-    pub fn has_modifier_extension(&self, url: &str) -> bool {
-        self.modifier_extensions.binary_search(&url).is_ok()
+    /// The extension that the release defines with this URL; the extensions are decoded when the first is asked for.
+    pub fn extension(&self, url: &str) -> Option<&'static Extension> {
+        extensions::definition(self, url)
+    }
+
+    /// A structure is this one or derives from it.
+    pub fn is_a(&self, id: StructureId, wanted: StructureId) -> bool {
+        let base = |id: &StructureId| self.structure(*id).base.and_then(|base| self.structure_named(base));
+        std::iter::successors(Some(id), base).any(|id| id == wanted)
     }
 
     /// The element and type that a JSON member of this name (without `_`) is, in this structure.
@@ -365,7 +395,7 @@ mod tests {
     #[test]
     fn the_whole_release_is_there() {
         let release = release();
-        assert!(release.has_modifier_extension("http://hl7.org/fhir/StructureDefinition/event-notDone"));
+        assert!(release.extension("http://hl7.org/fhir/StructureDefinition/event-notDone").unwrap().modifier);
         let count = |kind| release.structures().filter(|(_, structure)| structure.kind == kind).count();
         assert_eq!(count(StructureKind::Resource) + count(StructureKind::AbstractResource), 119);
         assert_eq!(count(StructureKind::Type) + count(StructureKind::Primitive), 53);

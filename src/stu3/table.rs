@@ -6,7 +6,6 @@
 //!   above it; missing columns at the end are empty. Flags: `m` modifier, `a` XML attribute. Types: names separated by
 //!   spaces, `Reference(A|B)`, `Quantity{Profile}`, a path for nested members, `@path` for another element's definition
 //! - `R key severity expression`: a constraint of the line above it (structure or element)
-//! - `M url`: an extension of the release that modifies what it stands in
 //!
 //! The table is part of the program: a line that cannot be read is a mistake of the generator.
 
@@ -32,7 +31,6 @@ pub(super) fn decode(table: &'static str) -> Release {
             }
             Some("E") => decoder.add_element(columns),
             Some("R") => decoder.add_rule(columns),
-            Some("M") => decoder.release.modifier_extensions.push(next(&mut columns)),
             _ => unreachable!("the table of facts has no other lines"),
         }
     }
@@ -73,11 +71,7 @@ impl Decoder {
     fn add_element(&mut self, mut columns: Columns) {
         let name = next(&mut columns);
         let min = next(&mut columns).parse().expect("min is a number");
-        let most = match next(&mut columns) {
-            "0" => Most::None,
-            "1" => Most::One,
-            _ => Most::Many,
-        };
+        let most = Most::of(next(&mut columns));
         let flags = next(&mut columns);
         let start = position(&self.release.ways);
         for text in next(&mut columns).split(' ') {
@@ -138,7 +132,6 @@ fn empty() -> Release {
         ways: Vec::new(),
         targets: Vec::new(),
         rules: Vec::new(),
-        modifier_extensions: Vec::new(),
         by_name: HashMap::new(),
         index: Index::default(),
     }
@@ -163,13 +156,7 @@ fn structure_kind(text: &str) -> StructureKind {
 
 /// Of the columns after the types.
 fn binding(mut columns: Columns) -> Option<Binding> {
-    let strength = match next(&mut columns) {
-        "required" => Strength::Required,
-        "extensible" => Strength::Extensible,
-        "preferred" => Strength::Preferred,
-        "example" => Strength::Example,
-        _ => return None,
-    };
+    let strength = Strength::named(next(&mut columns))?;
     let value_set = Some(next(&mut columns)).filter(|url| !url.is_empty());
     let maximum = Some(next(&mut columns)).filter(|url| !url.is_empty());
     Some(Binding { strength, value_set, maximum })

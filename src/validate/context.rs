@@ -4,10 +4,11 @@
 use super::policy::Policy;
 use crate::{
     fhir::{Document, Kind, NodeId},
-    stu3::{Release, Terminology},
+    stu3::{Holder, Release, Terminology},
 };
 use std::{
     borrow::Cow,
+    cell::OnceCell,
     collections::{HashMap, HashSet},
     fmt,
 };
@@ -19,6 +20,8 @@ pub(super) struct Context<'v, 'd> {
     pub(super) policy: &'v Policy,
     pub(super) document: &'d Document<'d>,
     pub(super) path: Path<'d>,
+    /// The element whose members the walk is at.
+    pub(super) holder: Holder,
     pub(super) resource: ResourceScope<'d>,
     pub(super) bundle: Option<BundleScope<'d>>,
 }
@@ -27,6 +30,19 @@ impl<'d> Context<'_, 'd> {
     /// The text of a string member; `None` where it is absent or no string.
     pub(super) fn string(&self, object: NodeId, name: &str) -> Option<Cow<'d, str>> {
         string(self.document, object, name)
+    }
+
+    /// An extension that holds extensions of its own.
+    pub(super) fn extension_holder(&self) -> Holder {
+        self.release
+            .structure_named("Extension")
+            .map_or(self.holder, |holds| Holder { element: Some((holds, "extension")), holds })
+    }
+
+    /// The type of the innermost resource that a node stands in.
+    pub(super) fn resource_type_around(&self, node: NodeId) -> Option<Cow<'d, str>> {
+        std::iter::successors(Some(node), |node| self.document.parent(*node))
+            .find_map(|node| self.string(node, "resourceType"))
     }
 }
 
@@ -146,16 +162,21 @@ impl<'d> ResourceScope<'d> {
 /// The Bundle around the present node.
 #[derive(Debug)]
 pub(super) struct BundleScope<'d> {
+    bundle: NodeId,
     /// `Bundle.type`, where it is a string.
     pub(super) kind: Option<Cow<'d, str>>,
     /// The entries by fullUrl; of equal ones the first.
     by_full_url: HashMap<Cow<'d, str>, BundleTarget<'d>>,
+    /// `Type/id` of all resources; made when it is first asked for.
+    own_names: OnceCell<HashSet<String>>,
     /// The number of the entry that the walk is in.
     pub(super) entry: u32,
     /// The base of the entry's RESTful fullUrl, with a slash at the end.
     pub(super) base: Option<String>,
     /// fullUrl and version of entries whose fullUrl occurs more than once.
     pub(super) versions: HashSet<(Cow<'d, str>, Option<Cow<'d, str>>)>,
+    /// The addresses that entries of a transaction write to.
+    pub(super) written: HashSet<String>,
 }
 
 /// An entry that a reference may lead to.
@@ -180,7 +201,16 @@ impl<'d> BundleScope<'d> {
                 by_full_url.entry(full_url).or_insert(BundleTarget { entry, node, resource_type });
             }
         }
-        Self { kind: string(document, bundle, "type"), by_full_url, entry: 0, base: None, versions: HashSet::new() }
+        Self {
+            bundle,
+            own_names: OnceCell::new(),
+            kind: string(document, bundle, "type"),
+            by_full_url,
+            entry: 0,
+            base: None,
+            versions: HashSet::new(),
+            written: HashSet::new(),
+        }
     }
 
     /// The walk enters an entry.
@@ -193,6 +223,20 @@ impl<'d> BundleScope<'d> {
     /// The Bundle is of this type.
     pub(super) fn is(&self, kind: &str) -> bool {
         self.kind.as_deref() == Some(kind)
+    }
+
+    /// An entry's resource has the type and id that `Type/id` names, whatever its fullUrl.
+    pub(super) fn holds(&self, document: &Document<'_>, name: &str) -> bool {
+        let names = self.own_names.get_or_init(|| {
+            let resources = items(document, self.bundle, "entry").filter_map(|entry| document.get(entry, "resource"));
+            resources
+                .filter_map(|resource| {
+                    let resource_type = string(document, resource, "resourceType")?;
+                    Some(format!("{resource_type}/{}", string(document, resource, "id")?))
+                })
+                .collect()
+        });
+        names.contains(name)
     }
 
     /// The entry with this fullUrl.

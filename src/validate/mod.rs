@@ -76,6 +76,8 @@ impl Validator {
                 "Narrative" => Family::Narrative,
                 "Range" => Family::Range,
                 "Meta" => Family::Meta,
+                "Attachment" => Family::Attachment,
+                "Identifier" => Family::Identifier,
                 "Bundle" => Family::Bundle,
                 "Bundle.entry" => Family::BundleEntry,
                 "Coding" | "Quantity" | "Age" | "Count" | "Distance" | "Duration" | "Money" => Family::Coded,

@@ -59,7 +59,8 @@ impl Foreign {
     }
 }
 
-/// What only one release has; R4 stands for R4B and R5 too.
+/// What only one release has; R4 stands for R4B and R5 too. An element that STU3 has too tells by the kind of its value:
+/// R4's `Condition.clinicalStatus` is an object, DSTU2's `Encounter.class` a string.
 const TELLING: &[(OtherRelease, &str, &[&str])] = &[
     (
         OtherRelease::Dstu2,
@@ -82,6 +83,12 @@ const TELLING: &[(OtherRelease, &str, &[&str])] = &[
     (OtherRelease::Dstu2, "MedicationStatement", &["patient", "wasNotTaken"]),
     (OtherRelease::Dstu2, "Immunization", &["wasNotGiven", "requester"]),
     (OtherRelease::Dstu2, "Practitioner", &["practitionerRole"]),
+    (OtherRelease::Dstu2, "Encounter", &["class", "patient"]),
+    (OtherRelease::Dstu2, "MedicationAdministration", &["patient", "practitioner", "wasNotGiven"]),
+    (OtherRelease::Dstu2, "MedicationDispense", &["patient", "dispenser"]),
+    (OtherRelease::Dstu2, "Questionnaire", &["group", "telecom"]),
+    (OtherRelease::Dstu2, "QuestionnaireResponse", &["group"]),
+    (OtherRelease::Dstu2, "ValueSet", &["codeSystem", "requirements"]),
     (
         OtherRelease::R4,
         "",
@@ -97,7 +104,9 @@ const TELLING: &[(OtherRelease, &str, &[&str])] = &[
     (OtherRelease::R4, "Meta", &["source"]),
     (OtherRelease::R4, "Bundle", &["timestamp"]),
     (OtherRelease::R4, "Observation", &["focus", "hasMember", "note"]),
-    (OtherRelease::R4, "Condition", &["recorder", "recordedDate"]),
+    (OtherRelease::R4, "Condition", &["recorder", "recordedDate", "clinicalStatus", "verificationStatus"]),
+    (OtherRelease::R4, "AllergyIntolerance", &["recordedDate", "clinicalStatus", "verificationStatus"]),
+    (OtherRelease::R4, "QuestionnaireResponse", &["questionnaire"]),
     (OtherRelease::R4, "Encounter", &["serviceType", "reasonCode", "reasonReference"]),
     (OtherRelease::R4, "Immunization", &["occurrenceDateTime", "occurrenceString", "protocolApplied"]),
     (OtherRelease::R4, "MedicationRequest", &["statusReason", "doNotPerform", "reportedBoolean"]),
@@ -115,6 +124,11 @@ const TELLING: &[(OtherRelease, &str, &[&str])] = &[
     (OtherRelease::R5, "MedicationRequest", &["medication", "reason"]),
 ];
 
+/// An element of this name belongs to another release where its value is of a kind that STU3 does not know.
+pub(super) fn tells(structure: &str, name: &str) -> bool {
+    TELLING.iter().any(|(_, of, names)| *of == structure && names.contains(&name))
+}
+
 /// The outcome of a file of another release; `None` where too little says that it is one.
 pub(super) fn recognise(document: &Document<'_>, outcome: &Outcome, foreign: &[Foreign]) -> Option<Outcome> {
     if outcome.valid() || foreign.is_empty() {
@@ -125,10 +139,8 @@ pub(super) fn recognise(document: &Document<'_>, outcome: &Outcome, foreign: &[F
     } else {
         by_reading(document).or_else(|| by_list(foreign))?
     };
-    let first = outcome
-        .findings
-        .iter()
-        .find(|finding| rules::structure::RULES[..2].iter().any(|rule| rule.key == finding.key))?;
+    let first =
+        outcome.findings.iter().find(|finding| rules::structure::TELLING.iter().any(|rule| rule.key == finding.key))?;
     let mut named: Vec<String> = foreign.iter().map(Foreign::path).filter(|path| is_plain(path)).collect();
     named.sort_unstable();
     named.dedup();
@@ -235,6 +247,28 @@ mod tests {
         let two =
             outcome(r#"{"resourceType":"MedicationOrder","status":"active","patient":{"reference":"Patient/1"}}"#);
         assert_eq!(two.other_release, Some(OtherRelease::Dstu2));
+    }
+
+    #[test]
+    fn values_of_another_kind_tell_too() {
+        let four = outcome(
+            r#"{"resourceType":"Condition","clinicalStatus":{"text":"active"},"code":{"text":"a"},"subject":{"reference":"Patient/1"}}"#,
+        );
+        assert_eq!(four.other_release, Some(OtherRelease::R4));
+        assert!(four.findings[0].text.contains("Condition.clinicalStatus"));
+        let two = outcome(
+            r#"{"resourceType":"Encounter","status":"finished","class":"inpatient","patient":{"reference":"Patient/1"}}"#,
+        );
+        assert_eq!(two.other_release, Some(OtherRelease::Dstu2));
+    }
+
+    #[test]
+    fn r4b_is_named_by_its_resources() {
+        let outcome = outcome(
+            r#"{"resourceType":"Ingredient","status":"active","role":{"text":"a"},"substance":{"code":{"concept":{"text":"b"}}}}"#,
+        );
+        assert_eq!(outcome.other_release, Some(OtherRelease::R4B));
+        assert_eq!(outcome.findings.len(), 1);
     }
 
     #[test]

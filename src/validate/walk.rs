@@ -6,13 +6,15 @@ use super::{
     issue::Findings,
     policy::Policy,
     rules::{
-        binding, bundle, cardinality, choice, code_system, contained, element_id, extension, invariant, narrative,
-        primitive, profile, range, reference, structure, xml,
+        attachment, binding, bundle, cardinality, choice, code_system, contained, element_id, extension, identifier,
+        invariant,
+        known_extension::{self, List},
+        meta, narrative, primitive, profile, range, reference, structure, xml,
     },
 };
 use crate::{
     fhir::{Document, Kind, NodeId, Remark},
-    stu3::{Content, Element, Most, StructureId, StructureKind, Way},
+    stu3::{Content, Element, Holder, Most, StructureId, StructureKind, Way},
 };
 use std::mem;
 
@@ -34,6 +36,10 @@ pub(super) enum Family {
     Meta,
     /// `Range`.
     Range,
+    /// `Attachment`.
+    Attachment,
+    /// `Identifier`.
+    Identifier,
     /// `Bundle`.
     Bundle,
     /// `Bundle.entry`.
@@ -55,6 +61,7 @@ pub(super) fn check<'v, 'd>(
         policy,
         document,
         path: Path::default(),
+        holder: Holder { element: None, holds: families.element },
         resource,
         bundle: None,
     };
@@ -74,8 +81,16 @@ struct Walk<'v, 'd> {
 /// An element that the walk is at, with the type that its name chose.
 #[derive(Clone, Copy)]
 struct Member {
+    owner: StructureId,
     element: &'static Element,
     way: &'static Way,
+}
+
+impl Member {
+    /// Its value, which is of this type, as what holds extensions.
+    const fn holder(self, holds: StructureId) -> Holder {
+        Holder { element: Some((self.owner, self.element.name)), holds }
+    }
 }
 
 impl<'d> Walk<'_, 'd> {
@@ -115,12 +130,13 @@ impl<'d> Walk<'_, 'd> {
     }
 
     fn resource_of(&mut self, id: StructureId, node: NodeId) {
+        let holder = Holder { element: None, holds: id };
         if self.families.of(id) != Family::Bundle {
-            return self.object(id, node);
+            return self.held(holder, id, node);
         }
         let outer = self.cx.bundle.replace(BundleScope::new(self.cx.document, node));
         bundle::check(&self.cx, node, &mut self.out);
-        self.object(id, node);
+        self.held(holder, id, node);
         self.cx.bundle = outer;
     }
 
@@ -132,6 +148,13 @@ impl<'d> Walk<'_, 'd> {
             }
             self.remarks = rest;
         }
+    }
+
+    /// An object, and the element or resource that it is the value of.
+    fn held(&mut self, holder: Holder, id: StructureId, node: NodeId) {
+        let outer = mem::replace(&mut self.cx.holder, holder);
+        self.object(id, node);
+        self.cx.holder = outer;
     }
 
     /// All members of an object, then what is missing.
@@ -158,7 +181,7 @@ impl<'d> Walk<'_, 'd> {
                 structure::unknown(&self.cx, id, child, &mut self.out);
                 continue;
             };
-            let member = Member { element, way };
+            let member = Member { owner: id, element, way };
             if seen & 1 << element.place != 0 && element.choice {
                 choice::check(&self.cx, id, child, element, &mut self.out);
             }
@@ -186,6 +209,10 @@ impl<'d> Walk<'_, 'd> {
         let element = member.element;
         if element.modifier {
             extension::modifier(&self.cx, element, node, &mut self.out);
+        }
+        if self.is_extension(member.way) && !self.is_extension_type(self.cx.holder.holds) {
+            let list = if element.modifier { List::Modifiers } else { List::Plain };
+            known_extension::check(&self.cx, list, node, &mut self.out);
         }
         if document.kind(node) != Kind::Array {
             let index = (element.most == Most::Many).then_some(0);
@@ -222,6 +249,14 @@ impl<'d> Walk<'_, 'd> {
         }
     }
 
+    fn is_extension(&self, way: &Way) -> bool {
+        matches!(way.content, Content::Structure(id) if self.is_extension_type(id))
+    }
+
+    fn is_extension_type(&self, id: StructureId) -> bool {
+        self.families.of(id) == Family::Extension
+    }
+
     fn enter_entry(&mut self, member: Member, number: u32, entry: NodeId) {
         let Content::Structure(id) = member.way.content else { return };
         if let Some(bundle) = self.cx.bundle.as_mut().filter(|_| self.families.of(id) == Family::BundleEntry) {
@@ -233,10 +268,12 @@ impl<'d> Walk<'_, 'd> {
     fn twin(&mut self, member: Member, owner: NodeId, node: NodeId) {
         let document = self.cx.document;
         let element = member.element;
+        let own_type = self.cx.release.structure_named(member.way.type_name).unwrap_or(self.families.element);
+        let holder = member.holder(own_type);
         match (document.kind(node), element.most) {
             (Kind::Object, Most::One) => {
                 self.cx.path.push(element.name, None);
-                self.object(self.families.element, node);
+                self.held(holder, self.families.element, node);
                 self.bare_twin(owner, node);
                 self.cx.path.pop();
             }
@@ -245,7 +282,7 @@ impl<'d> Walk<'_, 'd> {
                 for (index, item) in (0..).zip(document.children(node)) {
                     self.cx.path.push(element.name, Some(index));
                     match document.kind(item) {
-                        Kind::Object => self.object(self.families.element, item),
+                        Kind::Object => self.held(holder, self.families.element, item),
                         Kind::Null => {}
                         _ => structure::not_object(&self.cx, item, &mut self.out),
                     }
@@ -282,7 +319,7 @@ impl<'d> Walk<'_, 'd> {
                 }
             }
             (Content::Structure(id), Kind::Object) => {
-                self.object(id, node);
+                self.held(member.holder(id), id, node);
                 self.family(id, member, node);
             }
             (Content::Resource, Kind::Object) => {
@@ -311,7 +348,12 @@ impl<'d> Walk<'_, 'd> {
             Family::Extension => extension::check(cx, node, out),
             Family::Range => range::check(cx, node, out),
             Family::Narrative => narrative::check(cx, node, out),
-            Family::Meta => profile::check(cx, node, out),
+            Family::Meta => {
+                meta::check(cx, node, out);
+                profile::check(cx, node, out);
+            }
+            Family::Attachment => attachment::check(cx, node, out),
+            Family::Identifier => identifier::check(cx, node, out),
             Family::BundleEntry => bundle::entry(cx, node, out),
             Family::Coded => code_system::check(cx, node, out),
         }
@@ -328,10 +370,11 @@ mod tests {
     #[test]
     fn paths_go_through_entries_parameters_and_contained_resources() {
         let source = r##"{"resourceType":"Parameters","parameter":[{"name":"a","part":[{"name":"b","resource":
-            {"resourceType":"Bundle","type":"collection","entry":[{"resource":{"resourceType":"Patient","contained":
+            {"resourceType":"Bundle","type":"collection","entry":[{"fullUrl":"urn:oid:2.999.1","resource":{"resourceType":"Patient","contained":
             [{"resourceType":"Observation","id":"o","status":"final","code":{"text":"a"},"valueQuantity":{"system":"http://example.org","code":1}}],"extension":[{"url":"http://example.org/e","valueReference":{"reference":"#o"}}]}}]}}]}]}"##;
         let expected = "type-json Parameters.parameter[0].part[0].resource.entry[0].resource.contained[0].value.code";
-        assert_eq!(findings(source), [expected]);
+        let unknown = "extension-unknown Parameters.parameter[0].part[0].resource.entry[0].resource.extension[0]";
+        assert_eq!(findings(source), [expected, unknown]);
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! The tables of facts of the release are what the generator makes of the package.
 
 use crate::generate::{
+    extensions,
     package::{self, Package},
     table, terminology,
 };
@@ -20,9 +21,11 @@ fn package() -> Option<Package> {
 #[test]
 fn tables_are_up_to_date() {
     let Some(package) = package() else { return };
-    for (name, generated) in
-        [("release.tsv", table::table(&package)), ("terminology.tsv", terminology::table(&package))]
-    {
+    for (name, generated) in [
+        ("release.tsv", table::table(&package)),
+        ("terminology.tsv", terminology::table(&package)),
+        ("extensions.tsv", extensions::table(&package)),
+    ] {
         let kept = std::fs::read_to_string(format!("{}/src/stu3/{name}", env!("CARGO_MANIFEST_DIR"))).unwrap();
         let difference = generated.lines().zip(kept.lines()).position(|(new, old)| new != old);
         assert!(

@@ -114,6 +114,10 @@ impl Maker {
         }
         match structure.name {
             "Extension" => drop(members.insert("valueCode".to_owned(), json!("a"))),
+            // an entry whose resource has an address
+            "Bundle.entry" => {
+                drop(members.insert("fullUrl".to_owned(), json!("urn:uuid:c757873d-ec9a-4326-a141-556f43239520")))
+            }
             // a Bundle of a type without rules for its entries
             "Bundle" => drop(members.insert("type".to_owned(), json!("collection"))),
             _ if members.is_empty() => fill(&mut members),

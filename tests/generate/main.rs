@@ -2,6 +2,7 @@
 //!
 //! PACKAGE.tgz is `hl7.fhir.r3.core`; FOLDER is `src/stu3` unless told otherwise.
 
+mod extensions;
 mod package;
 mod table;
 mod terminology;
@@ -13,7 +14,8 @@ use std::{env, fs, path::PathBuf, process::ExitCode};
 type Table = fn(&Package) -> String;
 
 /// The files, and what writes each.
-const TABLES: [(&str, Table); 2] = [("release.tsv", table::table), ("terminology.tsv", terminology::table)];
+const TABLES: [(&str, Table); 3] =
+    [("release.tsv", table::table), ("terminology.tsv", terminology::table), ("extensions.tsv", extensions::table)];
 
 fn main() -> ExitCode {
     let mut arguments = env::args_os().skip(1);

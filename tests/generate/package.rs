@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::BTreeMap,
     io::{self, Read},
 };
 
@@ -10,8 +10,8 @@ use std::{
 pub(crate) struct Package {
     /// `StructureDefinition`s that define types (no profiles, no logical models), by name.
     pub(crate) types: BTreeMap<String, Value>,
-    /// The URLs of extensions that modify what they stand in.
-    pub(crate) modifiers: BTreeSet<String>,
+    /// `StructureDefinition`s of extensions, by URL.
+    pub(crate) extensions: BTreeMap<String, Value>,
     /// `ValueSet`s by URL.
     pub(crate) value_sets: BTreeMap<String, Value>,
     /// `CodeSystem`s by URL.
@@ -25,7 +25,7 @@ pub(crate) struct Package {
 pub(crate) fn read(bytes: &[u8]) -> io::Result<Package> {
     let mut package = Package {
         types: BTreeMap::new(),
-        modifiers: BTreeSet::new(),
+        extensions: BTreeMap::new(),
         value_sets: BTreeMap::new(),
         code_systems: BTreeMap::new(),
     };
@@ -50,7 +50,9 @@ impl Package {
             "StructureDefinition" if defines_type(&resource) => {
                 drop(self.types.insert(text(&resource, "name").to_owned(), resource));
             }
-            "StructureDefinition" if modifies(&resource) => drop(self.modifiers.insert(url)),
+            "StructureDefinition" if text(&resource, "type") == "Extension" => {
+                drop(self.extensions.insert(url, resource));
+            }
             _ => {}
         }
     }
@@ -59,10 +61,6 @@ impl Package {
 fn defines_type(resource: &Value) -> bool {
     text(resource, "derivation") != "constraint"
         && matches!(text(resource, "kind"), "resource" | "complex-type" | "primitive-type")
-}
-
-fn modifies(resource: &Value) -> bool {
-    text(resource, "type") == "Extension" && resource["snapshot"]["element"][0]["isModifier"] == true
 }
 
 /// A string member; empty where it is absent.

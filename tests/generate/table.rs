@@ -10,17 +10,13 @@ use std::fmt::Write;
 const DEFINITION: &str = "http://hl7.org/fhir/StructureDefinition/";
 const MAXIMUM: &str = "http://hl7.org/fhir/StructureDefinition/elementdefinition-maxValueSet";
 
-/// The table of a package: types, each after its base, the bases of nested elements first, otherwise by name; then modifier
-/// extensions by URL.
+/// The table of a package: types, each after its base, the bases of nested elements first, otherwise by name.
 pub(crate) fn table(package: &Package) -> String {
     let mut out = String::new();
     let mut written = BTreeSet::new();
     // nested elements are built on these two, so they stand before any resource
     for name in ["Element", "BackboneElement"].into_iter().chain(package.types.keys().map(String::as_str)) {
         write_type(package, name, &mut written, &mut out);
-    }
-    for url in &package.modifiers {
-        let _ = writeln!(out, "M\t{url}");
     }
     out
 }
@@ -77,12 +73,8 @@ fn write_element(elements: &[Value], element: &Value, out: &mut String) {
     if items(element, "representation").iter().any(|way| way == "xmlAttr") {
         flags.push('a');
     }
-    let binding = &element["binding"];
-    let value_set = match text(&binding["valueSetReference"], "reference") {
-        "" => text(binding, "valueSetUri"),
-        reference => reference,
-    };
-    let maximum = items(binding, "extension").iter().find(|extension| text(extension, "url") == MAXIMUM);
+    let (strength, value_set) = binding(element);
+    let maximum = items(&element["binding"], "extension").iter().find(|extension| text(extension, "url") == MAXIMUM);
     let columns = [
         "E",
         last(text(element, "path")),
@@ -90,16 +82,26 @@ fn write_element(elements: &[Value], element: &Value, out: &mut String) {
         text(element, "max"),
         &flags,
         &types(elements, element),
-        text(binding, "strength"),
+        strength,
         value_set,
         maximum.map_or("", |extension| text(&extension["valueReference"], "reference")),
     ];
     let _ = writeln!(out, "{}", columns.join("\t").trim_end());
 }
 
+/// Strength and value set of an element's binding; empty where it has none.
+pub(super) fn binding(element: &Value) -> (&str, &str) {
+    let binding = &element["binding"];
+    let value_set = match text(&binding["valueSetReference"], "reference") {
+        "" => text(binding, "valueSetUri"),
+        reference => reference,
+    };
+    (text(binding, "strength"), value_set)
+}
+
 /// The types by name, separated by spaces; `Reference(A|B)` with its targets, `Quantity{Profile}`,
 /// a path for nested elements, `@path` where another element's definition is used.
-fn types(elements: &[Value], element: &Value) -> String {
+pub(super) fn types(elements: &[Value], element: &Value) -> String {
     if let Some(path) = element.get("contentReference").and_then(Value::as_str) {
         return format!("@{}", path.trim_start_matches('#'));
     }

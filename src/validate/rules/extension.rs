@@ -1,4 +1,5 @@
-//! Extensions, and what changes the meaning of the data without being understood here.
+//! What every extension has to be, and what changes the meaning of the data without being understood here.
+//! What the release's own extensions say is judged in `known_extension`.
 //! Spec: <https://hl7.org/fhir/STU3/extensibility.html>.
 
 use crate::{
@@ -68,7 +69,7 @@ pub(crate) fn modifier(cx: &Context<'_, '_>, element: &Element, node: NodeId, ou
 
 /// The release defines the extension, or the channel permits it.
 fn is_known(cx: &Context<'_, '_>, url: &str) -> bool {
-    cx.policy.modifier_extensions.contains(url) || cx.release.has_modifier_extension(url)
+    cx.policy.modifier_extensions.contains(url) || cx.release.extension(url).is_some()
 }
 
 #[cfg(test)]
@@ -82,19 +83,24 @@ mod tests {
     fn an_extension_says_one_thing() {
         let source = r#"{"resourceType":"Patient","extension":[{"url":"http://example.org/a"},
             {"url":"http://example.org/a","valueCode":"a","extension":[{"url":"b","valueCode":"c"}]},{"valueCode":"a"}]}"#;
+        let errors: Vec<String> =
+            findings(source).into_iter().filter(|finding| !finding.starts_with("extension-unknown")).collect();
         let expected =
             ["ext-1 Patient.extension[0]", "ext-1 Patient.extension[1]", "cardinality-min Patient.extension[2]"];
-        assert_eq!(findings(source), expected);
+        assert_eq!(errors, expected);
     }
 
     #[test]
     fn modifiers_are_known_or_permitted() {
-        let source = r#"{"resourceType":"Patient","implicitRules":"http://example.org/rules",
+        let source = r#"{"resourceType":"DiagnosticReport","status":"final","code":{"text":"a"},"implicitRules":"http://example.org/rules",
             "modifierExtension":[{"url":"http://example.org/m","valueCode":"a"},
             {"url":"http://hl7.org/fhir/StructureDefinition/event-notDone","valueBoolean":true}]}"#;
         assert_eq!(
             findings(source),
-            ["implicit-rules Patient.implicitRules", "modifier-extension Patient.modifierExtension[0]"]
+            [
+                "implicit-rules DiagnosticReport.implicitRules",
+                "modifier-extension DiagnosticReport.modifierExtension[0]"
+            ]
         );
         let mut policy = Policy::default();
         policy.modifier_extensions.insert("http://example.org/rules".to_owned());

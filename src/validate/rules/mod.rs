@@ -1,24 +1,32 @@
 //! The rules, one file per family: what is checked, where the release says so, and the stable keys.
 
+pub(super) mod attachment;
 pub(super) mod binding;
 pub(super) mod bundle;
 pub(super) mod cardinality;
 pub(super) mod choice;
 pub(super) mod code_system;
 pub(super) mod contained;
+mod document;
 pub(super) mod element_id;
 pub(super) mod extension;
+mod formatting;
 mod grammar;
+pub(super) mod identifier;
 pub(super) mod invariant;
+pub(super) mod known_extension;
 mod language;
 mod media_type;
+pub(super) mod meta;
 pub(super) mod narrative;
 pub(super) mod primitive;
 pub(super) mod profile;
 pub(super) mod range;
 pub(super) mod reference;
+mod request;
 pub(super) mod structure;
 mod texts;
+mod xhtml;
 pub(super) mod xml;
 
 pub use texts::{RuleText, text};
@@ -37,7 +45,7 @@ pub(super) const OTHER_RELEASE: Rule =
 
 /// All rules, sorted by key.
 pub fn all() -> Vec<&'static Rule> {
-    let families: [&[&'static Rule]; 17] = [
+    let families: [&[&'static Rule]; 23] = [
         &[&UNREADABLE, &NOT_A_BUNDLE, &OTHER_RELEASE],
         structure::RULES,
         cardinality::RULES,
@@ -46,10 +54,16 @@ pub fn all() -> Vec<&'static Rule> {
         binding::RULES,
         code_system::RULES,
         bundle::RULES,
+        document::RULES,
+        request::RULES,
         reference::RULES,
         contained::RULES,
         element_id::RULES,
+        attachment::RULES,
+        identifier::RULES,
+        meta::RULES,
         extension::RULES,
+        known_extension::RULES,
         narrative::RULES,
         profile::RULES,
         invariant::RULES,

@@ -1,6 +1,10 @@
-//! The human-readable text: an XHTML `div` without active content.
+//! The human-readable text: one XHTML `div` with basic formatting, links and images, and nothing that runs.
 //! Spec: <https://hl7.org/fhir/STU3/narrative.html>.
 
+use super::{
+    formatting::{NAMESPACE, forbidden},
+    xhtml::{Fault, Piece, Reader},
+};
 use crate::{
     fhir::NodeId,
     validate::{
@@ -11,167 +15,204 @@ use crate::{
 
 const PAGE: &str = "https://hl7.org/fhir/STU3/narrative.html";
 
-static NARRATIVE_DIV: Rule = Rule::error("narrative-div", "structure", PAGE);
-static NARRATIVE_ACTIVE: Rule = Rule::error("txt-1", "security", PAGE);
-
-static NARRATIVE_BLANK: Rule = Rule::error("txt-2", "invariant", PAGE);
+static DIV: Rule = Rule::error("narrative-div", "structure", PAGE);
+static ENTITY: Rule = Rule::error("narrative-entity", "structure", PAGE);
+static IMAGE: Rule = Rule::error("narrative-image", "not-found", PAGE);
+static TXT_1: Rule = Rule::error("txt-1", "security", PAGE);
+static TXT_2: Rule = Rule::error("txt-2", "invariant", PAGE);
 
 /// The keys of this family.
-pub(crate) static RULES: &[&Rule] = &[&NARRATIVE_DIV, &NARRATIVE_ACTIVE, &NARRATIVE_BLANK];
-
-/// Elements that run, load or frame something; the page forbids each of them.
-const ACTIVE: [&str; 17] = [
-    "applet", "base", "body", "button", "embed", "form", "frame", "frameset", "head", "iframe", "input", "link",
-    "meta", "object", "script", "select", "textarea",
-];
-
-/// Attributes whose value is a URL.
-const LINKS: [&str; 4] = ["href", "src", "action", "xlink:href"];
+pub(crate) static RULES: &[&Rule] = &[&DIV, &ENTITY, &IMAGE, &TXT_1, &TXT_2];
 
 /// A Narrative; its `div` is one XHTML element of that name.
 pub(crate) fn check(cx: &Context<'_, '_>, narrative: NodeId, out: &mut Findings<'_>) {
     let Some(div) = cx.document.get(narrative, "div") else { return };
     let Some(text) = cx.string(narrative, "div").filter(|text| !text.is_empty()) else { return };
-    let inner = text.trim();
-    let opened = inner.strip_prefix("<div").is_some_and(|rest| rest.starts_with([' ', '>', '/', '\t', '\n', '\r']));
-    let closed = inner.ends_with("</div>") || (inner.ends_with("/>") && inner.matches('<').count() == 1);
-    if !(opened && closed) {
-        let text = "the narrative is one XHTML element: begin with <div xmlns=\"http://www.w3.org/1999/xhtml\"> and end with </div>";
-        out.add(cx, &NARRATIVE_DIV, At::below(div, ".div"), text);
+    let place = Place { narrative, div };
+    let mut reader = Reader::new(&text);
+    let (mut shown, mut told) = (false, Vec::new());
+    while let Some(piece) = reader.next() {
+        match piece {
+            Ok(Piece::Text(text)) => shown |= !text.trim().is_empty(),
+            Ok(Piece::Start(name)) => {
+                shown |= name == "img";
+                if reader.is_at_root() {
+                    root(cx, place, name, reader.attributes(), out);
+                }
+                if let Some(what) = forbidden(name, reader.attributes()) {
+                    // one finding a kind: all of them have the same place
+                    if !told.contains(&what) {
+                        told.push(what);
+                        out.add(cx, &TXT_1, place.at(), format!("the narrative holds {what}: remove it"));
+                    }
+                } else if name == "img" {
+                    image(cx, place, reader.attributes(), out);
+                }
+            }
+            Err(fault) => {
+                shown = true;
+                self::fault(cx, place, fault, out);
+            }
+        }
     }
-    if is_blank(inner) {
+    if !shown && told.is_empty() {
         let text = "the narrative shows nothing: write some text into the div, or leave the narrative out";
-        out.add(cx, &NARRATIVE_BLANK, At::below(div, ".div"), text);
-    }
-    if let Some(what) = active_content(inner) {
-        out.add(cx, &NARRATIVE_ACTIVE, At::below(div, ".div"), format!("the narrative holds {what}: remove it"));
+        out.add(cx, &TXT_2, place.at(), text);
     }
 }
 
-/// Neither text nor an image stands in it.
-fn is_blank(text: &str) -> bool {
-    !text.contains("<img")
-        && text.split('<').all(|part| part.split_once('>').map_or(part, |(_, after)| after).trim().is_empty())
+/// Where a narrative and its `div` stand; the path has reached the narrative.
+#[derive(Clone, Copy)]
+struct Place {
+    narrative: NodeId,
+    div: NodeId,
 }
 
-/// What runs or loads something, for people; `None` in a harmless text.
-fn active_content(text: &str) -> Option<&'static str> {
-    let mut rest = text;
-    while let Some(start) = rest.find('<') {
-        rest = &rest[start + 1..];
-        if let Some(comment) = rest.strip_prefix("!--") {
-            rest = comment.split_once("-->").map_or("", |(_, after)| after);
-            continue;
-        }
-        if rest.starts_with('!') || rest.starts_with('?') {
-            return Some("a declaration or processing instruction");
-        }
-        let name_length = rest.find(|c: char| !(c.is_ascii_alphanumeric() || c == ':')).unwrap_or(rest.len());
-        let (name, attributes) = rest.split_at(name_length);
-        let local = name.rsplit(':').next().unwrap_or(name);
-        if ACTIVE.iter().any(|active| active.eq_ignore_ascii_case(local)) {
-            return Some("an element that may run or load something (script, form, frame or object)");
-        }
-        let (found, after) = active_attribute(attributes);
-        if found.is_some() {
-            return found;
-        }
-        rest = after;
+impl Place {
+    fn at(self) -> At<'static> {
+        At::below(self.div, ".div")
     }
-    None
 }
 
-/// Reads the attributes of a tag; returns what is active among them, and the text after the tag.
-fn active_attribute(mut rest: &str) -> (Option<&'static str>, &str) {
-    loop {
-        rest = rest.trim_start_matches(|c: char| c.is_whitespace() || c == '/');
-        if let Some(after) = rest.strip_prefix('>') {
-            return (None, after);
+fn fault(cx: &Context<'_, '_>, place: Place, fault: Fault, out: &mut Findings<'_>) {
+    match fault {
+        Fault::NotWellFormed(how) => {
+            out.add(cx, &DIV, place.at(), format!("the narrative is no well-formed XHTML: {how}"));
         }
-        if rest.is_empty() || rest.starts_with('<') {
-            return (None, rest);
+        Fault::HtmlEntity => {
+            let text = "the narrative uses a name for a character that only HTML knows (&nbsp; and the like): \
+                        write the character itself, or its number (&#160;)";
+            out.add(cx, &ENTITY, place.at(), text);
         }
-        let length = rest.find(|c: char| c.is_whitespace() || matches!(c, '=' | '>' | '/' | '<')).unwrap_or(rest.len());
-        if length == 0 {
-            // a stray character: step over it
-            let mut characters = rest.chars();
-            characters.next();
-            rest = characters.as_str();
-            continue;
-        }
-        let (name, after) = rest.split_at(length);
-        rest = after.trim_start();
-        let mut value = "";
-        if let Some(after) = rest.strip_prefix('=') {
-            let after = after.trim_start();
-            let quote = after.chars().next().filter(|c| matches!(c, '"' | '\''));
-            (value, rest) = match quote {
-                Some(quote) => after[1..].split_once(quote).unwrap_or((&after[1..], "")),
-                None => after.split_at(after.find([' ', '>']).unwrap_or(after.len())),
-            };
-        }
-        let lower = name.to_ascii_lowercase();
-        if lower.starts_with("on") {
-            return (Some("an event handler"), rest);
-        }
-        if LINKS.contains(&lower.as_str()) && runs(value) {
-            return (Some("a link that runs a script"), rest);
+        Fault::Declaration => {
+            let text = "the narrative holds a declaration or a processing instruction: remove it";
+            out.add(cx, &TXT_1, place.at(), text);
         }
     }
 }
 
-/// The URL's scheme is one that browsers execute. Character references hide nothing here: a scheme never needs one.
-fn runs(url: &str) -> bool {
-    let scheme: String = url
-        .chars()
-        .filter(|c| !c.is_whitespace() && !c.is_control())
-        .take_while(|c| *c != ':' && *c != '/')
-        .collect::<String>()
-        .to_ascii_lowercase();
-    matches!(scheme.as_str(), "javascript" | "vbscript") || (scheme.contains("&#") && !scheme.starts_with('#'))
+fn root(cx: &Context<'_, '_>, place: Place, name: &str, attributes: &[(&str, &str)], out: &mut Findings<'_>) {
+    let in_namespace = attributes.iter().any(|(name, value)| *name == "xmlns" && *value == NAMESPACE);
+    if name != "div" || !in_namespace {
+        let text = "the narrative is one XHTML element: begin with <div xmlns=\"http://www.w3.org/1999/xhtml\"> \
+                    and end with </div>";
+        out.add(cx, &DIV, place.at(), text);
+    }
+}
+
+/// An image lies in the resource itself, at a relative or web address, or in the address as data.
+fn image(cx: &Context<'_, '_>, place: Place, attributes: &[(&str, &str)], out: &mut Findings<'_>) {
+    let Some((_, source)) = attributes.iter().find(|(name, _)| *name == "src") else {
+        let text = "an image of the narrative has no src: add it, or remove the image";
+        return out.add(cx, &IMAGE, place.at(), text);
+    };
+    if let Some(id) = source.strip_prefix('#') {
+        if !is_in_resource(cx, place.narrative, id) {
+            let text = "an image of the narrative refers to an id that no element of the resource has: \
+                        add the image to contained, or remove it from the narrative";
+            out.add(cx, &IMAGE, place.at(), text);
+        }
+        return;
+    }
+    let scheme = source.split_once(':').map_or("", |(scheme, _)| scheme).to_ascii_lowercase();
+    let relative = scheme.is_empty() || scheme.contains(['/', '?', '#']);
+    if !relative && !matches!(scheme.as_str(), "http" | "https" | "data" | "cid") {
+        let text = "an image of the narrative lies where a reader cannot get it: \
+                    give it a web address, or put it into the address as data";
+        out.add(cx, &IMAGE, place.at(), text);
+    }
+}
+
+/// An element or contained resource with this id stands in the resource around the narrative; of a contained one
+/// its container is meant.
+fn is_in_resource(cx: &Context<'_, '_>, narrative: NodeId, id: &str) -> bool {
+    let document = cx.document;
+    let above = std::iter::successors(Some(narrative), |node| document.parent(*node));
+    let resource = above
+        .filter(|node| cx.string(*node, "resourceType").is_some())
+        .find(|node| {
+            let list = document.parent(*node);
+            list.and_then(|list| document.name(list)).is_none_or(|name| name != "contained")
+        })
+        .unwrap_or(narrative);
+    document
+        .subtree(resource)
+        .any(|node| document.is_named(node, "id") && document.string(node).is_some_and(|text| text == id))
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{active_content, is_blank};
     use crate::validate::testing::findings;
+
+    const OPEN: &str = "<div xmlns='http://www.w3.org/1999/xhtml'>";
+
+    fn found(div: &str) -> Vec<String> {
+        findings(&format!(r#"{{"resourceType":"Patient","text":{{"status":"generated","div":"{div}"}}}}"#))
+    }
+
+    fn inside(content: &str) -> Vec<String> {
+        found(&format!("{OPEN}{content}</div>"))
+    }
 
     #[test]
     fn a_narrative_is_one_div_that_shows_something() {
-        let patient =
-            |div: &str| format!(r#"{{"resourceType":"Patient","text":{{"status":"generated","div":"{div}"}}}}"#);
-        assert_eq!(findings(&patient("<div>a</div>")), Vec::<String>::new());
-        assert_eq!(findings(&patient("a")), ["narrative-div Patient.text.div"]);
-        assert_eq!(findings(&patient("<divide>a</divide>")), ["narrative-div Patient.text.div"]);
-        assert_eq!(findings(&patient("<div> <p/></div>")), ["txt-2 Patient.text.div"]);
-        assert!(!is_blank("<div><img src='a'/></div>") && is_blank("<div/>"));
+        assert_eq!(inside("a"), Vec::<String>::new());
+        for bad in ["a", "<div>a</div>", "<divide xmlns='http://www.w3.org/1999/xhtml'>a</divide>", "<p>a</p>"] {
+            assert!(found(bad).contains(&"narrative-div Patient.text.div".to_owned()), "{bad}");
+        }
+        assert_eq!(inside("<b>a"), ["narrative-div Patient.text.div"]);
+        assert_eq!(inside("a&nbsp;b"), ["narrative-entity Patient.text.div"]);
+        assert_eq!(inside(" <p/>"), ["txt-2 Patient.text.div"]);
+        assert_eq!(inside("<img src='http://a.org'/>"), Vec::<String>::new());
     }
 
     #[test]
     fn active_content_is_found() {
         for bad in [
-            "<div><script>x</script></div>",
-            "<div><SCRIPT/></div>",
-            "<div><p onclick=\"x\">a</p></div>",
-            "<div><a href=\"javascript:x\">a</a></div>",
-            "<div><a href='java\nscript:x'>a</a></div>",
-            "<div><a href='&#106;avascript:x'>a</a></div>",
-            "<div><p a=b OnLoad='x'/></div>",
-            "<div><iframe src='http://example.org'/></div>",
-            "<!DOCTYPE html><div/>",
+            "<script>x</script>",
+            "<SCRIPT/>a",
+            "<p onclick='x'>a</p>",
+            "<p OnLoad='x'>a</p>",
+            "<a href='javascript:x'>a</a>",
+            "<a href='java\\nscript:x'>a</a>",
+            "<a href='&#106;avascript:x'>a</a>",
+            "<iframe src='http://example.org'>a</iframe>",
+            "<p style='behavior: url(a)'>a</p>",
+            "<ins>a</ins>",
+            "<p foo='a'>a</p>",
+            "<form>a</form>",
+            "<svg xmlns='http://www.w3.org/2000/svg'>a</svg>",
+            "a<?b?>",
         ] {
-            assert!(active_content(bad).is_some(), "{bad}");
+            assert_eq!(inside(bad), ["txt-1 Patient.text.div"], "{bad}");
         }
+        assert_eq!(found("<!DOCTYPE html><div/>"), ["txt-1 Patient.text.div"]);
     }
 
     #[test]
     fn harmless_text_passes() {
         for good in [
-            "<div xmlns=\"http://www.w3.org/1999/xhtml\"><p class=\"on\">once upon</p></div>",
-            "<div><a href=\"Patient/1#x\">a &lt;script&gt;</a><!-- <script> --></div>",
-            "<div><img src='data:image/png;base64,AAAA' alt='on=1'/><a name=\"q\"/></div>",
+            "<p class='on'>once upon</p>",
+            "<a href='Patient/1#x'>a &lt;script&gt;</a><!-- <script> -->",
+            "<img src='data:image/png;base64,AAAA' alt='on=1'/><a name='q'/>",
+            "<table style='background-image: url(data:image/png;base64,AA)'><tr><td colspan='2'>a</td></tr></table>",
         ] {
-            assert_eq!(active_content(good), None, "{good}");
+            assert_eq!(inside(good), Vec::<String>::new(), "{good}");
         }
+    }
+
+    #[test]
+    fn images_are_there() {
+        let image = |source: &str| inside(&format!("a<img src='{source}'/>"));
+        for good in ["image.png", "a/b?c=d:e", "https://a.org/b", "data:image/png;base64,AA"] {
+            assert_eq!(image(good), Vec::<String>::new(), "{good}");
+        }
+        assert_eq!(image("#x"), ["narrative-image Patient.text.div"]);
+        assert_eq!(image("file:///a.png"), ["narrative-image Patient.text.div"]);
+        let source = format!(
+            r##"{{"resourceType":"Patient","text":{{"status":"generated","div":"{OPEN}<img src='#x'/></div>"}},
+            "photo":[{{"id":"x","title":"a"}}]}}"##
+        );
+        assert_eq!(findings(&source), Vec::<String>::new());
     }
 }

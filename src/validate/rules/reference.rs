@@ -2,7 +2,11 @@
 //! <https://hl7.org/fhir/STU3/bundle.html#references>.
 
 use crate::{
-    fhir::{NodeId, path::Resolution},
+    fhir::{
+        NodeId,
+        path::Resolution,
+        primitive::{has_scheme, is_id},
+    },
     stu3::Way,
     validate::{
         context::{BundleScope, Context, restful},
@@ -17,11 +21,18 @@ const BUNDLE: &str = "https://hl7.org/fhir/STU3/bundle.html#references";
 static REF_1: Rule = Rule::error("ref-1", "invariant", PAGE);
 static UNRESOLVED: Rule = Rule::error("reference-unresolved", "not-found", BUNDLE);
 static TARGET: Rule = Rule::error("reference-target", "structure", PAGE);
+static RELATIVE: Rule = Rule::error("reference-relative", "value", PAGE);
+
+/// Resources need not lie where a FHIR server puts them.
+static FORMAT: Rule = Rule::warning("reference-format", "value", PAGE);
+static CONDITIONAL: Rule =
+    Rule::error("reference-conditional", "business-rule", "https://hl7.org/fhir/STU3/http.html#transaction");
+static BASE: Rule = Rule::warning("reference-base", "not-found", BUNDLE);
 static BATCH: Rule =
     Rule::warning("reference-batch", "business-rule", "https://hl7.org/fhir/STU3/http.html#transaction");
 
 /// The keys of this family.
-pub(crate) static RULES: &[&Rule] = &[&REF_1, &UNRESOLVED, &TARGET, &BATCH];
+pub(crate) static RULES: &[&Rule] = &[&REF_1, &UNRESOLVED, &TARGET, &RELATIVE, &FORMAT, &CONDITIONAL, &BASE, &BATCH];
 
 /// A Reference of an element that may lead to these types.
 pub(crate) fn check(cx: &Context<'_, '_>, way: &Way, node: NodeId, out: &mut Findings<'_>) {
@@ -38,6 +49,9 @@ pub(crate) fn check(cx: &Context<'_, '_>, way: &Way, node: NodeId, out: &mut Fin
         };
         return check_type(cx, way, target.resource_type.as_deref(), at(), out);
     }
+    if !has_scheme(&reference) {
+        relative(cx, &reference, at(), out);
+    }
     let target = cx.bundle.as_ref().and_then(|bundle| Some((bundle, resolve(bundle, &reference)?)));
     if let Some((bundle, target)) = target {
         check_type(cx, way, target.resource_type.as_deref(), at(), out);
@@ -53,15 +67,69 @@ pub(crate) fn check(cx: &Context<'_, '_>, way: &Way, node: NodeId, out: &mut Fin
         let text = "no entry of the Bundle has this fullUrl: add the resource, or correct the reference";
         return out.add(cx, &UNRESOLVED, at(), text);
     }
+    if cx.bundle.as_ref().is_some_and(|bundle| bundle.holds(cx.document, unversioned(&reference))) {
+        let text = "an entry has this type and id, but its fullUrl is not what this reference means here \
+                    (the base of this entry's fullUrl, and then the reference): refer to the fullUrl, or correct it";
+        out.add(cx, &BASE, at(), text);
+    }
     check_type(cx, way, named_type(&reference), at(), out);
 }
 
+fn unversioned(reference: &str) -> &str {
+    reference.split_once("/_history/").map_or(reference, |(unversioned, _)| unversioned)
+}
+
+/// A reference without a scheme: `Type/id`, with a version or not; in a transaction `Type?name=value` too.
+fn relative(cx: &Context<'_, '_>, reference: &str, at: At<'_>, out: &mut Findings<'_>) {
+    let known = |name: &str| cx.release.resource(name).is_some();
+    if let Some((name, _)) = reference.split_once('?') {
+        let in_transaction = cx.bundle.as_ref().is_some_and(|bundle| bundle.is("transaction"));
+        if !(in_transaction && known(name)) {
+            let text = "a reference by search (Type?name=value) is for entries of a transaction alone: \
+                        refer to the resource by its address, or send a transaction";
+            out.add(cx, &CONDITIONAL, at, text);
+        }
+        return;
+    }
+    let mut parts = reference.split('/');
+    let (name, id, history, version) = (parts.next().unwrap_or_default(), parts.next(), parts.next(), parts.next());
+    let shaped = name.starts_with(|first: char| first.is_ascii_uppercase())
+        && id.is_some()
+        && matches!(history, None | Some("_history"))
+        && parts.next().is_none();
+    if !shaped {
+        let text = "a relative reference is type and id of a resource (Patient/1): \
+                    write it so, or write the absolute address";
+        out.add(cx, &FORMAT, at, text);
+    } else if !known(name) || !id.is_some_and(is_id) || history.is_some() != version.is_some_and(is_id) {
+        let text = "a relative reference is type and id of a resource, as in Patient/1, and this type or id cannot be: \
+                    correct it";
+        out.add(cx, &RELATIVE, at, text);
+    }
+}
+
+/// The Reference is known to lead to a resource of none of these types; `Resource` is any.
+pub(super) fn leads_elsewhere(cx: &Context<'_, '_>, node: NodeId, targets: &[&str]) -> bool {
+    let Some(reference) = cx.string(node, "reference") else { return false };
+    if let Some(id) = reference.strip_prefix('#') {
+        let target = cx.resource.contained.get(id).and_then(|target| target.resource_type.as_deref());
+        return target.is_some_and(|found| !admits(targets, found));
+    }
+    let entry = cx.bundle.as_ref().and_then(|bundle| resolve(bundle, &reference));
+    let found = entry.map_or_else(|| named_type(&reference), |entry| entry.resource_type.as_deref());
+    found.is_some_and(|found| !admits(targets, found))
+}
+
+fn admits(targets: &[&str], found: &str) -> bool {
+    targets.is_empty() || targets.iter().any(|target| *target == found || *target == "Resource")
+}
+
 /// The entry that a reference leads to: by fullUrl, or relative to the base of the entry's own fullUrl.
-fn resolve<'b, 'd>(
+pub(super) fn resolve<'b, 'd>(
     bundle: &'b BundleScope<'d>,
     reference: &str,
 ) -> Option<&'b crate::validate::context::BundleTarget<'d>> {
-    let unversioned = reference.split_once("/_history/").map_or(reference, |(unversioned, _)| unversioned);
+    let unversioned = unversioned(reference);
     if unversioned.contains(':') {
         return bundle.at(unversioned);
     }
@@ -71,7 +139,7 @@ fn resolve<'b, 'd>(
 
 /// The resource type that a literal reference names itself: `Patient/1`, `http://server/Patient/1`.
 fn named_type(reference: &str) -> Option<&str> {
-    let unversioned = reference.split_once("/_history/").map_or(reference, |(unversioned, _)| unversioned);
+    let unversioned = unversioned(reference);
     if unversioned.contains(':') {
         return restful(unversioned).map(|(_, resource_type, _)| resource_type);
     }
@@ -99,7 +167,7 @@ pub(crate) fn lead(cx: &Context<'_, '_>, reference: &str) -> Resolution {
 fn check_type(cx: &Context<'_, '_>, way: &Way, found: Option<&str>, at: At<'_>, out: &mut Findings<'_>) {
     let Some(found) = found else { return };
     let targets = cx.release.targets(way);
-    if targets.is_empty() || targets.iter().any(|target| *target == found || *target == "Resource") {
+    if admits(targets, found) {
         return;
     }
     let wanted: Cow<'_, str> = targets.join(", ").into();
@@ -142,11 +210,47 @@ mod tests {
     }
 
     #[test]
+    fn an_entry_that_is_meant_but_not_reached_is_told() {
+        let other = observation("urn:oid:2.999.1", "Patient/1");
+        let expected = ["reference-base Bundle.entry[1].resource.subject.reference"];
+        assert_eq!(findings(&bundle("collection", &[PATIENT, &other])), expected);
+    }
+
+    #[test]
     fn types_are_judged_where_they_are_known() {
         let expected = ["reference-target Bundle.entry[1].resource.subject.reference"];
         assert_eq!(found("Observation/2"), expected);
         assert_eq!(found("Practitioner/1"), expected);
         assert_eq!(found("http://other.example.org/Practitioner/1"), expected);
+    }
+
+    #[test]
+    fn relative_references_are_type_and_id() {
+        let at = |key: &str| [format!("{key} Bundle.entry[1].resource.subject.reference")];
+        for good in ["Patient/1", "Patient/1/_history/2", "Group/a.b-C"] {
+            assert_eq!(found(good), Vec::<String>::new(), "{good}");
+        }
+        for bad in ["Patients/1", "Patient/a_b", "Patient/", "Patient/1/_history/", "Patient/1/_history"] {
+            assert_eq!(found(bad), at("reference-relative"), "{bad}");
+        }
+        for odd in ["12345", "fhir/Patient/1", "../Patient/1", "Patient/1/2"] {
+            assert_eq!(found(odd), at("reference-format"), "{odd}");
+        }
+    }
+
+    #[test]
+    fn searches_are_for_transactions() {
+        let at = ["reference-conditional Bundle.entry[1].resource.subject.reference"];
+        assert_eq!(found("Patient?identifier=a"), at);
+        let request = r#","request":{"method":"POST","url":"Observation"}}"#;
+        let other = observation("http://example.org/fhir/Observation/2", "Patient?identifier=http://a.org|b");
+        let other = format!("{}{request}", other.strip_suffix('}').unwrap());
+        assert_eq!(findings(&bundle("transaction", &[&other])), Vec::<String>::new());
+        let unknown = other.replace("Patient?", "Patients?");
+        assert_eq!(
+            findings(&bundle("transaction", &[&unknown])),
+            ["reference-conditional Bundle.entry[0].resource.subject.reference"]
+        );
     }
 
     #[test]

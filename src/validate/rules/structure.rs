@@ -7,6 +7,7 @@ use crate::{
     validate::{
         context::Context,
         issue::{At, Findings, Rule},
+        release,
     },
 };
 
@@ -24,6 +25,9 @@ static DEPTH: Rule = Rule::error("depth", "too-long", PAGE);
 /// The keys of this family.
 pub(crate) static RULES: &[&Rule] =
     &[&UNKNOWN_ELEMENT, &RESOURCE_TYPE, &TYPE_JSON, &EMPTY, &NULL, &TWIN, &DEPTH, &BYTE_ORDER_MARK];
+
+/// Those of which a file of another release breaks one.
+pub(crate) static TELLING: [&Rule; 3] = [&UNKNOWN_ELEMENT, &RESOURCE_TYPE, &TYPE_JSON];
 
 /// A byte order mark is read over; other readers of JSON stumble on it.
 pub(crate) fn byte_order_mark(cx: &Context<'_, '_>, root: NodeId, out: &mut Findings<'_>) {
@@ -165,6 +169,7 @@ pub(crate) fn not_array(cx: &Context<'_, '_>, node: NodeId, out: &mut Findings<'
 
 /// Something else where an object belongs.
 pub(crate) fn not_object(cx: &Context<'_, '_>, node: NodeId, out: &mut Findings<'_>) {
+    other_kind(cx, node, out);
     let text = if cx.document.is_xml() {
         "elements belong into this one, not a value: write its parts".to_owned()
     } else {
@@ -175,12 +180,23 @@ pub(crate) fn not_object(cx: &Context<'_, '_>, node: NodeId, out: &mut Findings<
 
 /// Another kind of JSON where a primitive value belongs.
 pub(crate) fn not_primitive(cx: &Context<'_, '_>, wanted: &str, type_name: &str, node: NodeId, out: &mut Findings<'_>) {
+    other_kind(cx, node, out);
     let text = if cx.document.is_xml() {
         format!("this is no {type_name}: correct the value")
     } else {
         format!("a value of type {type_name} is {wanted} in JSON, not {}", kind_name(cx.document.kind(node)))
     };
     out.add(cx, &TYPE_JSON, At::here(node), text);
+}
+
+/// A value of a kind that another release has here.
+fn other_kind(cx: &Context<'_, '_>, node: NodeId, out: &mut Findings<'_>) {
+    let document = cx.document;
+    let name = document.name(node).or_else(|| document.parent(node).and_then(|list| document.name(list)));
+    let structure = cx.release.structure(cx.holder.holds).name;
+    if let Some(name) = name.filter(|name| release::tells(structure, name)) {
+        out.foreign(structure, &name);
+    }
 }
 
 fn kind_name(kind: Kind) -> &'static str {

@@ -1,0 +1,286 @@
+//! What an entry of a batch or transaction asks for, and what an entry of the answer says.
+//! Spec: <https://hl7.org/fhir/STU3/http.html#transaction>, <https://hl7.org/fhir/STU3/bundle-definitions.html>.
+
+use crate::{
+    fhir::{Kind, NodeId},
+    validate::{
+        context::Context,
+        issue::{At, Findings, Rule},
+    },
+};
+
+const TRANSACTION: &str = "https://hl7.org/fhir/STU3/http.html#transaction";
+const ELEMENTS: &str = "https://hl7.org/fhir/STU3/bundle-definitions.html";
+
+static CONDITION: Rule = Rule::warning("request-condition", "business-rule", TRANSACTION);
+static DUPLICATE: Rule = Rule::error("request-duplicate", "duplicate", TRANSACTION);
+/// An official example writes the whole search, and it is plain what is meant.
+static IF_NONE_EXIST: Rule = Rule::warning("request-if-none-exist", "value", ELEMENTS);
+static MISSING: Rule = Rule::error("request-missing", "required", TRANSACTION);
+static RELATIVE: Rule = Rule::warning("request-relative", "value", ELEMENTS);
+static RESOURCE: Rule = Rule::error("request-resource", "required", TRANSACTION);
+static SURPLUS: Rule = Rule::warning("request-surplus", "business-rule", TRANSACTION);
+static URL: Rule = Rule::error("request-url", "value", TRANSACTION);
+static RESPONSE_MISSING: Rule = Rule::error("response-missing", "required", TRANSACTION);
+static RESPONSE_STATUS: Rule = Rule::error("response-status", "value", ELEMENTS);
+static RESPONSE_VERSION: Rule = Rule::error("response-version", "value", ELEMENTS);
+
+/// The keys of this family.
+pub(crate) static RULES: &[&Rule] = &[
+    &CONDITION,
+    &DUPLICATE,
+    &IF_NONE_EXIST,
+    &MISSING,
+    &RELATIVE,
+    &RESOURCE,
+    &SURPLUS,
+    &URL,
+    &RESPONSE_MISSING,
+    &RESPONSE_STATUS,
+    &RESPONSE_VERSION,
+];
+
+/// An entry of a batch or transaction; the path has reached it.
+pub(crate) fn check(cx: &mut Context<'_, '_>, entry: NodeId, resource: Option<NodeId>, out: &mut Findings<'_>) {
+    let document = cx.document;
+    let Some(request) = document.get(entry, "request") else {
+        let text = "an entry of a batch or transaction says what to do with it: add request with method and url";
+        return out.add(cx, &MISSING, At::here(entry), text);
+    };
+    if document.kind(request) != Kind::Object {
+        return;
+    }
+    let method = cx.string(request, "method").unwrap_or_default();
+    conditions(cx, request, &method, out);
+    let (Some(place), Some(url)) = (document.get(request, "url"), cx.string(request, "url")) else { return };
+    let at = || At::below(place, ".request.url");
+    if url.starts_with('/') || url.split('?').next().is_some_and(|path| path.contains("://")) {
+        let text = "the url of a request is relative to the address that the Bundle is sent to: \
+                    leave out the server and the first slash";
+        out.add(cx, &RELATIVE, at(), text);
+    }
+    address(cx, request, &method, &url, resource, out);
+    if matches!(method.as_ref(), "PUT" | "DELETE") && repeats(cx, &url) {
+        let text = "an earlier entry of the transaction writes the same resource: \
+                    a server refuses both, so keep one of them";
+        out.add(cx, &DUPLICATE, at(), text);
+    }
+}
+
+/// A PUT or DELETE of this address was seen before in the transaction.
+fn repeats(cx: &mut Context<'_, '_>, url: &str) -> bool {
+    let scope = cx.bundle.as_mut().filter(|scope| scope.is("transaction"));
+    scope.is_some_and(|scope| !scope.written.insert(url.trim_start_matches('/').to_owned()))
+}
+
+/// Conditions and the methods that know them.
+fn conditions(cx: &Context<'_, '_>, request: NodeId, method: &str, out: &mut Findings<'_>) {
+    let known: [(&str, &[&str]); 4] = [
+        ("ifNoneExist", &["POST"]),
+        ("ifMatch", &["PUT", "DELETE"]),
+        ("ifNoneMatch", &["GET"]),
+        ("ifModifiedSince", &["GET"]),
+    ];
+    for (name, methods) in known {
+        let Some(condition) = cx.document.get(request, name).filter(|_| !method.is_empty()) else { continue };
+        if !methods.contains(&method) {
+            let text =
+                format!("{name} is a condition of {} alone: remove it, or correct the method", methods.join(" and "));
+            out.add(cx, &CONDITION, At::below(condition, format!(".request.{name}")), text);
+        } else if cx.string(request, name).is_some_and(|query| name == "ifNoneExist" && query.contains('?')) {
+            let text = "ifNoneExist is what follows the question mark of a search, as in identifier=system|value: \
+                        leave out the rest";
+            out.add(cx, &IF_NONE_EXIST, At::below(condition, ".request.ifNoneExist"), text);
+        }
+    }
+}
+
+/// `request.url` fits the method and the resource.
+fn address(
+    cx: &Context<'_, '_>,
+    request: NodeId,
+    method: &str,
+    url: &str,
+    resource: Option<NodeId>,
+    out: &mut Findings<'_>,
+) {
+    // an operation (`$name`) or a search by POST decides itself what it takes
+    if url.contains('$') || url.contains("_search") {
+        return;
+    }
+    let place = cx.document.get(request, "url").unwrap_or(request);
+    let path = url.split('?').next().unwrap_or_default();
+    let mut parts = path.rsplit('/').filter(|part| !part.is_empty());
+    let (last, before) = (parts.next().unwrap_or_default(), parts.next());
+    let conditional = url.contains('?');
+    let (fits, wanted) = match (method, resource) {
+        ("POST" | "PUT", None) => {
+            let text = "POST and PUT carry a resource: add it to the entry";
+            return out.add(cx, &RESOURCE, At::below(request, ".request"), text);
+        }
+        ("POST", Some(resource)) => (
+            cx.string(resource, "resourceType").is_some_and(|own| own == last) && !conditional,
+            "the url of a POST is the type of the entry's resource, and nothing else",
+        ),
+        ("PUT", Some(resource)) => {
+            let own_type = cx.string(resource, "resourceType").unwrap_or_default();
+            let fits = if conditional {
+                last == own_type
+            } else {
+                before == Some(&own_type) && cx.string(resource, "id").is_none_or(|id| id == last)
+            };
+            (
+                fits,
+                "the url of a PUT is type and id of the entry's resource (Type/id), or a search for it (Type?name=value)",
+            )
+        }
+        ("DELETE", _) => {
+            let named = |name: &str| cx.release.resource(name).is_some();
+            (
+                if conditional { named(last) } else { before.is_some_and(named) },
+                "the url of a DELETE is type and id of a resource (Type/id), or a search for it (Type?name=value)",
+            )
+        }
+        _ => (true, ""),
+    };
+    if !fits {
+        out.add(cx, &URL, At::below(place, ".request.url"), format!("{wanted}: correct it"));
+    }
+    if let Some(resource) = resource.filter(|_| matches!(method, "GET" | "DELETE")) {
+        let text = "GET and DELETE carry no resource, and servers pass over it: remove it, or correct the method";
+        out.add(cx, &SURPLUS, At::below(resource, ".resource"), text);
+    }
+}
+
+/// An entry of the answer to a batch or transaction; the path has reached it.
+pub(crate) fn check_response(cx: &Context<'_, '_>, entry: NodeId, resource: Option<NodeId>, out: &mut Findings<'_>) {
+    let document = cx.document;
+    let Some(response) = document.get(entry, "response") else {
+        let text = "an entry of an answer says how its request ended: add response with status";
+        return out.add(cx, &RESPONSE_MISSING, At::here(entry), text);
+    };
+    if let (Some(place), Some(status)) = (document.get(response, "status"), cx.string(response, "status")) {
+        let digits = status.bytes().take_while(u8::is_ascii_digit).count();
+        if !status.is_empty() && (digits != 3 || !status[3..].starts_with(' ') && status.len() > 3) {
+            let text = "a status begins with the three digits of HTTP, as in \"201 Created\": correct it";
+            out.add(cx, &RESPONSE_STATUS, At::below(place, ".response.status"), text);
+        }
+    }
+    let version =
+        resource.and_then(|resource| document.get(resource, "meta")).and_then(|meta| cx.string(meta, "versionId"));
+    let (Some(place), Some(tag), Some(version)) =
+        (document.get(response, "etag"), cx.string(response, "etag"), version)
+    else {
+        return;
+    };
+    if tag.trim_start_matches("W/").trim_matches('"') != version {
+        let text = "the etag is the version of the entry's resource: make it agree with meta.versionId";
+        out.add(cx, &RESPONSE_VERSION, At::below(place, ".response.etag"), text);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::validate::testing::{bundle, findings};
+
+    const PATIENT: &str = r#""fullUrl":"urn:oid:2.999.1","resource":{"resourceType":"Patient","id":"1"}"#;
+
+    /// An entry with a request; `content` is its resource with a comma, or empty.
+    fn entry(content: &str, method: &str, url: &str, rest: &str) -> String {
+        let content = if content.is_empty() { String::new() } else { format!("{content},") };
+        format!(r#"{{{content}"request":{{"method":"{method}","url":"{url}"{rest}}}}}"#)
+    }
+
+    fn found(kind: &str, entries: &[String]) -> Vec<String> {
+        let entries: Vec<&str> = entries.iter().map(String::as_str).collect();
+        findings(&bundle(kind, &entries))
+    }
+
+    #[test]
+    fn requests_fit_method_and_resource() {
+        for (method, url) in [
+            ("POST", "Patient"),
+            ("PUT", "Patient?identifier=a"),
+            ("POST", "Patient/$match"),
+            ("POST", "Patient/_search"),
+        ] {
+            assert_eq!(found("batch", &[entry(PATIENT, method, url, "")]), Vec::<String>::new(), "{method} {url}");
+        }
+        for (method, url) in [("POST", "Observation"), ("POST", "Patient/1"), ("PUT", "Patient"), ("PUT", "Patient/2")]
+        {
+            let expected = ["request-url Bundle.entry[0].request.url"];
+            assert_eq!(found("batch", &[entry(PATIENT, method, url, "")]), expected, "{method} {url}");
+        }
+        let bare = entry("", "POST", "Patient", "");
+        let expected = ["request-resource Bundle.entry[0].request", "request-missing Bundle.entry[1]"];
+        assert_eq!(found("batch", &[bare, format!("{{{PATIENT}}}")]), expected);
+    }
+
+    #[test]
+    fn reading_and_deleting_carry_nothing() {
+        for (method, url) in [("GET", "Patient/1"), ("DELETE", "Patient/1"), ("DELETE", "Patient?identifier=a")] {
+            assert_eq!(found("batch", &[entry("", method, url, "")]), Vec::<String>::new(), "{method} {url}");
+            let expected = ["request-surplus Bundle.entry[0].resource"];
+            let with_url = r#""fullUrl":"urn:oid:2.999.1","resource":{"resourceType":"Basic","code":{"text":"a"}}"#;
+            assert_eq!(found("batch", &[entry(with_url, method, url, "")]), expected, "{method} {url}");
+        }
+        for url in ["Patient", "1", "Patients/1", "Patients?identifier=a"] {
+            let expected = ["request-url Bundle.entry[0].request.url"];
+            assert_eq!(found("batch", &[entry("", "DELETE", url, "")]), expected, "{url}");
+        }
+    }
+
+    #[test]
+    fn urls_are_relative() {
+        let patient = |url| {
+            entry(
+                r#""fullUrl":"http://a.org/Patient/1","resource":{"resourceType":"Patient","id":"1"}"#,
+                "PUT",
+                url,
+                "",
+            )
+        };
+        for url in ["/Patient/1", "http://a.org/Patient/1"] {
+            assert_eq!(found("batch", &[patient(url)]), ["request-relative Bundle.entry[0].request.url"], "{url}");
+        }
+        assert_eq!(found("batch", &[patient("Patient/1")]), Vec::<String>::new());
+    }
+
+    #[test]
+    fn a_transaction_writes_a_resource_once() {
+        let put = entry(
+            r#""fullUrl":"http://a.org/Patient/1","resource":{"resourceType":"Patient","id":"1"}"#,
+            "PUT",
+            "Patient/1",
+            "",
+        );
+        let delete = entry("", "DELETE", "Patient/1", "");
+        let expected = ["request-duplicate Bundle.entry[1].request.url"];
+        assert_eq!(found("transaction", &[put.clone(), delete.clone()]), expected);
+        assert_eq!(found("batch", &[put, delete]), Vec::<String>::new());
+    }
+
+    #[test]
+    fn conditions_belong_to_their_method() {
+        let post = |rest| found("batch", &[entry(PATIENT, "POST", "Patient", rest)]);
+        assert_eq!(post(r#","ifNoneExist":"identifier=a|b""#), Vec::<String>::new());
+        assert_eq!(
+            post(r#","ifNoneExist":"Patient?identifier=a""#),
+            ["request-if-none-exist Bundle.entry[0].request.ifNoneExist"]
+        );
+        assert_eq!(post(r#","ifMatch":"W/\"1\"""#), ["request-condition Bundle.entry[0].request.ifMatch"]);
+    }
+
+    #[test]
+    fn answers_say_how_it_ended() {
+        let answer = |rest: &str| {
+            let patient = r#""resource":{"resourceType":"Patient","id":"1","meta":{"versionId":"2"}}"#;
+            findings(&bundle("batch-response", &[&format!("{{{patient}{rest}}}")]))
+        };
+        assert_eq!(answer(r#","response":{"status":"201 Created","etag":"W/\"2\""}"#), Vec::<String>::new());
+        assert_eq!(answer(""), ["response-missing Bundle.entry[0]"]);
+        assert_eq!(answer(r#","response":{"status":"Created"}"#), ["response-status Bundle.entry[0].response.status"]);
+        let expected = ["response-version Bundle.entry[0].response.etag"];
+        assert_eq!(answer(r#","response":{"status":"200","etag":"W/\"3\""}"#), expected);
+    }
+}
