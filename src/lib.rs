@@ -10,7 +10,7 @@
 //! |---|---|
 //! | [`model`] | the nouns that all rooms share: ids, digests, secrets, instants, the record of a submission |
 //! | [`fhir`] | LANGUAGE: text to a flat tree with a place for every node; primitive formats; FHIRPath |
-//! | [`stu3`] | LIBRARY: the release's facts as a generated table |
+//! | [`stu3`] | LIBRARY: the release's facts as generated tables |
 //! | [`validate`] | INSPECTOR: one walk over a document, one file per rule family, findings as data |
 //! | [`route`] | SORTER: a valid Bundle becomes a parcel for exactly one account, or is held |
 //! | [`push`] | COURIER: the only HTTP client: signatures, answers, tokens, authorisation |
