@@ -27,6 +27,8 @@ static FULL_URL_MISSING: Rule = Rule::error("full-url-missing", "required", FULL
 static FULL_URL_OF_REQUEST: Rule = Rule::warning("full-url-request", "required", FULL_URL);
 static FULL_URL_RELATIVE: Rule = Rule::error("full-url-relative", "value", PAGE);
 static DOCUMENT: Rule = Rule::error("document-first", "invariant", "https://hl7.org/fhir/STU3/documents.html");
+static TOTAL: Rule =
+    Rule::warning("bundle-total", "value", "https://hl7.org/fhir/STU3/bundle-definitions.html#Bundle.total");
 static MESSAGE: Rule = Rule::error("message-first", "invariant", "https://hl7.org/fhir/STU3/messaging.html");
 
 /// The keys of this family.
@@ -45,6 +47,7 @@ pub(crate) static RULES: &[&Rule] = &[
     &FULL_URL_RELATIVE,
     &DOCUMENT,
     &MESSAGE,
+    &TOTAL,
 ];
 
 /// The Bundle as a whole; its index stands in the context.
@@ -54,6 +57,9 @@ pub(crate) fn check(cx: &Context<'_, '_>, bundle: NodeId, out: &mut Findings<'_>
     if let Some(total) = cx.document.get(bundle, "total").filter(|_| !counted) {
         let text = "total belongs to a Bundle of type searchset or history: remove it";
         out.add(cx, &BDL_1, At::below(total, ".total"), text);
+    }
+    if scope.is("searchset") {
+        total(cx, bundle, out);
     }
     if scope.is("document") {
         identified(cx, bundle, out);
@@ -73,6 +79,23 @@ pub(crate) fn check(cx: &Context<'_, '_>, bundle: NodeId, out: &mut Findings<'_>
             let at = first.map_or(At::here(bundle), |entry| At::below(entry, ".entry[0]"));
             out.add(cx, rule, at, format!("a {kind} begins with a {wanted}: make it the resource of the first entry"));
         }
+    }
+}
+
+/// A page of a search holds no more matches than there are in all.
+fn total(cx: &Context<'_, '_>, bundle: NodeId, out: &mut Findings<'_>) {
+    let document = cx.document;
+    let Some(place) = document.get(bundle, "total").filter(|total| document.kind(*total) == Kind::Number) else {
+        return;
+    };
+    let matches = items(document, bundle, "entry")
+        .filter_map(|entry| document.get(entry, "search"))
+        .filter(|search| cx.string(*search, "mode").is_some_and(|mode| mode == "match"))
+        .count();
+    let stated = document.text(place).and_then(|text| text.parse::<usize>().ok());
+    if stated.is_some_and(|stated| stated < matches) {
+        let text = "total is the number of all matches, and there are more in this page alone: correct it";
+        out.add(cx, &TOTAL, At::below(place, ".total"), text);
     }
 }
 
@@ -236,6 +259,17 @@ mod tests {
         let (one, two) = (version("1"), version("2"));
         assert_eq!(findings(&bundle("collection", &[&one, &two])), Vec::<String>::new());
         assert_eq!(findings(&bundle("collection", &[&one, &two, &two])), ["bdl-7 Bundle.entry[2].fullUrl"]);
+    }
+
+    #[test]
+    fn a_page_holds_no_more_matches_than_there_are() {
+        let page = |total: u32, mode: &str| {
+            let entry = entry(&format!(r#","fullUrl":"http://a.org/Patient/1","search":{{"mode":"{mode}"}}"#));
+            findings(&bundle("searchset", &[&entry]).replace("\"entry\"", &format!("\"total\":{total},\"entry\"")))
+        };
+        assert_eq!(page(1, "match"), Vec::<String>::new());
+        assert_eq!(page(0, "include"), Vec::<String>::new());
+        assert_eq!(page(0, "match"), ["bundle-total Bundle.total"]);
     }
 
     #[test]
