@@ -25,6 +25,7 @@ mod bridge {
 #[cfg(test)]
 mod conformance {
     mod as_xml;
+    mod cases;
     mod constraints;
     mod corpus;
     mod elements;

@@ -89,6 +89,13 @@ impl<'d> Path<'d> {
     pub(super) fn depth(&self) -> usize {
         self.steps.len()
     }
+
+    /// A step of one of these names directly below an item of a list of this name.
+    pub(super) fn goes_through(&self, list: &str, names: &[&str]) -> bool {
+        self.steps
+            .windows(2)
+            .any(|pair| pair[0].name == list && pair[0].index.is_some() && names.contains(&pair[1].name))
+    }
 }
 
 impl fmt::Display for Path<'_> {

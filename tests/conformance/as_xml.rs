@@ -19,7 +19,8 @@ pub(super) fn resource(value: &Value) -> String {
 fn members(id: Option<StructureId>, object: &Map<String, Value>, out: &mut String) {
     let schema: &dyn Schema = release();
     let mut names: Vec<&str> = object.keys().map(|name| name.trim_start_matches('_')).collect();
-    names.retain(|name| *name != "resourceType");
+    // `Claim.payee.resourceType` is an element
+    names.retain(|name| *name != "resourceType" || !object[*name].is_string());
     let known = |name: &str| id.and_then(|id| schema.member_named(id, name));
     names.sort_by_key(|name| known(name).map_or(u8::MAX, |member| member.place));
     names.dedup();

@@ -236,10 +236,14 @@ impl<'d> Environment<'_, 'd> {
             looked += 1;
             let Some(name) = document.name(child) else { continue };
             let (stem, is_twin) = name.strip_prefix('_').map_or((&*name, false), |stem| (stem, true));
-            if !may_be(stem) || stem == "resourceType" {
+            if !may_be(stem) {
                 continue;
             }
             let member = id.and_then(|id| self.schema.member_named(id, stem));
+            // `Claim.payee` has an element of this name; of a resource it tells the type and is none
+            if stem == "resourceType" && member.is_none() {
+                continue;
+            }
             let is_wanted = wanted.is_none_or(|wanted| {
                 stem == wanted || member.is_some_and(|member| member.choice && member.element == wanted)
             });

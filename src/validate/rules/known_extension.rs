@@ -113,6 +113,9 @@ fn each(
     }
 }
 
+/// Elements of an ElementDefinition that hold values of what it defines.
+const SHOWN: [&str; 5] = ["defaultValue", "fixed", "pattern", "minValue", "maxValue"];
+
 /// An extension with a whole URL: known or not, and where it stands.
 fn own(
     cx: &Context<'_, '_>,
@@ -141,7 +144,9 @@ fn own(
     }
     let holder = if tail.outer.is_none() { cx.holder } else { cx.extension_holder() };
     let in_resource = |wanted: &str| cx.resource_type_around(node).is_some_and(|found| found == wanted);
-    if !definition.may_stand(cx.release, holder, in_resource) {
+    // values that a definition prescribes or shows are meant for other places than the one they stand at
+    let is_shown = cx.path.goes_through("element", &SHOWN) || cx.path.goes_through("example", &["value"]);
+    if !is_shown && !definition.may_stand(cx.release, holder, in_resource) {
         let text = "the release lets this extension stand on other elements only: \
                     move it to where its definition says, or remove it";
         out.add(cx, &CONTEXT, tail.at(node), text);
