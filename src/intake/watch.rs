@@ -9,6 +9,7 @@ use super::{
         sidecar_of, stands, targets,
     },
     filesystem::{FileSystem, Space},
+    lasting::Lasting,
     settle::{Completeness, Observation, Role, SIDECAR},
     spool::Spool,
 };
@@ -16,7 +17,10 @@ use crate::{
     fhir::Wholeness,
     model::{ChannelName, ForeignName, Origin, Sidecar, SourceIdentity, SubmissionId},
 };
-use notify::{EventKind, RecursiveMode, Watcher as _, event::ModifyKind, event::RenameMode};
+use notify::{
+    EventKind, RecursiveMode, Watcher as _,
+    event::{AccessKind, AccessMode, ModifyKind, RenameMode},
+};
 use std::{
     collections::{BTreeSet, HashMap},
     fs::{self, File},
@@ -106,6 +110,10 @@ pub enum Notice {
 const OBSERVED: usize = 10_000;
 /// Files claimed with one flush.
 const BATCH: usize = 32;
+/// Files claimed with one scan: a scan of a full inbox is dear.
+const DUE: usize = 64 * BATCH;
+/// How long a look waits for the judges when they have enough to do.
+const BREATH: Duration = Duration::from_millis(20);
 /// A sidecar is a few lines.
 const SIDECAR_LIMIT: u64 = 64 * 1024;
 /// Sub-folders inside each other that are looked into.
@@ -183,6 +191,16 @@ pub struct Watch {
     settling: bool,
 }
 
+/// Whether an event may mean a new or a changed file. Our own scans open folders and our claims open and remove
+/// files: were those events a reason to look, each look would cause the next one.
+const fn is_news(kind: &EventKind) -> bool {
+    match kind {
+        EventKind::Access(AccessKind::Close(AccessMode::Write)) => true,
+        EventKind::Access(_) | EventKind::Remove(_) | EventKind::Modify(ModifyKind::Name(RenameMode::From)) => false,
+        EventKind::Any | EventKind::Create(_) | EventKind::Modify(_) | EventKind::Other => true,
+    }
+}
+
 /// A file that has come to rest.
 struct Candidate {
     path: ForeignName,
@@ -234,8 +252,11 @@ impl Watch {
     fn look(&mut self) -> Duration {
         loop {
             let (due, next) = self.survey();
-            if due.is_empty() || self.stop.is_stopped() || self.custody.capacity() == 0 || !self.has_room() {
+            if due.is_empty() || self.stop.is_stopped() {
                 return next.min(self.inbox.rescan);
+            }
+            if !self.has_room() {
+                return next.min(POLL);
             }
             if !self.claim_all(due) {
                 return next.min(POLL);
@@ -259,7 +280,11 @@ impl Watch {
         }
         let stop = self.stop.clone();
         let mut watcher = notify::recommended_watcher(move |event: notify::Result<notify::Event>| {
+            if event.as_ref().is_ok_and(|event| !is_news(&event.kind)) {
+                return;
+            }
             stop.with(|wake| {
+                // An error may stand for events that were lost.
                 wake.hinted = true;
                 if let Ok(event) = event
                     && let EventKind::Modify(ModifyKind::Name(RenameMode::To | RenameMode::Both)) = event.kind
@@ -380,7 +405,7 @@ impl Watch {
         } else if at > now {
             self.settling = true;
             *next = (*next).min(at - now);
-        } else if due.len() < BATCH * 8 {
+        } else if due.len() < DUE {
             let folder = (!folder.as_os_str().is_empty()).then(|| ForeignName::new(folder.as_os_str().as_bytes()));
             due.push(Candidate { path: name, folder, marked });
         }
@@ -440,7 +465,10 @@ impl Watch {
         let Ok(inbox) = File::open(&self.inbox.path) else { return false };
         let mut claimed_any = false;
         for batch in due.chunks(BATCH) {
-            if self.stop.is_stopped() || self.custody.capacity() < batch.len() {
+            while self.custody.capacity() < batch.len() && !self.stop.is_stopped() {
+                thread::sleep(BREATH);
+            }
+            if self.stop.is_stopped() {
                 return false;
             }
             match self.claim_batch(&inbox, batch) {
@@ -458,6 +486,8 @@ impl Watch {
     }
 
     fn claim_batch(&mut self, inbox: &File, batch: &[Candidate]) -> Result<usize, CustodyError> {
+        let work = self.inbox.spool.work();
+        let Ok(lasting) = Lasting::plan(&work, batch.len()) else { return Err(CustodyError) };
         let mut copies = Vec::with_capacity(batch.len());
         for candidate in batch {
             if self.was_recorded(inbox, &candidate.path)? {
@@ -470,6 +500,13 @@ impl Watch {
             if self.full {
                 break;
             }
+        }
+        let kept = copies.iter().try_for_each(|(_, pair)| pair.keep(&lasting));
+        if let Err(error) = kept.and_then(|()| if copies.is_empty() { Ok(()) } else { lasting.finish([&*work]) }) {
+            copies.iter().for_each(|(_, pair)| pair.discard());
+            tracing::warn!(error = %error.kind(), "work/ could not be written");
+            self.tell_room(false);
+            return Ok(0);
         }
         let mut sealed = Vec::with_capacity(copies.len());
         for (candidate, pair) in copies {
@@ -485,12 +522,8 @@ impl Watch {
             return Ok(0);
         }
         let claims = sealed.iter().map(|(candidate, pair)| pair.claim(candidate)).collect();
-        let recorded = match File::open(self.inbox.spool.work()).and_then(|folder| folder.sync_all()) {
-            Ok(()) => self.custody.record(claims),
-            Err(_) => Err(CustodyError),
-        };
         // On an error the copies stay: a record may have reached the disk all the same, and needs its copy.
-        recorded?;
+        self.custody.record(claims)?;
         let mut removed = Vec::with_capacity(sealed.len());
         for (candidate, pair) in &sealed {
             match self.remove_sources(inbox, candidate, pair) {
@@ -611,6 +644,11 @@ struct Pair {
 }
 
 impl Pair {
+    fn keep(&self, lasting: &Lasting) -> io::Result<()> {
+        self.bundle.keep(lasting)?;
+        self.sidecar.as_ref().map_or(Ok(()), |(_, copied)| copied.keep(lasting))
+    }
+
     fn seal(&self, inbox: &File, path: &ForeignName) -> Result<(), CopyError> {
         self.bundle.seal(inbox, path)?;
         self.sidecar.as_ref().map_or(Ok(()), |(path, copied)| copied.seal(inbox, path))
