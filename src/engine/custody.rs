@@ -56,7 +56,7 @@ impl Custodian {
             settled: true,
             recipient: None,
             bundle: None,
-            findings: Vec::new(),
+            findings: Arc::default(),
             findings_total: 0,
             attempts: Vec::new(),
             waited_millis: 0,

@@ -9,7 +9,7 @@ use crate::{
     push::Answer,
     route::Parcel,
 };
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 /// An instant on both clocks. Waits are measured on the monotonic one; the wall clock only dates records.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -239,7 +239,7 @@ pub struct Change {
     /// The account.
     pub recipient: Option<Recipient>,
     /// Shape and findings.
-    pub judged: Option<(Option<BundleFacts>, Vec<Finding>, u32)>,
+    pub judged: Option<(Option<BundleFacts>, Arc<[Finding]>, u32)>,
     /// A new attempt, or the end of the one with the same number.
     pub attempt: Option<Attempt>,
     /// A new turn.

@@ -13,7 +13,7 @@ use crate::{
 };
 
 /// Shape and findings of a judgement, on their way into the record.
-pub(super) type Judged = Option<(Option<BundleFacts>, Vec<Finding>, u32)>;
+pub(super) type Judged = Option<(Option<BundleFacts>, std::sync::Arc<[Finding]>, u32)>;
 
 /// A stage without what only the record needs.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -208,7 +208,7 @@ fn text_report(submission: &Submission, now: Timestamp) -> String {
     if submission.findings_total > 0 {
         writeln!(text, "\n{} findings", submission.findings_total).expect("text can be written to a string");
     }
-    for finding in &submission.findings {
+    for finding in &*submission.findings {
         let grave = match finding.severity {
             Severity::Error => "error",
             Severity::Warning => "warning",

@@ -364,7 +364,7 @@ impl Engine {
         {
             return; // somebody held it while it was being judged
         }
-        let judged = Some((judgement.bundle, judgement.findings, judgement.findings_total));
+        let judged = Some((judgement.bundle, judgement.findings.into(), judgement.findings_total));
         match judgement.verdict {
             Verdict::Refused { why } => {
                 let change = Change { judged, ..Change::to(id, Stage::Refused { why }) };

@@ -46,7 +46,7 @@ pub(crate) mod tests {
             settled: true,
             recipient: None,
             bundle: None,
-            findings: Vec::new(),
+            findings: std::sync::Arc::default(),
             findings_total: 0,
             attempts: Vec::new(),
             waited_millis: 0,

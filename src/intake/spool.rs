@@ -155,12 +155,14 @@ impl Spool {
     /// A step failed; all of them can be done again.
     pub fn place(&self, submission: &Submission, report: ReportBytes<'_>, moves: &mut Moves) -> io::Result<Found> {
         let target = submission.stage.place();
-        let found = self.bring(target, &self.paths(submission), &mut moves.touched)?;
+        let from = self.bring(target, &self.paths(submission), &mut moves.touched)?;
         if submission.sidecar.is_some() {
             self.bring(target, &self.sidecar_paths(submission), &mut moves.touched)?;
         }
         moves.touched.insert(target);
-        for place in Place::ALL.into_iter().filter(|place| *place != Place::Work && *place != target) {
+        // What leaves work/ has no report yet; after a crash nobody knows whence a file came.
+        let others = Place::ALL.into_iter().filter(|place| *place != Place::Work && *place != target);
+        for place in others.filter(|_| from != Some(Place::Work) || target == Place::Work) {
             for ending in [REPORT_JSON, REPORT_TEXT] {
                 remove(&self.root.join(place.folder()).join(kept_name(submission, ending)))?;
             }
@@ -175,26 +177,26 @@ impl Spool {
                 fs::rename(&draft, folder.join(kept_name(submission, ending)))?;
             }
         }
-        Ok(found)
+        Ok(if from.is_some() { Found::There } else { Found::Missing })
     }
 
-    /// Moves the first path that exists to the first of all.
-    fn bring(&self, target: Place, paths: &[PathBuf], touched: &mut BTreeSet<Place>) -> io::Result<Found> {
-        let Some((wanted, others)) = paths.split_first() else { return Ok(Found::Missing) };
+    /// Moves the first path that exists to the first of all; says where it was.
+    fn bring(&self, target: Place, paths: &[PathBuf], touched: &mut BTreeSet<Place>) -> io::Result<Option<Place>> {
+        let Some((wanted, others)) = paths.split_first() else { return Ok(None) };
         if wanted.symlink_metadata().is_ok() {
-            return Ok(Found::There);
+            return Ok(Some(target));
         }
         for (path, place) in others.iter().zip(Place::ALL.into_iter().filter(|place| *place != target)) {
             match rename_without_replacing(path, wanted) {
                 Ok(()) => {
                     touched.extend([place, target]);
-                    return Ok(Found::There);
+                    return Ok(Some(place));
                 }
                 Err(error) if error.kind() == io::ErrorKind::NotFound => {}
                 Err(error) => return Err(error),
             }
         }
-        Ok(Found::Missing)
+        Ok(None)
     }
 
     /// Makes all moves lasting, with their reports.
