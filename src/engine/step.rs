@@ -274,7 +274,7 @@ impl Engine {
                 }
             }
             stage => {
-                self.insert(&opened, Phase::Over(stage));
+                self.insert(&opened, Phase::Over(Box::new(stage)));
             }
         }
         if !settled && let Some(item) = self.items.get_mut(&id) {
@@ -392,9 +392,12 @@ impl Engine {
         let twin = self.lanes.at(lane).same_content(digest, id).find_map(|twin| {
             let twin_item = self.items.get(&twin)?;
             match &twin_item.phase {
-                Phase::Over(Stage::Delivered { receipt }) => Some((twin, Some(receipt.clone()))),
+                Phase::Over(stage) => match &**stage {
+                    Stage::Delivered { receipt } => Some((twin, Some(receipt.clone()))),
+                    _ => None,
+                },
                 // A repeat does not make its first wait for it.
-                Phase::Held(HoldReason::DuplicateOpen { .. }) | Phase::Over(_) => None,
+                Phase::Held(HoldReason::DuplicateOpen { .. }) => None,
                 _ if twin < id => Some((twin, None)),
                 _ => None,
             }
@@ -421,11 +424,11 @@ impl Engine {
             self.parcels += 1;
         }
         item.keep_parcel(parcel, mappings, kept);
-        if waiting || (was_ready && item.logged_for.as_ref() == Some(&recipient)) {
+        if waiting || (was_ready && item.logged_for.as_deref() == Some(&recipient)) {
             return; // judged again before its turn, and nothing new was found
         }
         item.phase = Phase::Ready;
-        item.logged_for = Some(recipient.clone());
+        item.logged_for = Some(self.lanes.at_mut(lane).shared(&recipient));
         item.placed &= !was_held;
         let rank = Some(item.rank);
         let then = if was_held { vec![Effect::Place { id }] } else { Vec::new() };
@@ -655,7 +658,7 @@ impl Engine {
         let account = AccountKey { contract: recipient.contract.clone(), account: recipient.account.clone() };
         let lane = self.lanes.lane(&account, &recipient.person);
         if let Some(item) = self.items.get_mut(&id) {
-            item.logged_for = Some(recipient.clone());
+            item.logged_for = Some(self.lanes.at_mut(lane).shared(recipient));
         }
         self.move_to_lane(id, lane);
         Some(lane)
@@ -744,7 +747,7 @@ impl Engine {
         let id = change.id;
         self.leave_queue(id);
         let Some(item) = self.items.get_mut(&id) else { return };
-        item.phase = Phase::Over(change.stage.clone());
+        item.phase = Phase::Over(Box::new(change.stage.clone()));
         item.placed = false;
         if let Some(lane) = item.lane {
             self.lanes.at_mut(lane).barred_by.remove(&id);
