@@ -14,6 +14,7 @@ mod bridge {
     mod corpus;
     mod delivery;
     mod intake;
+    mod memory;
     mod privacy;
     mod routing;
     mod stand;

@@ -76,7 +76,8 @@ const SUBMISSION_WAITS: Backoff = Backoff { first: Duration::from_secs(1), longe
 #[derive(Debug)]
 pub struct Engine {
     pub(super) rules: Rules,
-    pub(super) items: BTreeMap<SubmissionId, Item>,
+    /// Boxed: a tree that grows at its end is half empty.
+    pub(super) items: BTreeMap<SubmissionId, Box<Item>>,
     pub(super) lanes: Lanes,
     pub(super) persons: BTreeMap<PersonKey, PersonState>,
     pub(super) destinations: BTreeMap<ContractName, Destination>,
@@ -294,7 +295,7 @@ impl Engine {
     }
 
     fn insert(&mut self, opened: &Opened, phase: Phase) -> &mut Item {
-        let item = Item::new(opened, phase);
+        let item = Box::new(Item::new(opened, phase));
         self.items.entry(opened.id).insert_entry(item).into_mut()
     }
 
@@ -803,7 +804,7 @@ impl Engine {
         match next {
             Stage::Held(reason) => self.hold(id, reason, None, out),
             Stage::Dropped => {
-                self.items.entry(id).or_insert_with(|| Item::new(&opened, Phase::Claimed));
+                self.items.entry(id).or_insert_with(|| Box::new(Item::new(&opened, Phase::Claimed)));
                 self.forget_arrival(id);
                 self.end(now, Change::to(id, Stage::Dropped), out);
             }
@@ -815,7 +816,7 @@ impl Engine {
     fn release(&mut self, opened: &Opened, verb: Verb, out: &mut Vec<Effect>) {
         let id = opened.id;
         self.leave_queue(id);
-        let item = self.items.entry(id).or_insert_with(|| Item::new(opened, Phase::Claimed));
+        let item = self.items.entry(id).or_insert_with(|| Box::new(Item::new(opened, Phase::Claimed)));
         let was_unknown = matches!(item.phase, Phase::Unknown);
         if let Some(lane) = item.lane.take() {
             let digest = item.digest;
