@@ -11,6 +11,7 @@ mod samples;
 
 #[cfg(test)]
 mod bridge {
+    mod attack;
     mod corpus;
     mod delivery;
     mod intake;

@@ -73,6 +73,9 @@ pub(super) struct Which {
     limit: usize,
 }
 
+/// Findings that are told in a terminal; the report has more.
+const FINDINGS_TOLD: usize = 10;
+
 const STAGES: [&str; 10] =
     ["claimed", "ready", "sending", "waiting", "held", "unknown", "delivered", "refused", "duplicate", "dropped"];
 
@@ -116,7 +119,7 @@ impl Which {
         let from_input = self.names.iter().any(|name| name == "-");
         let selector = self.selector()?;
         if selector.words.is_empty() && !selector.all && !from_input {
-            return Err(Failed::say(Exit::Usage, "know what is meant: name submissions, or say ALL with filters"));
+            return Err(Failed::sentence(Exit::Usage, "name submissions, or say ALL with filters"));
         }
         Ok(selector)
     }
@@ -270,6 +273,7 @@ fn tell(found: &[Recorded], form: Form) -> Result<Exit, Failed> {
                 "id": submission.id, "file": submission.origin.path, "outcome": outcome(&submission.stage),
                 "reason": reason(&submission.stage), "remedy": remedy(submission), "path": recorded.path,
                 "report": recorded.report, "attempts": submission.attempts, "recipient": submission.recipient,
+                "findings": submission.findings, "findings_total": submission.findings_total,
             }))?;
             continue;
         }
@@ -293,6 +297,22 @@ fn tell(found: &[Recorded], form: Form) -> Result<Exit, Failed> {
             let detail = attempt.detail.as_ref().map_or_else(String::new, |detail| format!(": {detail}"));
             let word = attempt_word(attempt.outcome);
             text.push_str(&format!("  attempt {} at {}: {word}{status}{detail}\n", attempt.number, attempt.at));
+        }
+        for finding in submission.findings.iter().take(FINDINGS_TOLD) {
+            text.push_str(&format!(
+                "  {}:{}: {} {} {}: {}\n",
+                finding.line,
+                finding.column,
+                finding.severity.as_str(),
+                finding.key,
+                finding.expression,
+                finding.text
+            ));
+        }
+        let told = submission.findings.len().min(FINDINGS_TOLD);
+        let more = usize::try_from(submission.findings_total).unwrap_or(usize::MAX).saturating_sub(told);
+        if more > 0 {
+            text.push_str(&format!("  and {more} findings more\n"));
         }
         for (label, path) in [("file", &recorded.path), ("report", &recorded.report)] {
             if let Some(path) = path {

@@ -101,6 +101,12 @@ pub fn remedy(submission: &Submission) -> String {
             HoldReason::Unlinked { kind: EvidenceKind::Patient } => format!(
                 "pushbridge links add {channel} patient --system SYSTEM VALUE ACCOUNT-REFERENCE; it is then released by itself"
             ),
+            HoldReason::Unlinked { kind: EvidenceKind::Folder } => {
+                let folder = submission.origin.folder.as_ref().map_or_else(String::new, ToString::to_string);
+                format!(
+                    "pushbridge links add {channel} folder '{folder}' ACCOUNT-REFERENCE; it is then released by itself"
+                )
+            }
             HoldReason::Unlinked { kind } => {
                 format!("pushbridge links add {channel} {kind} VALUE ACCOUNT-REFERENCE; it is then released by itself")
             }

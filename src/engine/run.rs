@@ -219,7 +219,7 @@ impl Shell {
             engine: Engine::new(Rules {
                 channels: rules,
                 connections: setup.connections,
-                parcels: 10_000,
+                parcels: 4_000,
                 seed: u64::from_be_bytes(random_bytes()),
             }),
             ledger: Ledger::new(setup.store.clone()),
