@@ -14,9 +14,11 @@ mod validate;
 
 #[cfg(test)]
 mod bridge {
+    mod attack;
     mod corpus;
     mod delivery;
     mod intake;
+    mod memory;
     mod privacy;
     mod routing;
     mod stand;

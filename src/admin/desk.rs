@@ -43,8 +43,23 @@ pub struct Desk<H> {
     pub spools: BTreeMap<ChannelName, Spool>,
     /// A client for each contract.
     pub clients: BTreeMap<ContractName, Arc<Client>>,
+    /// Contracts that have none, with the reason.
+    pub unusable: BTreeMap<ContractName, String>,
     /// Who carries out.
     pub hands: H,
+}
+
+/// Why a question was not answered.
+struct Refusal {
+    text: String,
+    /// It was the API.
+    api: bool,
+}
+
+impl From<String> for Refusal {
+    fn from(text: String) -> Self {
+        Self { text, api: false }
+    }
 }
 
 impl Hands for Handle {
@@ -114,17 +129,17 @@ impl Hands for Offline {
 impl<H: Hands> Desk<H> {
     /// Answers one question.
     pub async fn answer(&self, question: Question) -> Answer {
-        self.try_answer(question).await.unwrap_or_else(|text| Answer::Failed { text })
+        self.try_answer(question).await.unwrap_or_else(|Refusal { text, api }| Answer::Failed { text, api })
     }
 
-    async fn try_answer(&self, question: Question) -> Result<Answer, String> {
+    async fn try_answer(&self, question: Question) -> Result<Answer, Refusal> {
         match question {
             Question::Status => Ok(Answer::Status(Box::new(self.status().await?))),
             Question::Find { selector } => {
                 let found = self.select(&selector)?;
                 Ok(Answer::Submissions { submissions: found.into_iter().map(|record| self.recorded(record)).collect() })
             }
-            Question::Decide { selector, verb } => self.decide(&selector, verb).await,
+            Question::Decide { selector, verb } => Ok(self.decide(&selector, verb).await?),
             Question::Accounts { contract } => {
                 Ok(Answer::Accounts { accounts: self.store.accounts(contract.as_ref()).map_err(text)? })
             }
@@ -136,7 +151,7 @@ impl<H: Hands> Desk<H> {
             Question::RemoveAccount { contract, reference } => {
                 let found = self.store.accounts_by_reference(&contract, &reference).map_err(text)?;
                 if found.is_empty() {
-                    return Err(format!("contract {contract} has no account {reference}"));
+                    return Err(format!("contract {contract} has no account {reference}").into());
                 }
                 let remove =
                     |account: Account| Write::RemoveAccount { contract: account.contract, account: account.id };
@@ -160,7 +175,7 @@ impl<H: Hands> Desk<H> {
             Question::RemoveLink { channel, kind, system, value } => {
                 let value = self.link_value(&channel, kind, system.as_deref(), &value)?;
                 if self.store.link(&channel, kind, &value).map_err(text)?.is_none() {
-                    return Err("there is no such link".to_owned());
+                    return Err("there is no such link".to_owned().into());
                 }
                 self.hands.write(vec![Write::RemoveLink { channel, kind, value }]).await?;
                 Ok(Answer::Done {
@@ -175,7 +190,7 @@ impl<H: Hands> Desk<H> {
                 self.hands.write(vec![Write::Person(person)]).await?;
                 Ok(Answer::Done { text })
             }
-            Question::RefreshTokens { contract, person } => self.refresh(&contract, person).await,
+            Question::RefreshTokens { contract, person } => Ok(self.refresh(&contract, person).await?),
         }
     }
 
@@ -207,7 +222,11 @@ impl<H: Hands> Desk<H> {
     }
 
     fn known_channel(&self, channel: &ChannelName) -> Result<(), String> {
-        if self.spools.contains_key(channel) { Ok(()) } else { Err(format!("there is no channel {channel}")) }
+        if self.spools.contains_key(channel) {
+            Ok(())
+        } else {
+            Err(format!("the configuration has no channel {channel}"))
+        }
     }
 
     /// The form in which a piece of evidence is linked; it must be the same that the router looks for.
@@ -231,19 +250,26 @@ impl<H: Hands> Desk<H> {
         }
     }
 
-    async fn sync_accounts(&self, contract: &ContractName) -> Result<Answer, String> {
-        let client = self.clients.get(contract).ok_or_else(|| format!("there is no contract {contract}"))?;
+    async fn sync_accounts(&self, contract: &ContractName) -> Result<Answer, Refusal> {
+        let client = match (self.clients.get(contract), self.unusable.get(contract)) {
+            (Some(client), _) => client,
+            (None, Some(why)) => return Err(why.clone().into()),
+            (None, None) => return Err(format!("the configuration has no contract {contract}").into()),
+        };
         let now = Timestamp::now();
         let (mut writes, mut kept, mut gone) = (Vec::new(), 0_u32, 0_u32);
         let persons = self.store.persons(Some(contract)).map_err(text)?;
         if persons.is_empty() {
-            return Err(format!("contract {contract} has no persons yet: pushbridge tokens import first"));
+            return Err(format!("contract {contract} has no persons yet: pushbridge tokens import first").into());
         }
         for person in persons {
             let found = client.accounts(&person.tokens.access.value).await;
             let found = found.map_err(|failure| {
                 let remedy = if failure.is_token_stale() { "; pushbridge tokens refresh, then try again" } else { "" };
-                format!("the accounts of {} could not be read: {failure}{remedy}", person.id)
+                Refusal {
+                    text: format!("the accounts of {} could not be read: {failure}{remedy}", person.id),
+                    api: true,
+                }
             })?;
             for known in self.store.accounts(Some(contract)).map_err(text)? {
                 if known.person == person.id && !found.iter().any(|account| account.id == known.id) {
@@ -347,12 +373,15 @@ fn token_status(person: Person) -> TokenStatus {
 }
 
 /// What lasts of the edges that were told.
-fn channel_status(notices: Vec<Notice>) -> ChannelStatus {
+pub fn channel_status(notices: Vec<Notice>) -> ChannelStatus {
     let mut status = ChannelStatus::default();
     let (mut gone, mut full, mut deaf) = (None, false, None);
     for notice in notices {
         match notice {
-            Notice::Overlooked { path, reason } => status.overlooked.push((path, reason)),
+            Notice::Overlooked { path, reason } => {
+                status.overlooked.retain(|(other, _)| *other != path);
+                status.overlooked.push((path, reason));
+            }
             Notice::InboxGone { why } => gone = Some(why),
             Notice::InboxBack => gone = None,
             Notice::DiskFull => full = true,

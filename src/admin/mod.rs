@@ -9,7 +9,7 @@ mod protocol;
 mod select;
 mod socket;
 
-pub use desk::{Desk, Hands, Offline};
+pub use desk::{Desk, Hands, Offline, channel_status};
 pub use protocol::{
     Answer, ChannelStatus, Decided, LinkView, Question, Recorded, Selector, StageStatus, Status, TokenStatus,
 };

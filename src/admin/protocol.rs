@@ -161,6 +161,9 @@ pub enum Answer {
     Failed {
         /// Why and what to do, for people.
         text: String,
+        /// Whether it was the API that could not be reached or refused.
+        #[serde(default)]
+        api: bool,
     },
 }
 

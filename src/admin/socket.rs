@@ -85,9 +85,10 @@ async fn talk<H: Hands>(stream: UnixStream, desk: &Desk<H>) -> io::Result<()> {
     while let Some(line) = lines.next_line().await? {
         let answer = match serde_json::from_str::<Question>(&line) {
             Ok(question) => desk.answer(question).await,
-            Err(_) => {
-                Answer::Failed { text: "this daemon does not know the question; are both of one version?".to_owned() }
-            }
+            Err(_) => Answer::Failed {
+                text: "this daemon does not know the question; are both of one version?".to_owned(),
+                api: false,
+            },
         };
         let mut line = serde_json::to_vec(&answer)?;
         line.push(b'\n');

@@ -120,8 +120,8 @@ impl Context {
                 Err(CallError::NotRunning) => match self.desk() {
                     Ok(desk) => Ok(desk.answer(question).await),
                     // A daemon that was just starting has the store now, and answers.
-                    Err(Failed { exit: Exit::Busy, error }) => {
-                        admin::call(&self.socket(), &question).await.map_err(|_| Failed { exit: Exit::Busy, error })
+                    Err(busy) if busy.exit == Exit::Busy => {
+                        admin::call(&self.socket(), &question).await.map_err(|_| busy)
                     }
                     Err(failed) => Err(failed),
                 },
@@ -129,7 +129,7 @@ impl Context {
             }
         })?;
         match answer {
-            Answer::Failed { text } => Err(Failed::say(Exit::No, text)),
+            Answer::Failed { text, api } => Err(Failed::sentence(if api { Exit::Api } else { Exit::No }, text)),
             answer => Ok(answer),
         }
     }
@@ -137,11 +137,19 @@ impl Context {
     /// A desk of our own, for the moment of one command.
     fn desk(&self) -> Result<Desk<Offline>, Failed> {
         let store = self.open_store()?;
+        // Only a few questions speak to the API; a key that is not there yet must not stop the others.
+        let (mut clients, mut unusable) = (BTreeMap::new(), BTreeMap::new());
+        for (name, contract) in &self.config.contracts {
+            match client(name, contract, self.config.limits.connections) {
+                Ok(client) => drop(clients.insert(name.clone(), Arc::new(client))),
+                Err(failed) => drop(unusable.insert(name.clone(), format!("failed to {:#}", failed.error))),
+            }
+        }
         Ok(Desk {
             hash_key: self.hash_key()?,
             spools: self.spools()?,
-            // Only a few questions speak to the API; a key that is not there yet must not stop the others.
-            clients: self.clients().unwrap_or_default(),
+            clients,
+            unusable,
             hands: Offline { store: store.clone() },
             store,
         })

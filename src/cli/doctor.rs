@@ -60,6 +60,8 @@ impl Checks {
 
 /// A refresh token that ends sooner needs somebody soon.
 const REFRESH_SOON: Duration = Duration::from_secs(3 * 24 * 3600);
+/// A channel makes three files for a Bundle, and keeps them.
+const FILES_LEAST: u64 = 10_000;
 /// A clock that is further off than this makes signatures fail one day.
 const SKEW_MOST: i64 = 30_000;
 
@@ -172,8 +174,18 @@ fn check_channel(context: &Context, name: &ChannelName, channel: &Channel, check
                     format!("only {} MB are free: nothing is claimed", space.bytes >> 20),
                     "free some space, or lower limits.min_free",
                 ),
+                Ok(Space { files: Some(files), .. }) if files < FILES_LEAST => checks.add(
+                    &title,
+                    Verdict::Fail,
+                    format!("only {files} inodes are free: no files can be made although there is space"),
+                    "remove files that nobody needs, or use a file system with more inodes",
+                ),
                 Ok(space) => {
-                    checks.ok(&title, format!("its folders are on one file system, {} MB free", space.bytes >> 20))
+                    checks.ok(&title, format!("its folders are on one file system, {} MB free", space.bytes >> 20));
+                    match space.files {
+                        Some(files) => checks.ok(&title, format!("{files} inodes are free there")),
+                        None => checks.ok(&title, "its file system makes inodes as they are needed"),
+                    }
                 }
                 Err(error) => checks.add(&title, Verdict::Warn, format!("free space is not known: {error}"), ""),
             }

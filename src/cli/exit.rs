@@ -58,17 +58,24 @@ pub struct Failed {
     pub exit: Exit,
     /// Why.
     pub error: anyhow::Error,
+    /// It says all by itself; others are said after "failed to".
+    pub is_sentence: bool,
 }
 
 impl Failed {
     /// With an error of any room.
     pub fn new(exit: Exit, error: impl Into<anyhow::Error>) -> Self {
-        Self { exit, error: error.into() }
+        Self { exit, error: error.into(), is_sentence: false }
     }
 
     /// With a text of our own.
     pub fn say(exit: Exit, text: impl Into<String>) -> Self {
-        Self { exit, error: anyhow::Error::msg(text.into()) }
+        Self { exit, error: anyhow::Error::msg(text.into()), is_sentence: false }
+    }
+
+    /// With a text that says all by itself.
+    pub fn sentence(exit: Exit, text: impl Into<String>) -> Self {
+        Self { exit, error: anyhow::Error::msg(text.into()), is_sentence: true }
     }
 }
 

@@ -91,9 +91,10 @@ pub fn main() -> ExitCode {
     };
     match dispatch(cli) {
         Ok(exit) => exit.into(),
-        Err(Failed { exit, error }) => {
-            print::complain(&format!("pushbridge: failed to {error:#}"));
-            exit.into()
+        Err(failed) => {
+            let begun = if failed.is_sentence { "" } else { "failed to " };
+            print::complain(&format!("pushbridge: {begun}{:#}", failed.error));
+            failed.exit.into()
         }
     }
 }

@@ -10,9 +10,14 @@ use crate::{
     admin::{Answer, Decided, Question, Recorded, Selector},
     config::duration,
     engine::{Verb, attempt_word, outcome, reason, remedy},
-    model::{ChannelName, Timestamp},
+    model::{ChannelName, ForeignName, Timestamp},
 };
-use std::io::{self, BufRead};
+use std::{
+    fs,
+    io::{self, BufRead},
+    os::unix::ffi::OsStrExt,
+    path::{Path, PathBuf},
+};
 
 /// Look at submissions and decide about them
 #[derive(Debug, clap::Subcommand)]
@@ -54,8 +59,8 @@ pub(super) struct Which {
     /// Only held ones
     #[arg(long, conflicts_with = "stage")]
     held: bool,
-    /// Only those at this stage (claimed, ready, sending, waiting, held, unknown, delivered, refused, duplicate, dropped)
-    #[arg(long)]
+    /// Only those at this stage
+    #[arg(long, value_parser = STAGES)]
     stage: Option<String>,
     /// Only those of this channel
     #[arg(long)]
@@ -67,6 +72,12 @@ pub(super) struct Which {
     #[arg(long, default_value_t = 0, hide_default_value = true)]
     limit: usize,
 }
+
+/// Findings that are told in a terminal; the report has more.
+const FINDINGS_TOLD: usize = 10;
+
+const STAGES: [&str; 10] =
+    ["claimed", "ready", "sending", "waiting", "held", "unknown", "delivered", "refused", "duplicate", "dropped"];
 
 fn parse_since(text: &str) -> Result<Timestamp, String> {
     if let Some(ago) = duration(text) {
@@ -102,6 +113,16 @@ impl Which {
         };
         Ok(Selector { words, all, stage, channel: self.channel, since: self.since, open: false, limit: self.limit })
     }
+
+    /// For verbs that need to be told what is meant.
+    fn named(self) -> Result<Selector, Failed> {
+        let from_input = self.names.iter().any(|name| name == "-");
+        let selector = self.selector()?;
+        if selector.words.is_empty() && !selector.all && !from_input {
+            return Err(Failed::sentence(Exit::Usage, "name submissions, or say ALL with filters"));
+        }
+        Ok(selector)
+    }
 }
 
 pub(super) fn run(context: &Context, command: Command, form: Form) -> Result<Exit, Failed> {
@@ -113,8 +134,8 @@ pub(super) fn run(context: &Context, command: Command, form: Form) -> Result<Exi
             }
             list(&find(context, selector)?, form)
         }
-        Command::Show(which) => show(&find(context, which.selector()?)?),
-        Command::Why(which) => why(&find(context, which.selector()?)?, form),
+        Command::Show(which) => show(&find(context, which.named()?)?, form),
+        Command::Why(which) => why(context, which.named()?, form),
         Command::Retry(which) => decide(context, which, Verb::Retry, form),
         Command::Hold(which) => decide(context, which, Verb::Hold, form),
         Command::Release { which, force: true } => decide(context, which, Verb::ForceRelease, form),
@@ -152,23 +173,99 @@ fn list(found: &[Recorded], form: Form) -> Result<Exit, Failed> {
     Ok(Exit::Done)
 }
 
-fn show(found: &[Recorded]) -> Result<Exit, Failed> {
+fn show(found: &[Recorded], form: Form) -> Result<Exit, Failed> {
     for recorded in found {
+        if form == Form::Json {
+            print::json(recorded)?;
+            continue;
+        }
         let text = serde_json::to_string_pretty(recorded).map_err(|error| Failed::new(Exit::Internal, error))?;
         print::line(&text)?;
     }
     Ok(if found.is_empty() { Exit::No } else { Exit::Done })
 }
 
-fn why(found: &[Recorded], form: Form) -> Result<Exit, Failed> {
-    if found.is_empty() {
+fn why(context: &Context, selector: Selector, form: Form) -> Result<Exit, Failed> {
+    let mut exit = Exit::Done;
+    let words = selector.words.clone();
+    if selector.all || words.len() < 2 {
+        let found = find(context, selector)?;
+        return if found.is_empty() { unclaimed(context, words.first(), form) } else { tell(&found, form) };
+    }
+    for word in words {
+        let found = find(context, Selector { words: vec![word.clone()], ..selector.clone() })?;
+        if found.is_empty() {
+            exit = unclaimed(context, Some(&word), form)?;
+        } else {
+            tell(&found, form)?;
+        }
+    }
+    Ok(exit)
+}
+
+/// A file that no record speaks of may still be in an inbox.
+fn unclaimed(context: &Context, word: Option<&String>, form: Form) -> Result<Exit, Failed> {
+    let Some(word) = word else {
         if form == Form::Text {
-            print::line(
-                "never claimed: if it is in an inbox, pushbridge status says whether it waits or is left there",
-            )?;
+            print::line("nothing fits")?;
         }
         return Ok(Exit::No);
+    };
+    let reasons = match context.ask(Question::Status)? {
+        Answer::Status(status) => status.channels,
+        _ => return Err(Failed::say(Exit::Internal, "read the daemon's answer")),
+    };
+    let mut told = Vec::new();
+    for (name, channel) in &context.config.channels {
+        for path in in_inbox(&channel.inbox, word) {
+            let left = reasons.get(name).into_iter().flat_map(|status| &status.overlooked);
+            let reason = left.rev().find(|(other, _)| other.as_bytes() == path.as_os_str().as_bytes());
+            let why = reason.map_or("it has not come to rest yet, or no daemon runs", |(_, reason)| reason.text());
+            told.push((name, path, why));
+        }
     }
+    if form == Form::Json {
+        let inboxes: Vec<_> = told
+            .iter()
+            .map(|(channel, path, why)| {
+                serde_json::json!({"channel": channel, "path": path.to_string_lossy(), "reason": why})
+            })
+            .collect();
+        print::json(&serde_json::json!({"file": word, "outcome": "never claimed", "in_inbox": inboxes}))?;
+        return Ok(Exit::No);
+    }
+    for (channel, path, why) in &told {
+        let name = ForeignName::new(path.as_os_str().as_bytes());
+        print::line(&format!("{name} is in the inbox of channel {channel} and not claimed: {why}"))?;
+    }
+    if told.is_empty() {
+        let name = ForeignName::new(word.as_bytes());
+        print::line(&format!("{name}: never claimed, and in no inbox under this name"))?;
+    }
+    Ok(Exit::No)
+}
+
+/// Where a file of this name, or of this path below the inbox, is.
+fn in_inbox(inbox: &Path, word: &str) -> Vec<PathBuf> {
+    const DEPTH: usize = 8;
+    let mut found = Vec::new();
+    let mut folders = vec![(PathBuf::new(), 0)];
+    while let Some((folder, depth)) = folders.pop() {
+        let Ok(entries) = fs::read_dir(inbox.join(&folder)) else { continue };
+        for entry in entries.flatten() {
+            let path = folder.join(entry.file_name());
+            if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
+                folders.extend((depth < DEPTH).then(|| (path, depth + 1)));
+            } else if path == Path::new(word) || inbox.join(&path) == Path::new(word) || entry.file_name() == *word {
+                found.push(path);
+            }
+        }
+    }
+    found.sort();
+    found
+}
+
+fn tell(found: &[Recorded], form: Form) -> Result<Exit, Failed> {
     for recorded in found {
         let submission = &recorded.submission;
         if form == Form::Json {
@@ -176,6 +273,7 @@ fn why(found: &[Recorded], form: Form) -> Result<Exit, Failed> {
                 "id": submission.id, "file": submission.origin.path, "outcome": outcome(&submission.stage),
                 "reason": reason(&submission.stage), "remedy": remedy(submission), "path": recorded.path,
                 "report": recorded.report, "attempts": submission.attempts, "recipient": submission.recipient,
+                "findings": submission.findings, "findings_total": submission.findings_total,
             }))?;
             continue;
         }
@@ -200,6 +298,22 @@ fn why(found: &[Recorded], form: Form) -> Result<Exit, Failed> {
             let word = attempt_word(attempt.outcome);
             text.push_str(&format!("  attempt {} at {}: {word}{status}{detail}\n", attempt.number, attempt.at));
         }
+        for finding in submission.findings.iter().take(FINDINGS_TOLD) {
+            text.push_str(&format!(
+                "  {}:{}: {} {} {}: {}\n",
+                finding.line,
+                finding.column,
+                finding.severity.as_str(),
+                finding.key,
+                finding.expression,
+                finding.text
+            ));
+        }
+        let told = submission.findings.len().min(FINDINGS_TOLD);
+        let more = usize::try_from(submission.findings_total).unwrap_or(usize::MAX).saturating_sub(told);
+        if more > 0 {
+            text.push_str(&format!("  and {more} findings more\n"));
+        }
         for (label, path) in [("file", &recorded.path), ("report", &recorded.report)] {
             if let Some(path) = path {
                 text.push_str(&format!("  {label} {}\n", path.display()));
@@ -211,10 +325,7 @@ fn why(found: &[Recorded], form: Form) -> Result<Exit, Failed> {
 }
 
 fn decide(context: &Context, which: Which, verb: Verb, form: Form) -> Result<Exit, Failed> {
-    let selector = which.selector()?;
-    if selector.words.is_empty() && !selector.all {
-        return Err(Failed::say(Exit::Usage, "know what is meant: name submissions, or say ALL with filters"));
-    }
+    let selector = which.named()?;
     let Answer::Decided { decided } = context.ask(Question::Decide { selector, verb })? else {
         return Err(Failed::say(Exit::Internal, "read the daemon's answer"));
     };

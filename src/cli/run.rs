@@ -7,12 +7,12 @@ use super::{
     print, setup,
 };
 use crate::{
-    admin::{self, Desk},
+    admin::{self, Desk, channel_status},
     config::{Level, LogFormat, duration},
     engine::{self, Mode, Summary},
 };
 use serde_json::json;
-use std::{sync::Arc, time::Duration};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 use tokio::signal::unix::{SignalKind, signal};
 use tracing_subscriber::{EnvFilter, fmt::format::FmtSpan};
 
@@ -47,8 +47,13 @@ pub(super) fn run(context: &Context, args: &Args, form: Form) -> Result<Exit, Fa
     }
     tell(&summary, form)?;
     let needs_somebody = ["held", "unknown", "refused", "delivered with errors"];
+    let inboxes: Vec<_> = summary.notices.values().map(|notices| channel_status(notices.clone())).collect();
     Ok(if summary.timed_out {
         Exit::TimedOut
+    } else if inboxes.iter().any(|inbox| !inbox.troubles.is_empty()) {
+        Exit::Unreadable
+    } else if inboxes.iter().any(|inbox| !inbox.overlooked.is_empty()) {
+        Exit::No
     } else if needs_somebody.iter().any(|stage| summary.outcomes.contains_key(stage)) {
         Exit::No
     } else {
@@ -76,7 +81,7 @@ async fn daemon(context: &Context, args: &Args) -> Result<Summary, Failed> {
         let socket = socket.clone();
         move |hands| {
             tokio::spawn(async move {
-                let desk = Arc::new(Desk { store, hash_key, spools, clients, hands });
+                let desk = Arc::new(Desk { store, hash_key, spools, clients, unusable: BTreeMap::new(), hands });
                 if let Err(error) = admin::serve(&socket, desk).await {
                     tracing::error!(%error, "commands cannot reach this daemon: its socket cannot be made");
                 }
@@ -92,16 +97,34 @@ async fn daemon(context: &Context, args: &Args) -> Result<Summary, Failed> {
 }
 
 fn tell(summary: &Summary, form: Form) -> Result<(), Failed> {
+    let inboxes: BTreeMap<_, _> =
+        summary.notices.iter().map(|(channel, notices)| (channel, channel_status(notices.clone()))).collect();
     if form == Form::Json {
-        let (outcomes, open, timed_out) = (&summary.outcomes, &summary.open, summary.timed_out);
-        return print::json(&json!({"outcomes": outcomes, "open": open, "timed_out": timed_out}));
+        return print::json(&json!({
+            "outcomes": summary.outcomes, "open": summary.open, "timed_out": summary.timed_out,
+            "settling": summary.settling, "inboxes": inboxes,
+        }));
     }
-    let rows = |counts: &std::collections::BTreeMap<&'static str, u64>| {
+    let rows = |counts: &BTreeMap<&'static str, u64>| {
         let rows: Vec<_> = counts.iter().map(|(stage, count)| format!("{count} {stage}")).collect();
         if rows.is_empty() { "nothing".to_owned() } else { rows.join(", ") }
     };
     print::line(&format!("this run: {}", rows(&summary.outcomes)))?;
-    print::line(&format!("still open: {}", rows(&summary.open)))
+    print::line(&format!("still open: {}", rows(&summary.open)))?;
+    for (channel, names) in &summary.settling {
+        for name in names {
+            print::line(&format!("channel {channel}: not at rest yet, or cut off: {name}"))?;
+        }
+    }
+    for (channel, inbox) in &inboxes {
+        for trouble in &inbox.troubles {
+            print::line(&format!("channel {channel}: {trouble}"))?;
+        }
+        for (path, reason) in &inbox.overlooked {
+            print::line(&format!("channel {channel}: left in the inbox: {path}: {}", reason.text()))?;
+        }
+    }
+    Ok(())
 }
 
 fn start_logs(context: &Context) {

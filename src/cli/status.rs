@@ -8,18 +8,25 @@ use super::{
 };
 use crate::{
     admin::{Answer, Question, StageStatus, Status},
-    model::Timestamp,
+    model::{ForeignName, Timestamp},
 };
-use std::{collections::BTreeMap, fmt::Write};
+use std::{collections::BTreeMap, ffi::OsStr, fmt::Write, os::unix::ffi::OsStrExt};
 
 /// Counts and oldest age by stage and account, token ends, paused destinations, troubles of inboxes
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {}
 
 pub(super) fn run(context: &Context, form: Form) -> Result<Exit, Failed> {
-    let Answer::Status(status) = context.ask(Question::Status)? else {
+    let Answer::Status(mut status) = context.ask(Question::Status)? else {
         return Err(Failed::say(Exit::Internal, "read the daemon's answer"));
     };
+    for (name, channel) in &mut status.channels {
+        if let Some(settings) = context.config.channels.get(name) {
+            let stands =
+                |path: &ForeignName| settings.inbox.join(OsStr::from_bytes(path.as_bytes())).symlink_metadata();
+            channel.overlooked.retain(|(path, _)| stands(path).is_ok());
+        }
+    }
     match form {
         Form::Json => print::json(&*status)?,
         Form::Text => print::out(&text(&status, Timestamp::now()))?,
@@ -52,8 +59,7 @@ fn text(status: &Status, now: Timestamp) -> String {
             writeln!(text, "channel {channel}: {trouble}").expect("text can be written to a string");
         }
         for (path, reason) in &inbox.overlooked {
-            let reason = serde_json::to_string(reason).unwrap_or_default();
-            writeln!(text, "channel {channel}: left in the inbox: {path} ({})", reason.trim_matches('"'))
+            writeln!(text, "channel {channel}: left in the inbox: {path}: {}", reason.text())
                 .expect("text can be written to a string");
         }
     }

@@ -3,20 +3,23 @@
 
 use super::report::report;
 use crate::{
-    intake::{Found, ReportBytes, Spool},
+    intake::{Found, Moves, ReportBytes, Spool},
     model::{ChannelName, Place, Submission, SubmissionId, Timestamp},
 };
 use std::{
-    collections::{BTreeMap, BTreeSet, VecDeque},
+    collections::{BTreeMap, VecDeque, btree_map::Entry},
     io,
     sync::{Arc, Condvar, Mutex, PoisonError},
     thread,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 /// Files moved with one sync of their folders.
 const BATCH: usize = 64;
 const RETRY: Duration = Duration::from_secs(1);
+/// How soon after a batch the next one begins, unless it is full: a stream of files shares its syncs, and a
+/// file that comes alone does not wait.
+const GATHER: Duration = Duration::from_millis(50);
 
 /// A file that is where its stage wants it, with its report.
 #[derive(Clone, Copy, Debug)]
@@ -45,8 +48,9 @@ impl Clerk {
         let shared = Arc::new((Mutex::new(Queue::default()), Condvar::new()));
         let queue = shared.clone();
         let thread = thread::Builder::new().name("clerk".to_owned()).spawn(move || {
-            let mut failing = false;
-            while let Some(batch) = take(&queue) {
+            let (mut failing, mut rested) = (false, Instant::now());
+            while let Some(batch) = take(&queue, rested) {
+                rested = Instant::now() + GATHER;
                 let (done, again) = settle(&spools, batch, &mut failing);
                 placed(done);
                 if !again.is_empty() && !put_back(&queue, again) {
@@ -58,8 +62,13 @@ impl Clerk {
     }
 
     pub(super) fn submit(&self, submission: Submission) {
-        self.shared.0.lock().unwrap_or_else(PoisonError::into_inner).waiting.push_back(submission);
-        self.shared.1.notify_one();
+        let mut queue = self.shared.0.lock().unwrap_or_else(PoisonError::into_inner);
+        queue.waiting.push_back(submission);
+        // Between the first and a full batch nobody needs to be woken.
+        if queue.waiting.len() == 1 || queue.waiting.len() == BATCH {
+            drop(queue);
+            self.shared.1.notify_one();
+        }
     }
 
     /// Ends after what waits is done; what fails then is found again at the next start.
@@ -72,9 +81,14 @@ impl Clerk {
     }
 }
 
-fn take(shared: &(Mutex<Queue>, Condvar)) -> Option<Vec<Submission>> {
+fn take(shared: &(Mutex<Queue>, Condvar), not_before: Instant) -> Option<Vec<Submission>> {
     let mut queue = shared.0.lock().unwrap_or_else(PoisonError::into_inner);
     loop {
+        let rest = not_before.saturating_duration_since(Instant::now());
+        if !queue.waiting.is_empty() && queue.waiting.len() < BATCH && !queue.closed && !rest.is_zero() {
+            queue = shared.1.wait_timeout(queue, rest).unwrap_or_else(PoisonError::into_inner).0;
+            continue;
+        }
         if !queue.waiting.is_empty() {
             let count = queue.waiting.len().min(BATCH);
             return Some(queue.waiting.drain(..count).collect());
@@ -104,7 +118,8 @@ fn settle(
     batch: Vec<Submission>,
     failing: &mut bool,
 ) -> (Vec<Placed>, Vec<Submission>) {
-    let mut touched: BTreeMap<ChannelName, BTreeSet<Place>> = BTreeMap::new();
+    let mut moves: BTreeMap<ChannelName, Moves> = BTreeMap::new();
+    let count = batch.len();
     let (mut done, mut again) = (Vec::with_capacity(batch.len()), Vec::new());
     let mut settled = Vec::with_capacity(batch.len());
     for submission in batch {
@@ -114,8 +129,11 @@ fn settle(
         };
         let report = report(&submission, Timestamp::now());
         let bytes = ReportBytes { json: &report.json, text: &report.text };
-        let folders = touched.entry(submission.channel.clone()).or_default();
-        match spool.place(&submission, bytes, folders) {
+        let begun = match moves.entry(submission.channel.clone()) {
+            Entry::Occupied(begun) => Ok(begun.into_mut()),
+            Entry::Vacant(vacant) => spool.moves(count).map(|begun| vacant.insert(begun)),
+        };
+        match begun.and_then(|begun| spool.place(&submission, bytes, begun)) {
             Ok(found) => {
                 if found == Found::Missing {
                     tracing::error!(id = %submission.id, "the file is in none of the channel's folders");
@@ -129,8 +147,8 @@ fn settle(
             }
         }
     }
-    for (channel, places) in touched {
-        let synced = spools.get(&channel).map_or(Ok(()), |spool| spool.sync(&places));
+    for (channel, moves) in moves {
+        let synced = spools.get(&channel).map_or(Ok(()), |spool| spool.sync(&moves));
         if let Err(error) = synced {
             tell(failing, &error);
             done.clear();

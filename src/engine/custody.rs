@@ -14,7 +14,7 @@ use std::sync::{
 use tokio::sync::mpsc::UnboundedSender;
 
 /// Claims that may wait for their judgement: enough to keep the judges busy, few enough to hold in memory.
-const UNJUDGED: usize = 2_000;
+const UNJUDGED: usize = 1_000;
 
 /// What the custodians of all inboxes share.
 #[derive(Debug, Default)]
@@ -56,7 +56,7 @@ impl Custodian {
             settled: true,
             recipient: None,
             bundle: None,
-            findings: Vec::new(),
+            findings: Arc::default(),
             findings_total: 0,
             overridden: Vec::new(),
             attempts: Vec::new(),

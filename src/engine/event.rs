@@ -9,7 +9,7 @@ use crate::{
     push::Answer,
     route::Parcel,
 };
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 /// An instant on both clocks. Waits are measured on the monotonic one; the wall clock only dates records.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -71,7 +71,7 @@ pub struct Inspected {
     /// The Bundle's shape, where it could be read.
     pub bundle: Option<BundleFacts>,
     /// Findings, gravest first, at most [`crate::model::Submission::FINDINGS_KEPT`].
-    pub findings: Vec<Finding>,
+    pub findings: Arc<[Finding]>,
     /// How many there were in all.
     pub findings_total: u32,
     /// Which rules counted otherwise because the channel says so.

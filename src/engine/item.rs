@@ -8,6 +8,7 @@ use crate::{
     model::{Attempt, AttemptOutcome, ChannelName, Digest, HoldReason, Place, Recipient, Stage, Timestamp},
     route::Parcel,
 };
+use std::sync::Arc;
 
 /// Shape and findings of a judgement, on their way into the record.
 pub(super) type Judged = Option<Inspected>;
@@ -22,7 +23,7 @@ pub(super) enum Phase {
     Unknown,
     Held(HoldReason),
     /// Final; it is forgotten as soon as its file is in its place.
-    Over(Stage),
+    Over(Box<Stage>),
 }
 
 #[derive(Debug)]
@@ -39,7 +40,7 @@ pub(super) struct Item {
     /// The mappings that the parcel was addressed by.
     pub(super) mappings: u32,
     /// The account that the record names.
-    pub(super) logged_for: Option<Recipient>,
+    pub(super) logged_for: Option<Arc<Recipient>>,
     pub(super) waited_millis: u64,
     /// The destination's paused time and the clock when waiting began, where it has begun.
     pub(super) waiting_since: Option<(std::time::Duration, std::time::Duration)>,
@@ -99,7 +100,7 @@ impl Item {
 }
 
 impl Phase {
-    pub(super) const fn as_str(&self) -> &'static str {
+    pub(super) fn as_str(&self) -> &'static str {
         match self {
             Self::Claimed => "claimed",
             Self::Ready => "ready",
@@ -111,7 +112,7 @@ impl Phase {
         }
     }
 
-    pub(super) const fn place(&self) -> Place {
+    pub(super) fn place(&self) -> Place {
         match self {
             Self::Claimed | Self::Ready | Self::Sending | Self::Waiting => Place::Work,
             Self::Unknown | Self::Held(_) => Place::Held,
@@ -129,7 +130,7 @@ impl Phase {
             Self::Waiting => Stage::Waiting { attempt: 0, until },
             Self::Unknown => Stage::Unknown { attempt: 0 },
             Self::Held(reason) => Stage::Held(reason.clone()),
-            Self::Over(stage) => stage.clone(),
+            Self::Over(stage) => Stage::clone(stage),
         }
     }
 }
@@ -167,5 +168,15 @@ pub(super) const fn begun(number: u32, now: Moment) -> Attempt {
         code: None,
         reference: None,
         detail: None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_item_stays_small() {
+        assert!(size_of::<Item>() <= 256, "{} bytes, and a hundred thousand may wait", size_of::<Item>());
     }
 }

@@ -135,7 +135,7 @@ fn inspected(bundle: Option<BundleFacts>, outcome: Outcome) -> Inspected {
     });
     Inspected {
         bundle,
-        findings,
+        findings: findings.into(),
         findings_total: u32::try_from(total).unwrap_or(u32::MAX),
         overridden: overridden.collect(),
     }

@@ -1,8 +1,11 @@
 //! Order: the Bundles of one account are sent one after another, in the order of their claims.
 
 use super::event::AccountKey;
-use crate::model::{Digest, PersonId, SubmissionId};
-use std::collections::{BTreeMap, BTreeSet};
+use crate::model::{Digest, PersonId, Recipient, SubmissionId};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 /// A lane's number; stands for its account where many are held.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -24,7 +27,9 @@ pub(super) struct Lane {
     /// It stands in its destination's turns, or waits for its person.
     pub(super) queued: bool,
     /// Open submissions by content, so that a repeat is seen.
-    contents: BTreeMap<Digest, BTreeSet<SubmissionId>>,
+    contents: BTreeSet<(Digest, SubmissionId)>,
+    /// How its Bundles were addressed: few ways, for many Bundles.
+    recipients: Vec<Arc<Recipient>>,
 }
 
 /// All lanes.
@@ -50,7 +55,8 @@ impl Lanes {
             blocked: None,
             sending: false,
             queued: false,
-            contents: BTreeMap::new(),
+            contents: BTreeSet::new(),
+            recipients: Vec::new(),
         });
         self.by_account.insert(account.clone(), id);
         id
@@ -98,20 +104,28 @@ impl Lane {
     }
 
     pub(super) fn keep_content(&mut self, digest: Digest, id: SubmissionId) {
-        self.contents.entry(digest).or_default().insert(id);
+        self.contents.insert((digest, id));
     }
 
     pub(super) fn forget_content(&mut self, digest: Digest, id: SubmissionId) {
-        if let Some(ids) = self.contents.get_mut(&digest) {
-            ids.remove(&id);
-            if ids.is_empty() {
-                self.contents.remove(&digest);
-            }
-        }
+        self.contents.remove(&(digest, id));
     }
 
     /// Other open submissions with the same bytes for this account, earliest first.
     pub(super) fn same_content(&self, digest: Digest, id: SubmissionId) -> impl Iterator<Item = SubmissionId> {
-        self.contents.get(&digest).into_iter().flatten().copied().filter(move |other| *other != id)
+        let all = (digest, SubmissionId::from_u64(0))..=(digest, SubmissionId::from_u64(u64::MAX));
+        self.contents.range(all).map(|(_, other)| *other).filter(move |other| *other != id)
+    }
+
+    /// The recipient, shared by all that were addressed the same way.
+    pub(super) fn shared(&mut self, recipient: &Recipient) -> Arc<Recipient> {
+        if let Some(known) = self.recipients.iter().find(|known| ***known == *recipient) {
+            return known.clone();
+        }
+        // The ways are combinations of kinds of evidence; an account that moves to another reference leaves its old ones.
+        self.recipients.retain(|known| Arc::strong_count(known) > 1);
+        let shared = Arc::new(recipient.clone());
+        self.recipients.push(shared.clone());
+        shared
     }
 }

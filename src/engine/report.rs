@@ -101,6 +101,12 @@ pub fn remedy(submission: &Submission) -> String {
             HoldReason::Unlinked { kind: EvidenceKind::Patient } => format!(
                 "pushbridge links add {channel} patient --system SYSTEM VALUE ACCOUNT-REFERENCE; it is then released by itself"
             ),
+            HoldReason::Unlinked { kind: EvidenceKind::Folder } => {
+                let folder = submission.origin.folder.as_ref().map_or_else(String::new, ToString::to_string);
+                format!(
+                    "pushbridge links add {channel} folder '{folder}' ACCOUNT-REFERENCE; it is then released by itself"
+                )
+            }
             HoldReason::Unlinked { kind } => {
                 format!("pushbridge links add {channel} {kind} VALUE ACCOUNT-REFERENCE; it is then released by itself")
             }
@@ -209,7 +215,7 @@ fn text_report(submission: &Submission, now: Timestamp) -> String {
     if submission.findings_total > 0 {
         writeln!(text, "\n{} findings", submission.findings_total).expect("text can be written to a string");
     }
-    for finding in &submission.findings {
+    for finding in &*submission.findings {
         let grave = match finding.severity {
             Severity::Error => "error",
             Severity::Warning => "warning",

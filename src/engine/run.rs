@@ -17,8 +17,8 @@ use super::{
 use crate::{
     intake::{Inbox, Notice, Spool, Stop, Watch, remove_claimed},
     model::{
-        Account, AccountReference, ChannelName, ContractName, EvidenceKind, HashKey, KeyedHash, LinkValue, Receipt,
-        Stage, Submission, SubmissionId, Timestamp, TokenState, random_bytes,
+        Account, AccountReference, ChannelName, ContractName, EvidenceKind, ForeignName, HashKey, KeyedHash, LinkValue,
+        Receipt, Stage, Submission, SubmissionId, Timestamp, TokenState, random_bytes,
     },
     push::{self, Client},
     route::{Directory, Parcel},
@@ -85,6 +85,10 @@ pub struct Summary {
     pub open: BTreeMap<&'static str, u64>,
     /// Whether the time was up before everything had ended.
     pub timed_out: bool,
+    /// What was noticed in the inboxes.
+    pub notices: BTreeMap<ChannelName, Vec<Notice>>,
+    /// Files that had not come to rest at the end, the first ones of each inbox.
+    pub settling: BTreeMap<ChannelName, Vec<ForeignName>>,
 }
 
 /// Why a run could not begin or go on.
@@ -169,6 +173,7 @@ pub async fn run(
 }
 
 struct Watching {
+    channel: ChannelName,
     stop: Stop,
     thread: thread::JoinHandle<()>,
 }
@@ -214,7 +219,7 @@ impl Shell {
             engine: Engine::new(Rules {
                 channels: rules,
                 connections: setup.connections,
-                parcels: 10_000,
+                parcels: 4_000,
                 seed: u64::from_be_bytes(random_bytes()),
             }),
             ledger: Ledger::new(setup.store.clone()),
@@ -305,7 +310,7 @@ impl Shell {
                 shared: self.custody.clone(),
             };
             let thread = Watch::new(inbox.clone(), Arc::new(custodian), stop.clone()).spawn()?;
-            Ok(Watching { stop, thread })
+            Ok(Watching { channel: inbox.channel.clone(), stop, thread })
         };
         self.inboxes.iter().map(start).collect::<io::Result<_>>().map_err(RunError::Thread)
     }
@@ -371,6 +376,12 @@ impl Shell {
         let mut writes = Vec::with_capacity(submissions.len());
         for submission in submissions {
             log_stage(&submission);
+            // Whatever kept it in the inbox is over.
+            if let Some(notices) = self.notices.get_mut(&submission.channel) {
+                notices.retain(
+                    |notice| !matches!(notice, Notice::Overlooked { path, .. } if *path == submission.origin.path),
+                );
+            }
             writes.push(Write::Submission(Box::new(submission.clone())));
             self.ledger.begin(submission);
         }
@@ -641,9 +652,12 @@ impl Shell {
     /// No new claims, no new pushes; those under way may end within the grace. What does not stays
     /// `Sending` on disk, and is Unknown at the next start.
     async fn end(mut self, watches: Vec<Watching>, mut inbox: UnboundedReceiver<Signal>, timed_out: bool) -> Summary {
+        let mut settling = BTreeMap::new();
         for watch in &watches {
+            settling.insert(watch.channel.clone(), watch.stop.settling());
             watch.stop.stop();
         }
+        settling.retain(|_, names| !names.is_empty());
         self.step(Event::Shutdown);
         let joined = tokio::task::spawn_blocking(move || {
             for watch in watches {
@@ -666,6 +680,7 @@ impl Shell {
             }
         }
         let (open, outcomes) = (self.engine.counts(), std::mem::take(&mut self.outcomes));
+        let notices = std::mem::take(&mut self.notices);
         let Self { judges, clerk, writer, grace, .. } = self;
         let ended = tokio::task::spawn_blocking(move || {
             judges.stop();
@@ -675,7 +690,7 @@ impl Shell {
         if !matches!(ended.await, Ok(crate::store::Shutdown::Drained)) {
             tracing::error!("the store did not take the last records; the next start looks after them");
         }
-        Summary { outcomes, open, timed_out }
+        Summary { outcomes, open, timed_out, notices, settling }
     }
 }
 

@@ -76,7 +76,8 @@ const SUBMISSION_WAITS: Backoff = Backoff { first: Duration::from_secs(1), longe
 #[derive(Debug)]
 pub struct Engine {
     pub(super) rules: Rules,
-    pub(super) items: BTreeMap<SubmissionId, Item>,
+    /// Boxed: a tree that grows at its end is half empty.
+    pub(super) items: BTreeMap<SubmissionId, Box<Item>>,
     pub(super) lanes: Lanes,
     pub(super) persons: BTreeMap<PersonKey, PersonState>,
     pub(super) destinations: BTreeMap<ContractName, Destination>,
@@ -274,7 +275,7 @@ impl Engine {
                 }
             }
             stage => {
-                self.insert(&opened, Phase::Over(stage));
+                self.insert(&opened, Phase::Over(Box::new(stage)));
             }
         }
         if !settled && let Some(item) = self.items.get_mut(&id) {
@@ -294,7 +295,7 @@ impl Engine {
     }
 
     fn insert(&mut self, opened: &Opened, phase: Phase) -> &mut Item {
-        let item = Item::new(opened, phase);
+        let item = Box::new(Item::new(opened, phase));
         self.items.entry(opened.id).insert_entry(item).into_mut()
     }
 
@@ -392,9 +393,12 @@ impl Engine {
         let twin = self.lanes.at(lane).same_content(digest, id).find_map(|twin| {
             let twin_item = self.items.get(&twin)?;
             match &twin_item.phase {
-                Phase::Over(Stage::Delivered { receipt }) => Some((twin, Some(receipt.clone()))),
+                Phase::Over(stage) => match &**stage {
+                    Stage::Delivered { receipt } => Some((twin, Some(receipt.clone()))),
+                    _ => None,
+                },
                 // A repeat does not make its first wait for it.
-                Phase::Held(HoldReason::DuplicateOpen { .. }) | Phase::Over(_) => None,
+                Phase::Held(HoldReason::DuplicateOpen { .. }) => None,
                 _ if twin < id => Some((twin, None)),
                 _ => None,
             }
@@ -421,11 +425,11 @@ impl Engine {
             self.parcels += 1;
         }
         item.keep_parcel(parcel, mappings, kept);
-        if waiting || (was_ready && item.logged_for.as_ref() == Some(&recipient)) {
+        if waiting || (was_ready && item.logged_for.as_deref() == Some(&recipient)) {
             return; // judged again before its turn, and nothing new was found
         }
         item.phase = Phase::Ready;
-        item.logged_for = Some(recipient.clone());
+        item.logged_for = Some(self.lanes.at_mut(lane).shared(&recipient));
         item.placed &= !was_held;
         let rank = Some(item.rank);
         let then = if was_held { vec![Effect::Place { id }] } else { Vec::new() };
@@ -655,7 +659,7 @@ impl Engine {
         let account = AccountKey { contract: recipient.contract.clone(), account: recipient.account.clone() };
         let lane = self.lanes.lane(&account, &recipient.person);
         if let Some(item) = self.items.get_mut(&id) {
-            item.logged_for = Some(recipient.clone());
+            item.logged_for = Some(self.lanes.at_mut(lane).shared(recipient));
         }
         self.move_to_lane(id, lane);
         Some(lane)
@@ -744,7 +748,7 @@ impl Engine {
         let id = change.id;
         self.leave_queue(id);
         let Some(item) = self.items.get_mut(&id) else { return };
-        item.phase = Phase::Over(change.stage.clone());
+        item.phase = Phase::Over(Box::new(change.stage.clone()));
         item.placed = false;
         if let Some(lane) = item.lane {
             self.lanes.at_mut(lane).barred_by.remove(&id);
@@ -800,7 +804,7 @@ impl Engine {
         match next {
             Stage::Held(reason) => self.hold(id, reason, None, out),
             Stage::Dropped => {
-                self.items.entry(id).or_insert_with(|| Item::new(&opened, Phase::Claimed));
+                self.items.entry(id).or_insert_with(|| Box::new(Item::new(&opened, Phase::Claimed)));
                 self.forget_arrival(id);
                 self.end(now, Change::to(id, Stage::Dropped), out);
             }
@@ -812,7 +816,7 @@ impl Engine {
     fn release(&mut self, opened: &Opened, verb: Verb, out: &mut Vec<Effect>) {
         let id = opened.id;
         self.leave_queue(id);
-        let item = self.items.entry(id).or_insert_with(|| Item::new(opened, Phase::Claimed));
+        let item = self.items.entry(id).or_insert_with(|| Box::new(Item::new(opened, Phase::Claimed)));
         let was_unknown = matches!(item.phase, Phase::Unknown);
         if let Some(lane) = item.lane.take() {
             let digest = item.digest;

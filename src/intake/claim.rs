@@ -1,6 +1,6 @@
 //! A claim: a copy of our own, its digest, its record on disk, and only then the end of the source.
 
-use super::{settle::SIDECAR, spool::Spool, watch::Notice};
+use super::{lasting::Lasting, settle::SIDECAR, spool::Spool, watch::Notice};
 use crate::{
     fhir::{Wholeness, WholenessCheck},
     model::{Digest, Digester, ForeignName, Origin, Sidecar, SourceIdentity, Submission, SubmissionId},
@@ -194,9 +194,13 @@ impl Copied {
         }
     }
 
-    /// The copy on disk, and the source still as it was.
+    /// Brings the copy to the disk, or leaves that to the sync of all.
+    pub(super) fn keep(&self, lasting: &Lasting) -> io::Result<()> {
+        lasting.written(&self.target)
+    }
+
+    /// Once the copy is on the disk: the source is still as it was.
     pub(super) fn seal(&self, inbox: &File, path: &ForeignName) -> Result<(), CopyError> {
-        self.target.sync_data().map_err(CopyError::Work)?;
         let handle = self.source.metadata().map_err(CopyError::Source)?;
         if identity(&handle) != self.identity || self.size != self.identity.size || !stands(inbox, path, &self.identity)
         {

@@ -7,6 +7,7 @@
 
 mod claim;
 mod filesystem;
+mod lasting;
 mod settle;
 mod spool;
 mod watch;
@@ -14,7 +15,7 @@ mod watch;
 pub use claim::{Claim, Custody, CustodyError, Recorded, remove_claimed};
 pub use filesystem::{FileSystem, Space};
 pub use settle::Completeness;
-pub use spool::{Found, ReportBytes, Spool, SpoolError};
+pub use spool::{Found, Moves, ReportBytes, Spool, SpoolError};
 pub use watch::{Inbox, Notice, Overlooked, Polling, Stop, Watch};
 
 #[cfg(test)]
@@ -45,7 +46,7 @@ pub(crate) mod tests {
             settled: true,
             recipient: None,
             bundle: None,
-            findings: Vec::new(),
+            findings: std::sync::Arc::default(),
             findings_total: 0,
             overridden: Vec::new(),
             attempts: Vec::new(),

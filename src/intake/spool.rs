@@ -3,11 +3,12 @@
 //! All moves are renames on one file system that never replace anything; each step can be done again
 //! after a crash at any point. Names begin with the submission's id, so no two ever meet.
 
+use super::lasting::Lasting;
 use crate::model::{Place, Submission, SubmissionId};
 use rustix::fs::{CWD, RenameFlags, renameat_with};
 use std::{
     collections::BTreeSet,
-    fs::{self, DirBuilder, File, OpenOptions},
+    fs::{self, DirBuilder, OpenOptions},
     io::{self, Write},
     os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt},
     path::{Path, PathBuf},
@@ -41,6 +42,13 @@ pub struct ReportBytes<'a> {
     pub json: &'a [u8],
     /// Plain text.
     pub text: &'a [u8],
+}
+
+/// Moves that become lasting together.
+#[derive(Debug)]
+pub struct Moves {
+    lasting: Lasting,
+    touched: BTreeSet<Place>,
 }
 
 /// One channel's own folders.
@@ -132,23 +140,29 @@ impl Spool {
         (place != Place::Work).then(|| self.root.join(place.folder()).join(kept_name(submission, REPORT_JSON)))
     }
 
+    /// Begins the moves of so many submissions.
+    ///
+    /// # Errors
+    /// The folder could not be opened.
+    pub fn moves(&self, submissions: usize) -> io::Result<Moves> {
+        // Two reports each.
+        Ok(Moves { lasting: Lasting::plan(&self.root, 2 * submissions)?, touched: BTreeSet::new() })
+    }
+
     /// Brings the file, its sidecar and its report to where the stage wants them; [`Spool::sync`] makes it lasting.
     ///
     /// # Errors
     /// A step failed; all of them can be done again.
-    pub fn place(
-        &self,
-        submission: &Submission,
-        report: ReportBytes<'_>,
-        touched: &mut BTreeSet<Place>,
-    ) -> io::Result<Found> {
+    pub fn place(&self, submission: &Submission, report: ReportBytes<'_>, moves: &mut Moves) -> io::Result<Found> {
         let target = submission.stage.place();
-        let found = self.bring(target, &self.paths(submission), touched)?;
+        let from = self.bring(target, &self.paths(submission), &mut moves.touched)?;
         if submission.sidecar.is_some() {
-            self.bring(target, &self.sidecar_paths(submission), touched)?;
+            self.bring(target, &self.sidecar_paths(submission), &mut moves.touched)?;
         }
-        touched.insert(target);
-        for place in Place::ALL.into_iter().filter(|place| *place != Place::Work && *place != target) {
+        moves.touched.insert(target);
+        // What leaves work/ has no report yet; after a crash nobody knows whence a file came.
+        let others = Place::ALL.into_iter().filter(|place| *place != Place::Work && *place != target);
+        for place in others.filter(|_| from != Some(Place::Work) || target == Place::Work) {
             for ending in [REPORT_JSON, REPORT_TEXT] {
                 remove(&self.root.join(place.folder()).join(kept_name(submission, ending)))?;
             }
@@ -159,38 +173,39 @@ impl Spool {
                 let draft = folder.join(format!(".{}{ending}", submission.id));
                 let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&draft)?;
                 file.write_all(bytes)?;
-                file.sync_data()?;
+                moves.lasting.written(&file)?;
                 fs::rename(&draft, folder.join(kept_name(submission, ending)))?;
             }
         }
-        Ok(found)
+        Ok(if from.is_some() { Found::There } else { Found::Missing })
     }
 
-    /// Moves the first path that exists to the first of all.
-    fn bring(&self, target: Place, paths: &[PathBuf], touched: &mut BTreeSet<Place>) -> io::Result<Found> {
-        let Some((wanted, others)) = paths.split_first() else { return Ok(Found::Missing) };
+    /// Moves the first path that exists to the first of all; says where it was.
+    fn bring(&self, target: Place, paths: &[PathBuf], touched: &mut BTreeSet<Place>) -> io::Result<Option<Place>> {
+        let Some((wanted, others)) = paths.split_first() else { return Ok(None) };
         if wanted.symlink_metadata().is_ok() {
-            return Ok(Found::There);
+            return Ok(Some(target));
         }
         for (path, place) in others.iter().zip(Place::ALL.into_iter().filter(|place| *place != target)) {
             match rename_without_replacing(path, wanted) {
                 Ok(()) => {
                     touched.extend([place, target]);
-                    return Ok(Found::There);
+                    return Ok(Some(place));
                 }
                 Err(error) if error.kind() == io::ErrorKind::NotFound => {}
                 Err(error) => return Err(error),
             }
         }
-        Ok(Found::Missing)
+        Ok(None)
     }
 
-    /// Makes all renames in these places lasting.
+    /// Makes all moves lasting, with their reports.
     ///
     /// # Errors
-    /// A folder could not be synced.
-    pub fn sync(&self, touched: &BTreeSet<Place>) -> io::Result<()> {
-        touched.iter().try_for_each(|place| File::open(self.root.join(place.folder()))?.sync_all())
+    /// They may not be; all of them can be done again.
+    pub fn sync(&self, moves: &Moves) -> io::Result<()> {
+        let folders: Vec<PathBuf> = moves.touched.iter().map(|place| self.root.join(place.folder())).collect();
+        moves.lasting.finish(folders.iter().map(PathBuf::as_path))
     }
 
     /// Copies in `work/` that no record speaks of: a crash came between copy and record, and their sources
@@ -286,17 +301,17 @@ mod tests {
         let spool = Spool::open(folder.path()).unwrap();
         let mut record = submission("clinic/a:b.json");
         fs::write(spool.path(Place::Work, &record), b"{}").unwrap();
-        let mut touched = BTreeSet::new();
+        let mut moves = spool.moves(1).unwrap();
         record.stage = Stage::Held(HoldReason::NoEvidence);
         for _ in 0..2 {
-            assert_eq!(spool.place(&record, REPORT, &mut touched).unwrap(), Found::There);
-            spool.sync(&touched).unwrap();
+            assert_eq!(spool.place(&record, REPORT, &mut moves).unwrap(), Found::There);
+            spool.sync(&moves).unwrap();
             let name = format!("{}-a_b.json", record.id);
             let wanted = [name.clone(), format!("{name}.report.json"), format!("{name}.report.txt")];
             assert_eq!(names(&folder.path().join("held")), wanted, "doing it again changes nothing");
         }
         record.stage = Stage::Ready;
-        assert_eq!(spool.place(&record, REPORT, &mut touched).unwrap(), Found::There);
+        assert_eq!(spool.place(&record, REPORT, &mut moves).unwrap(), Found::There);
         assert!(names(&folder.path().join("held")).is_empty());
         assert_eq!(names(&folder.path().join("work")), [Spool::work_name(record.id)]);
     }

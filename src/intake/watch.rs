@@ -9,6 +9,7 @@ use super::{
         sidecar_of, stands, targets,
     },
     filesystem::{FileSystem, Space},
+    lasting::Lasting,
     settle::{Completeness, Observation, Role, SIDECAR},
     spool::Spool,
 };
@@ -16,12 +17,15 @@ use crate::{
     fhir::Wholeness,
     model::{ChannelName, ForeignName, Origin, Sidecar, SourceIdentity, SubmissionId},
 };
-use notify::{EventKind, RecursiveMode, Watcher as _, event::ModifyKind, event::RenameMode};
+use notify::{
+    EventKind, RecursiveMode, Watcher as _,
+    event::{AccessKind, AccessMode, ModifyKind, RenameMode},
+};
 use std::{
     collections::{BTreeSet, HashMap},
     fs::{self, File},
     io,
-    os::unix::ffi::OsStrExt,
+    os::unix::{ffi::OsStrExt, fs::MetadataExt},
     path::{Path, PathBuf},
     sync::{Arc, Condvar, Mutex, PoisonError},
     thread,
@@ -74,6 +78,19 @@ pub enum Overlooked {
     WaitsForSidecar,
 }
 
+impl Overlooked {
+    /// For people: why, and what to do.
+    pub const fn text(self) -> &'static str {
+        match self {
+            Self::NotRegular => "it is a link, a pipe, a device or a folder; put a plain file there",
+            Self::TooLarge => "it is larger than the channel's max_size",
+            Self::Unreadable => "it may not be read; correct its owner or its mode",
+            Self::NotRemovable => "it was claimed and cannot be removed; let this user remove files of the inbox",
+            Self::WaitsForSidecar => "it waits for its sidecar, the same name with .route.json behind it",
+        }
+    }
+}
+
 /// An edge that somebody should know of.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Notice {
@@ -104,8 +121,14 @@ pub enum Notice {
 
 /// Files that are waited for at once.
 const OBSERVED: usize = 10_000;
+/// Files that are named where somebody asks what is waited for.
+const NAMED: usize = 20;
 /// Files claimed with one flush.
 const BATCH: usize = 32;
+/// Files claimed with one scan: a scan of a full inbox is dear.
+const DUE: usize = 64 * BATCH;
+/// How long a look waits for the judges when they have enough to do.
+const BREATH: Duration = Duration::from_millis(20);
 /// A sidecar is a few lines.
 const SIDECAR_LIMIT: u64 = 64 * 1024;
 /// Sub-folders inside each other that are looked into.
@@ -127,6 +150,8 @@ struct Wake {
     hinted: bool,
     /// The last look left nothing that may still come to rest by itself.
     at_rest: bool,
+    /// What it left, where that is not nothing.
+    settling: Vec<ForeignName>,
     renamed_in: BTreeSet<PathBuf>,
 }
 
@@ -144,6 +169,11 @@ impl Stop {
     /// Whether the last look found nothing that may still come to rest by itself.
     pub fn is_at_rest(&self) -> bool {
         self.shared.0.lock().unwrap_or_else(PoisonError::into_inner).at_rest
+    }
+
+    /// Files that the last look left because they may still come to rest; the first of them, where they are many.
+    pub fn settling(&self) -> Vec<ForeignName> {
+        self.shared.0.lock().unwrap_or_else(PoisonError::into_inner).settling.clone()
     }
 
     fn with(&self, change: impl FnOnce(&mut Wake)) {
@@ -181,6 +211,24 @@ pub struct Watch {
     buffer: Vec<u8>,
     /// Whether the last scan left anything that may still come to rest.
     settling: bool,
+    /// The first of what it left.
+    named: Vec<ForeignName>,
+}
+
+/// Whether an event may mean a new or a changed file. Our own scans open folders and our claims open and remove
+/// files: were those events a reason to look, each look would cause the next one.
+const fn is_news(kind: &EventKind) -> bool {
+    match kind {
+        EventKind::Access(AccessKind::Close(AccessMode::Write)) => true,
+        EventKind::Access(_) | EventKind::Remove(_) | EventKind::Modify(ModifyKind::Name(RenameMode::From)) => false,
+        EventKind::Any | EventKind::Create(_) | EventKind::Modify(_) | EventKind::Other => true,
+    }
+}
+
+/// The inbox itself was removed or renamed.
+fn is_end_of(inbox: &Path, event: &notify::Event) -> bool {
+    matches!(event.kind, EventKind::Remove(_) | EventKind::Modify(ModifyKind::Name(_)))
+        && event.paths.iter().any(|path| path == inbox)
 }
 
 /// A file that has come to rest.
@@ -204,6 +252,7 @@ impl Watch {
             full: false,
             buffer: Vec::new(),
             settling: false,
+            named: Vec::new(),
         }
     }
 
@@ -216,13 +265,21 @@ impl Watch {
     }
 
     fn run(mut self) {
-        let mut watcher = self.subscribe();
+        let (mut watcher, mut watched) = (self.subscribe(), self.folder());
         while !self.stop.is_stopped() {
             let next = self.look();
-            let at_rest = !self.settling;
-            self.stop.with(|wake| wake.at_rest = at_rest);
+            let (at_rest, settling) = (!self.settling, std::mem::take(&mut self.named));
+            self.stop.with(|wake| (wake.at_rest, wake.settling) = (at_rest, settling));
+            // Events come from a folder, not from its name: another one may stand there now.
+            let folder = self.folder();
+            if self.gone || folder != watched {
+                (watcher, watched) = (None, folder);
+            }
             if watcher.is_none() && !self.gone {
                 watcher = self.subscribe();
+                if watcher.is_some() {
+                    self.stop.hint(); // what came before the first event
+                }
             }
             let next = if watcher.is_some() { next } else { next.min(POLL) };
             let renamed = self.stop.wait(Instant::now() + next.max(GATHER));
@@ -234,10 +291,16 @@ impl Watch {
     fn look(&mut self) -> Duration {
         loop {
             let (due, next) = self.survey();
-            if due.is_empty() || self.stop.is_stopped() || self.custody.capacity() == 0 || !self.has_room() {
+            if due.is_empty() || self.stop.is_stopped() {
                 return next.min(self.inbox.rescan);
             }
+            if !self.has_room() {
+                return next.min(POLL);
+            }
             if !self.claim_all(due) {
+                // What was due and is not claimed may still be, unless there is no room for it.
+                let (due, next) = self.survey();
+                self.settling |= !due.is_empty() && !self.full;
                 return next.min(POLL);
             }
         }
@@ -249,6 +312,11 @@ impl Watch {
 
     // --- events -----------------------------------------------------------------------------------
 
+    /// The folder itself, whatever its name.
+    fn folder(&self) -> Option<(u64, u64)> {
+        fs::metadata(&self.inbox.path).ok().map(|facts| (facts.dev(), facts.ino()))
+    }
+
     fn subscribe(&self) -> Option<notify::RecommendedWatcher> {
         if self.inbox.polling == Polling::Always {
             return None;
@@ -257,9 +325,16 @@ impl Watch {
             Ok(FileSystem::Local) => {}
             Ok(FileSystem::Network) | Err(_) => return None,
         }
-        let stop = self.stop.clone();
+        let (stop, inbox) = (self.stop.clone(), self.inbox.path.clone());
         let mut watcher = notify::recommended_watcher(move |event: notify::Result<notify::Event>| {
+            if let Ok(event) = &event
+                && !is_news(&event.kind)
+                && !is_end_of(&inbox, event)
+            {
+                return;
+            }
             stop.with(|wake| {
+                // An error may stand for events that were lost.
                 wake.hinted = true;
                 if let Ok(event) = event
                     && let EventKind::Modify(ModifyKind::Name(RenameMode::To | RenameMode::Both)) = event.kind
@@ -303,6 +378,7 @@ impl Watch {
     fn survey(&mut self) -> (Vec<Candidate>, Duration) {
         self.scan += 1;
         self.settling = false;
+        self.named.clear();
         let mut due = Vec::new();
         let mut next = self.inbox.rescan;
         match self.survey_folder(&PathBuf::new(), 0, &mut due, &mut next) {
@@ -373,14 +449,21 @@ impl Watch {
         let seen = self.seen.entry(name.clone()).or_insert_with(|| Observation::new(identity(&metadata), now));
         seen.look(identity(&metadata), now);
         seen.scan = scan;
+        let is_left = seen.noticed;
         let at = seen.due(&self.inbox.completeness, marked);
         if self.inbox.completeness.sidecar && !self.local(&name, SIDECAR).exists() {
             // Its arrival makes an event, and every rescan looks again.
             self.notice_once(&name, Overlooked::WaitsForSidecar);
         } else if at > now {
-            self.settling = true;
+            // What is left for a reason of its own does not come to rest by itself.
+            if !is_left {
+                self.settling = true;
+                if self.named.len() < NAMED {
+                    self.named.push(name);
+                }
+            }
             *next = (*next).min(at - now);
-        } else if due.len() < BATCH * 8 {
+        } else if due.len() < DUE {
             let folder = (!folder.as_os_str().is_empty()).then(|| ForeignName::new(folder.as_os_str().as_bytes()));
             due.push(Candidate { path: name, folder, marked });
         }
@@ -440,7 +523,10 @@ impl Watch {
         let Ok(inbox) = File::open(&self.inbox.path) else { return false };
         let mut claimed_any = false;
         for batch in due.chunks(BATCH) {
-            if self.stop.is_stopped() || self.custody.capacity() < batch.len() {
+            while self.custody.capacity() < batch.len() && !self.stop.is_stopped() {
+                thread::sleep(BREATH);
+            }
+            if self.stop.is_stopped() {
                 return false;
             }
             match self.claim_batch(&inbox, batch) {
@@ -458,6 +544,8 @@ impl Watch {
     }
 
     fn claim_batch(&mut self, inbox: &File, batch: &[Candidate]) -> Result<usize, CustodyError> {
+        let work = self.inbox.spool.work();
+        let Ok(lasting) = Lasting::plan(&work, batch.len()) else { return Err(CustodyError) };
         let mut copies = Vec::with_capacity(batch.len());
         for candidate in batch {
             if self.was_recorded(inbox, &candidate.path)? {
@@ -470,6 +558,13 @@ impl Watch {
             if self.full {
                 break;
             }
+        }
+        let kept = copies.iter().try_for_each(|(_, pair)| pair.keep(&lasting));
+        if let Err(error) = kept.and_then(|()| if copies.is_empty() { Ok(()) } else { lasting.finish([&*work]) }) {
+            copies.iter().for_each(|(_, pair)| pair.discard());
+            tracing::warn!(error = %error.kind(), "work/ could not be written");
+            self.tell_room(false);
+            return Ok(0);
         }
         let mut sealed = Vec::with_capacity(copies.len());
         for (candidate, pair) in copies {
@@ -485,12 +580,8 @@ impl Watch {
             return Ok(0);
         }
         let claims = sealed.iter().map(|(candidate, pair)| pair.claim(candidate)).collect();
-        let recorded = match File::open(self.inbox.spool.work()).and_then(|folder| folder.sync_all()) {
-            Ok(()) => self.custody.record(claims),
-            Err(_) => Err(CustodyError),
-        };
         // On an error the copies stay: a record may have reached the disk all the same, and needs its copy.
-        recorded?;
+        self.custody.record(claims)?;
         let mut removed = Vec::with_capacity(sealed.len());
         for (candidate, pair) in &sealed {
             match self.remove_sources(inbox, candidate, pair) {
@@ -611,6 +702,11 @@ struct Pair {
 }
 
 impl Pair {
+    fn keep(&self, lasting: &Lasting) -> io::Result<()> {
+        self.bundle.keep(lasting)?;
+        self.sidecar.as_ref().map_or(Ok(()), |(_, copied)| copied.keep(lasting))
+    }
+
     fn seal(&self, inbox: &File, path: &ForeignName) -> Result<(), CopyError> {
         self.bundle.seal(inbox, path)?;
         self.sidecar.as_ref().map_or(Ok(()), |(path, copied)| copied.seal(inbox, path))
@@ -636,5 +732,29 @@ impl Pair {
                 .as_ref()
                 .map(|(path, copied)| Sidecar { origin: origin(path, copied.identity), digest: copied.digest }),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use notify::event::{CreateKind, DataChange, RemoveKind};
+
+    #[test]
+    fn a_scan_or_a_claim_of_our_own_asks_for_no_further_scan() {
+        let ours = [
+            EventKind::Access(AccessKind::Open(AccessMode::Any)),
+            EventKind::Access(AccessKind::Close(AccessMode::Read)),
+            EventKind::Remove(RemoveKind::File),
+            EventKind::Modify(ModifyKind::Name(RenameMode::From)),
+        ];
+        assert!(!ours.iter().any(is_news));
+        let news = [
+            EventKind::Create(CreateKind::File),
+            EventKind::Modify(ModifyKind::Data(DataChange::Any)),
+            EventKind::Modify(ModifyKind::Name(RenameMode::To)),
+            EventKind::Access(AccessKind::Close(AccessMode::Write)),
+        ];
+        assert!(news.iter().all(is_news));
     }
 }

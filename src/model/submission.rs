@@ -5,7 +5,7 @@ use super::{
     Timestamp,
 };
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::Arc};
 
 /// A name that somebody else chose: any bytes. Shown with escapes, never as it is, because it may
 /// hold control characters; never logged, because it may hold a patient's name.
@@ -175,7 +175,7 @@ impl Severity {
 }
 
 /// What the inspection found at one place. Texts quote no values of the Bundle.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Finding {
     /// How grave.
     pub severity: Severity,
@@ -461,7 +461,7 @@ pub struct Submission {
     /// Its shape, once read.
     pub bundle: Option<BundleFacts>,
     /// What the inspection found, at most [`Submission::FINDINGS_KEPT`], gravest first.
-    pub findings: Vec<Finding>,
+    pub findings: Arc<[Finding]>,
     /// How many it found in all.
     pub findings_total: u32,
     /// Which rules counted otherwise because the channel says so; earlier records have none.

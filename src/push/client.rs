@@ -275,7 +275,12 @@ async fn post(
 ) -> (Answer, Option<u16>, super::answer::ApiError) {
     let none = super::answer::ApiError::default;
     let (path, size, digest) = (parcel.path(), parcel.size(), parcel.digest());
-    let opened = tokio::task::spawn_blocking(move || body::open(&path, size, digest)).await;
+    let opened = if size <= body::BLOCK as u64 {
+        // A block that was written a moment ago: asking another thread costs more than reading it.
+        Ok(body::open(&path, size, digest))
+    } else {
+        tokio::task::spawn_blocking(move || body::open(&path, size, digest)).await
+    };
     let source: Source = match opened {
         Ok(Ok(source)) => source,
         Ok(Err(fault)) => return (faulty(fault), None, none()),

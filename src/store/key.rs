@@ -3,6 +3,7 @@
 //! | key | value |
 //! |---|---|
 //! | `s` id | the submission |
+//! | `g` id | what the inspection found in it, where it found anything |
 //! | `o` id | nothing: the submission is open |
 //! | `d` digest, id | nothing: the submission has these bytes |
 //! | `n` name hash, id | nothing: the submission has this file name |
@@ -82,6 +83,10 @@ pub(super) fn id_of(key: &[u8]) -> Option<SubmissionId> {
 
 pub(super) fn submission(id: SubmissionId) -> Key {
     Key::of(SUBMISSION).with_id(id)
+}
+
+pub(super) fn findings(id: SubmissionId) -> Key {
+    Key::of(b'g').with_id(id)
 }
 
 pub(super) fn open(id: SubmissionId) -> Key {

@@ -37,7 +37,7 @@ pub(super) fn submission(number: u64) -> Submission {
         settled: false,
         recipient: None,
         bundle: None,
-        findings: Vec::new(),
+        findings: std::sync::Arc::default(),
         findings_total: 0,
         overridden: Vec::new(),
         attempts: Vec::new(),
@@ -81,7 +81,7 @@ fn receipt() -> Receipt {
     }
 }
 
-fn findings(count: usize) -> Vec<Finding> {
+fn findings(count: usize) -> std::sync::Arc<[Finding]> {
     let finding = |line: usize| Finding {
         severity: Severity::Error,
         code: "structure".into(),

@@ -1,11 +1,16 @@
 //! How a record looks as bytes: a version, how many further pieces follow, marks, then JSON.
 //!
 //! The version lets a later pushbridge tell an earlier form from its own. The marks of a submission say which
-//! of its index keys stand, so that a new state needs no reading of the old record's JSON.
+//! of its index keys stand, so that a new state needs no reading of the old record's JSON, and which findings:
+//! those are most of a record, change once, and so have a value of their own.
 
 use super::{StoreError, is_open, key};
 use crate::model::{Digest, Submission};
 use serde::{Serialize, de::DeserializeOwned};
+use std::{
+    hash::{DefaultHasher, Hash, Hasher},
+    sync::Arc,
+};
 
 /// The form of the records that this program writes.
 pub(super) const VERSION: u8 = 1;
@@ -26,11 +31,13 @@ pub(super) struct Marks {
     pub(super) source: bool,
     /// Stands for contract and account; zero where there is no recipient.
     pub(super) recipient: [u8; 16],
+    /// Stands for the findings; zero where there are none.
+    pub(super) findings: u64,
 }
 
 impl Marks {
     /// How many bytes they take.
-    pub(super) const LENGTH: usize = 17;
+    pub(super) const LENGTH: usize = 25;
 
     /// Those that a submission's state asks for.
     pub(super) fn of(submission: &Submission) -> Self {
@@ -39,29 +46,46 @@ impl Marks {
             let digest = Digest::of(key::by_recipient(&to.contract, &to.account, &submission.digest).as_bytes());
             recipient.copy_from_slice(&digest.as_bytes()[..16]);
         }
-        Self { open: is_open(submission), source: submission.source_pending, recipient }
+        let findings = match &*submission.findings {
+            [] => 0,
+            findings => {
+                // Another compiler's hash may differ: the findings are written once more then.
+                let mut hasher = DefaultHasher::new();
+                findings.hash(&mut hasher);
+                hasher.finish().max(1)
+            }
+        };
+        Self { open: is_open(submission), source: submission.source_pending, recipient, findings }
     }
 
     /// Those of a stored submission; none where the value is too short to have any.
     pub(super) fn read(value: &[u8]) -> Self {
-        let Some((flags, recipient)) = value.get(HEADER..HEADER + Self::LENGTH).and_then(<[u8]>::split_first) else {
+        let Some(marks) = value.get(HEADER..).and_then(<[u8]>::first_chunk::<{ Self::LENGTH }>) else {
             return Self::default();
         };
-        let recipient = recipient.try_into().expect("the range has the marks' length");
-        Self { open: flags & 1 != 0, source: flags & 2 != 0, recipient }
+        let (mut recipient, mut findings) = ([0; 16], [0; 8]);
+        recipient.copy_from_slice(&marks[1..17]);
+        findings.copy_from_slice(&marks[17..]);
+        let (open, source) = (marks[0] & 1 != 0, marks[0] & 2 != 0);
+        Self { open, source, recipient, findings: u64::from_be_bytes(findings) }
     }
 
     fn bytes(self) -> [u8; Self::LENGTH] {
         let mut bytes = [0; Self::LENGTH];
         bytes[0] = u8::from(self.open) | u8::from(self.source) << 1;
-        bytes[1..].copy_from_slice(&self.recipient);
+        bytes[1..17].copy_from_slice(&self.recipient);
+        bytes[17..].copy_from_slice(&self.findings.to_be_bytes());
         bytes
     }
 }
 
-/// The bytes of a submission with its marks; not yet cut into pieces.
+/// The bytes of a submission with its marks and without its findings; not yet cut into pieces.
 pub(super) fn encode_submission(submission: &Submission, marks: Marks) -> Result<Vec<u8>, StoreError> {
-    encode("a submission", &marks.bytes(), submission)
+    if submission.findings.is_empty() {
+        return encode("a submission", &marks.bytes(), submission);
+    }
+    let bare = Submission { findings: Arc::default(), ..submission.clone() };
+    encode("a submission", &marks.bytes(), &bare)
 }
 
 /// The bytes of any other record.
@@ -69,7 +93,7 @@ pub(super) fn encode_plain<T: Serialize>(what: &str, record: &T) -> Result<Vec<u
     encode(what, &[], record)
 }
 
-/// A submission from its bytes.
+/// A submission from its bytes, without its findings.
 pub(super) fn decode_submission(bytes: &[u8]) -> Result<Submission, StoreError> {
     decode("a submission", Marks::LENGTH, bytes)
 }

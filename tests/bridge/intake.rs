@@ -81,7 +81,7 @@ fn strange_names_links_and_unfinished_files_do_no_harm() {
     stand.wait("four are delivered", || stand.sandbox.received().len() == 4);
     stand.wait("the others are told", || {
         let status = stand.ok(&["status"]);
-        status.contains("alex/link.json (not-regular)") && status.contains("alex/pipe.json (not-regular)")
+        status.contains("alex/link.json: it is a link") && status.contains("alex/pipe.json: it is a link")
     });
     let left = names(&inbox);
     assert_eq!(
@@ -108,4 +108,75 @@ fn a_copy_does_not_change_when_the_exporter_goes_on_writing() {
     file.write_all(b"more").unwrap();
     stand.wait_for_stage("alex/open.json", "delivered");
     assert_eq!(stand.received(&bytes).len(), 1);
+}
+
+#[test]
+fn an_idle_daemon_does_not_scan_itself_awake() {
+    let mut stand = Stand::by_folder();
+    let person = stand.person(&["clinic"]);
+    stand.link_folder("alex", &person.accounts[0].reference);
+    stand.start_daemon();
+    stand.drop_file("alex/weight.json", &sample("valid/weight-batch.json"));
+    stand.wait_for_stage("alex/weight.json", "delivered");
+    // What the delivery left to do is done a moment later; then nothing but a rescan every ten seconds is.
+    let busiest = || {
+        let before = stand.waits_of_threads("inbox-clinic");
+        std::thread::sleep(std::time::Duration::from_secs(1));
+        stand.waits_of_threads("inbox-clinic") - before
+    };
+    let quiet = (0..5).map(|_| busiest()).min().unwrap();
+    assert!(quiet <= 3, "its inbox' thread woke {quiet} times in a second of rest");
+}
+
+#[test]
+fn once_names_the_files_that_have_not_come_to_rest_when_the_time_is_up() {
+    let stand = Stand::by_folder();
+    stand.drop_file("alex/cut.json", br#"{"resourceType": "Bundle", "type": "#);
+    let output = stand.run(&["--json", "run", "--once", "--max-time", "1s"]);
+    assert_eq!(output.status.code(), Some(7));
+    let summary: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(summary["settling"]["clinic"], serde_json::json!(["alex/cut.json"]));
+    assert!(stand.path("inbox/alex/cut.json").exists());
+}
+
+#[test]
+fn once_says_what_it_leaves_in_the_inbox_and_by_its_code_that_it_could_not_look() {
+    let stand = Stand::by_folder();
+    std::fs::create_dir_all(stand.path("inbox/alex")).unwrap();
+    std::os::unix::fs::symlink("/etc/hostname", stand.path("inbox/alex/link.json")).unwrap();
+    let output = stand.run(&["run", "--once", "--max-time", "30s"]);
+    assert_eq!(output.status.code(), Some(1));
+    let told = String::from_utf8(output.stdout).unwrap();
+    assert!(told.contains("left in the inbox: alex/link.json: it is a link"), "{told}");
+    let why = stand.run(&["queue", "why", "link.json"]);
+    assert_eq!(why.status.code(), Some(1));
+    assert!(String::from_utf8(why.stdout).unwrap().contains("alex/link.json is in the inbox of channel clinic"));
+
+    std::fs::rename(stand.path("inbox"), stand.path("elsewhere")).unwrap();
+    let output = stand.run(&["run", "--once", "--max-time", "30s"]);
+    assert_eq!(output.status.code(), Some(3));
+    assert!(String::from_utf8(output.stdout).unwrap().contains("the inbox cannot be read"));
+}
+
+#[test]
+fn an_inbox_that_goes_and_comes_back_is_watched_again() {
+    let mut stand = Stand::by_folder();
+    let person = stand.person(&["clinic"]);
+    stand.link_folder("alex", &person.accounts[0].reference);
+    stand.start_daemon();
+    let begun = Instant::now();
+    for name in ["first", "second"] {
+        stand.drop_file(
+            &format!("alex/{name}.json"),
+            &sample(&format!("valid/{}.json", if name == "first" { "weight-batch" } else { "glucose-batch" })),
+        );
+        stand.wait_for_stage(&format!("alex/{name}.json"), "delivered");
+        std::fs::rename(stand.path("inbox"), stand.path(name)).unwrap();
+        stand.wait("the daemon says that the inbox is gone", || {
+            stand.ok(&["status"]).contains("the inbox cannot be read")
+        });
+        std::fs::create_dir(stand.path("inbox")).unwrap();
+        stand.wait("the daemon finds the inbox again", || !stand.ok(&["status"]).contains("the inbox cannot be read"));
+    }
+    assert!(begun.elapsed() < Duration::from_secs(10), "by events, not by the rescan of every ten seconds");
 }

@@ -129,7 +129,7 @@ impl Stand {
 
     async fn ask(&self, question: Question) -> Result<Answer, Failed> {
         match admin::call(&self.socket, &question).await {
-            Ok(Answer::Failed { text }) => Err(Failed::say(Exit::No, text)),
+            Ok(Answer::Failed { text, .. }) => Err(Failed::sentence(Exit::No, text)),
             Ok(answer) => Ok(answer),
             Err(error) => Err(Failed::new(Exit::Unreadable, error)),
         }

@@ -41,7 +41,7 @@ use watchdog::Watchdog;
 use witness::Witness;
 
 /// sled counts what its pages take in the log; in memory they take a few times as much.
-const CACHE_BYTES: u64 = 16 * 1024 * 1024;
+const CACHE_BYTES: u64 = 8 * 1024 * 1024;
 
 /// How often sled tidies its file; its own default.
 const TIDY_EVERY: Duration = Duration::from_millis(500);

@@ -81,6 +81,13 @@ impl<'t> Staged<'t> {
         {
             self.set(key::by_recipient(&to.contract, &to.account, &submission.digest).with_id(id));
         }
+        if stood.findings != wanted.findings {
+            let key = key::findings(id);
+            match wanted.findings {
+                0 => self.remove(key)?,
+                _ => self.plain("findings", key, &submission.findings)?,
+            }
+        }
         let value = record::encode_submission(submission, wanted)?;
         self.put(key, old.as_deref(), value)
     }

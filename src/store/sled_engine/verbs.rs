@@ -8,7 +8,7 @@ use crate::model::{
 use crate::store::{
     DestinationState, Order, Store, StoreError, Write, is_open,
     key::{self, Key},
-    record,
+    record::{self, Marks},
 };
 use serde::de::DeserializeOwned;
 use std::ops::Bound;
@@ -175,7 +175,23 @@ fn of(kind: u8, contract: Option<&ContractName>) -> Key {
 }
 
 fn submission(tree: &sled::Tree, id: SubmissionId) -> Result<Option<Submission>, StoreError> {
-    value(tree, &key::submission(id))?.map(|value| record::decode_submission(&value)).transpose()
+    let key = key::submission(id);
+    loop {
+        let Some(found) = value(tree, &key)? else { return Ok(None) };
+        let mut submission = record::decode_submission(&found)?;
+        let marks = Marks::read(&found);
+        if marks.findings == 0 {
+            return Ok(Some(submission));
+        }
+        let findings = plain(tree, "findings", &key::findings(id))?;
+        // A batch may have come between the two readings.
+        let now = tree.get(key.as_bytes()).map_err(reading)?;
+        if now.as_deref().map(Marks::read) == Some(marks) {
+            submission.findings = findings
+                .ok_or_else(|| StoreError::Damaged { why: "the findings of a submission are missing".to_owned() })?;
+            return Ok(Some(submission));
+        }
+    }
 }
 
 fn indexed(tree: &sled::Tree, key: &[u8]) -> Result<Option<Submission>, StoreError> {

@@ -1,0 +1,61 @@
+//! Bad days: the daemon is killed in the middle of a burst, over and over.
+
+use super::stand::{Stand, names, sample};
+use pushbridge::model::Digest;
+use std::collections::BTreeMap;
+
+/// The same Bundle with bytes of its own.
+fn bundle(number: usize) -> Vec<u8> {
+    [sample("valid/weight-batch.json"), vec![b' '; number]].concat()
+}
+
+#[test]
+fn a_daemon_that_is_killed_over_and_over_loses_nothing_and_sends_nothing_twice() {
+    const FILES: usize = 240;
+    let mut stand = Stand::by_folder();
+    let person = stand.person(&["a", "b", "c", "d"]);
+    for (number, account) in person.accounts.iter().enumerate() {
+        stand.link_folder(&number.to_string(), &account.reference);
+    }
+    for number in 0..FILES {
+        stand.drop_file(&format!("{}/{number}.json", number % 4), &bundle(number));
+    }
+    for kill in 0..8 {
+        let before = stand.sandbox.received_count();
+        stand.start_daemon();
+        // At another moment each time: while it claims, judges, pushes or settles.
+        stand.wait("it works on", || {
+            let received = stand.sandbox.received_count();
+            kill < 2 || received > before + 3 * kill || received >= FILES * 9 / 10
+        });
+        stand.kill_daemon();
+    }
+    stand.start_daemon();
+    stand.wait("all ended or wait for a person", || {
+        stand.records().len() == FILES
+            && stand.records().iter().all(|record| {
+                ["delivered", "unknown"].contains(&record["submission"]["stage"]["stage"].as_str().unwrap())
+                    && record["submission"]["settled"] == true
+            })
+    });
+    let mut taken: BTreeMap<Digest, usize> = BTreeMap::new();
+    for push in stand.sandbox.received() {
+        *taken.entry(push.sha256).or_default() += 1;
+    }
+    let records = stand.records();
+    for number in 0..FILES {
+        let path = format!("{}/{number}.json", number % 4);
+        let found: Vec<_> = records.iter().filter(|record| record["submission"]["origin"]["path"] == path).collect();
+        assert_eq!(found.len(), 1, "{path} has one record");
+        let times = taken.get(&Digest::of(&bundle(number))).copied().unwrap_or_default();
+        match found[0]["submission"]["stage"]["stage"].as_str().unwrap() {
+            "delivered" => assert_eq!(times, 1, "{path}"),
+            _ => assert!(times <= 1, "{path} is Unknown and was taken {times} times"),
+        }
+    }
+    for folder in 0..4 {
+        assert!(names(&stand.path("inbox").join(folder.to_string())).is_empty());
+    }
+    assert!(names(&stand.path("channels/clinic/work")).is_empty());
+    assert_eq!(stand.stop_daemon(), Some(0));
+}
