@@ -163,7 +163,7 @@ impl Engine {
     ) {
         let paused = self.paused_total(now, id);
         let Some(item) = self.items.get_mut(&id) else { return };
-        item.waiting_since.get_or_insert((now.monotonic, paused));
+        item.waiting_since.get_or_insert_with(|| Box::new((now.monotonic, paused)));
         let number = item.attempt;
         let max_age = self.rules.channels.get(&item.channel).map_or(Duration::MAX, |channel| channel.max_age);
         let waited = self.waited(now, id);
@@ -201,7 +201,7 @@ impl Engine {
     pub(super) fn waited(&mut self, now: Moment, id: SubmissionId) -> u64 {
         let paused_now = self.paused_total(now, id);
         let Some(item) = self.items.get_mut(&id) else { return 0 };
-        let open = item.waiting_since.map_or(Duration::ZERO, |(since, paused_then)| {
+        let open = item.waiting_since.as_deref().map_or(Duration::ZERO, |&(since, paused_then)| {
             now.monotonic.saturating_sub(since).saturating_sub(paused_now.saturating_sub(paused_then))
         });
         item.waited_millis.saturating_add(u64::try_from(open.as_millis()).unwrap_or(u64::MAX))

@@ -14,7 +14,7 @@ use std::sync::{
 use tokio::sync::mpsc::UnboundedSender;
 
 /// Claims that may wait for their judgement: enough to keep the judges busy, few enough to hold in memory.
-const UNJUDGED: usize = 1_000;
+const UNJUDGED: usize = 500;
 
 /// What the custodians of all inboxes share.
 #[derive(Debug, Default)]

@@ -11,7 +11,7 @@ use crate::{
 use std::{collections::BTreeMap, sync::Arc};
 
 /// Records kept for the next change; one that is not flushed is never let go.
-const KEPT: usize = 1024;
+const KEPT: usize = 512;
 /// Attempts that a record keeps: the first ones and the last ones tell the story.
 const ATTEMPTS_KEPT: usize = 40;
 

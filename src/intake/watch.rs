@@ -127,6 +127,8 @@ const NAMED: usize = 20;
 const BATCH: usize = 32;
 /// Files claimed with one scan: a scan of a full inbox is dear.
 const DUE: usize = 64 * BATCH;
+/// How long nothing is claimed after `work/` could not be written.
+const UNWRITABLE: Duration = Duration::from_secs(10);
 /// How long a look waits for the judges when they have enough to do.
 const BREATH: Duration = Duration::from_millis(20);
 /// A sidecar is a few lines.
@@ -208,6 +210,8 @@ pub struct Watch {
     scan: u64,
     gone: bool,
     full: bool,
+    /// Until then nothing is claimed: writing failed although there seemed to be room.
+    unwritable_until: Duration,
     buffer: Vec<u8>,
     /// Whether the last scan left anything that may still come to rest.
     settling: bool,
@@ -250,6 +254,7 @@ impl Watch {
             scan: 0,
             gone: false,
             full: false,
+            unwritable_until: Duration::ZERO,
             buffer: Vec::new(),
             settling: false,
             named: Vec::new(),
@@ -325,7 +330,7 @@ impl Watch {
             Ok(FileSystem::Local) => {}
             Ok(FileSystem::Network) | Err(_) => return None,
         }
-        let (stop, inbox) = (self.stop.clone(), self.inbox.path.clone());
+        let (stop, inbox, rename_in) = (self.stop.clone(), self.inbox.path.clone(), self.inbox.completeness.rename_in);
         let mut watcher = notify::recommended_watcher(move |event: notify::Result<notify::Event>| {
             if let Ok(event) = &event
                 && !is_news(&event.kind)
@@ -337,6 +342,8 @@ impl Watch {
                 // An error may stand for events that were lost.
                 wake.hinted = true;
                 if let Ok(event) = event
+                    && rename_in
+                    && wake.renamed_in.len() < OBSERVED // the others rest for `quiet` as any file does
                     && let EventKind::Modify(ModifyKind::Name(RenameMode::To | RenameMode::Both)) = event.kind
                 {
                     wake.renamed_in.extend(event.paths.into_iter().last());
@@ -356,9 +363,6 @@ impl Watch {
     }
 
     fn note_renamed(&mut self, renamed: BTreeSet<PathBuf>) {
-        if !self.inbox.completeness.rename_in {
-            return;
-        }
         let now = self.now();
         for path in renamed {
             let Ok(relative) = path.strip_prefix(&self.inbox.path) else { continue };
@@ -503,12 +507,19 @@ impl Watch {
     // --- claiming ---------------------------------------------------------------------------------
 
     fn has_room(&mut self) -> bool {
-        let free = Space::at(&self.inbox.spool.work()).is_ok_and(|space| {
-            space.bytes >= self.inbox.min_free
-                && space.files.is_none_or(|files| files > 4 * u64::try_from(BATCH).unwrap_or(0))
-        });
+        let free = self.now() >= self.unwritable_until
+            && Space::at(&self.inbox.spool.work()).is_ok_and(|space| {
+                space.bytes >= self.inbox.min_free
+                    && space.files.is_none_or(|files| files > 4 * u64::try_from(BATCH).unwrap_or(0))
+            });
         self.tell_room(free);
         free
+    }
+
+    fn unwritable(&mut self, error: &io::Error) {
+        tracing::warn!(error = %error.kind(), "work/ could not be written");
+        self.unwritable_until = self.now() + UNWRITABLE;
+        self.tell_room(false);
     }
 
     fn tell_room(&mut self, free: bool) {
@@ -562,8 +573,7 @@ impl Watch {
         let kept = copies.iter().try_for_each(|(_, pair)| pair.keep(&lasting));
         if let Err(error) = kept.and_then(|()| if copies.is_empty() { Ok(()) } else { lasting.finish([&*work]) }) {
             copies.iter().for_each(|(_, pair)| pair.discard());
-            tracing::warn!(error = %error.kind(), "work/ could not be written");
-            self.tell_room(false);
+            self.unwritable(&error);
             return Ok(0);
         }
         let mut sealed = Vec::with_capacity(copies.len());
@@ -673,8 +683,7 @@ impl Watch {
                 }
             }
             CopyError::Work(error) => {
-                tracing::warn!(error = %error.kind(), "work/ could not be written");
-                self.tell_room(false);
+                self.unwritable(&error);
             }
         }
     }

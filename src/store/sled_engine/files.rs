@@ -20,6 +20,15 @@ use std::{
 const VERSION: u32 = 1;
 const VERSION_WORD: &str = "pushbridge-store";
 
+/// Which of sled's snapshots.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Snapshots {
+    /// Those that were begun and not ended.
+    Drafts,
+    /// Every one.
+    All,
+}
+
 /// The folder, locked.
 pub(super) struct Folder {
     path: PathBuf,
@@ -75,6 +84,25 @@ impl Folder {
             .and_then(|()| self.sync_folders())
             .map_err(io("sync the store's folder"))?;
         Ok(file)
+    }
+
+    /// Removes sled's snapshots: what they hold is in its file too.
+    pub(super) fn remove_snapshots(&self, which: Snapshots) -> Result<(), StoreError> {
+        let io = |source| StoreError::Io { doing: "remove a snapshot of the store", source };
+        let entries = match fs::read_dir(self.database()) {
+            Ok(entries) => entries,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+            Err(error) => return Err(io(error)),
+        };
+        for entry in entries {
+            let entry = entry.map_err(io)?;
+            let name = entry.file_name();
+            let name = name.to_string_lossy();
+            if name.starts_with("snap.") && (which == Snapshots::All || name.ends_with(".generating")) {
+                fs::remove_file(entry.path()).map_err(io)?;
+            }
+        }
+        Ok(())
     }
 
     /// Writes sled's file over itself, so that all of it is dirty again, and syncs it.

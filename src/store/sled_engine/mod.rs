@@ -5,6 +5,9 @@
 //!   file's size nor the disk's cache. So `sync` calls `sync_data` on a handle of our own after it.
 //! - State lives in `db`. `conf` is written at the first open without a sync, `snap.*` at each open with one, and
 //!   neither's folder is synced: opening syncs `conf` and the folder. A lost snapshot is made anew from `db`.
+//! - A snapshot that was begun and not ended (a full disk, a crash) keeps the name `snap.*.generating`; sled takes
+//!   the last name for the snapshot, cannot read it, and never opens again. So does a snapshot that is cut off. All
+//!   that is in them is in `db`: drafts are removed before each opening, snapshots where it fails.
 //! - A message above a quarter of a segment (128 KiB) goes to `blobs/`, never synced: values are kept small
 //!   (`PIECE` in record.rs), so there are none.
 //! - Each batch writes the log twice more than its records ask for, so one batch for many requests is cheap and
@@ -24,7 +27,7 @@ mod watchdog;
 mod witness;
 
 use super::{StoreError, Write, key};
-use files::Folder;
+use files::{Folder, Snapshots};
 use staged::Staged;
 use std::{
     fs::File,
@@ -148,12 +151,18 @@ impl Opened {
             .use_compression(false)
             .flush_every_ms(Some(u64::try_from(TIDY_EVERY.as_millis()).unwrap_or(u64::MAX)));
         let began = Instant::now();
+        folder.remove_snapshots(Snapshots::Drafts)?;
+        let mut without_snapshots = false;
         let database = loop {
             match guarded(|| config.open().map_err(|error| from_sled("open the store", error))) {
                 Err(StoreError::Io { source, .. }) if is_sleds_lock(&source) && began.elapsed() < RELEASE_LIMIT => {
                     std::thread::sleep(Duration::from_millis(20));
                 }
                 Err(StoreError::Io { source, .. }) if is_sleds_lock(&source) => return Err(folder.locked()),
+                Err(StoreError::Damaged { .. }) if !without_snapshots => {
+                    without_snapshots = true;
+                    folder.remove_snapshots(Snapshots::All)?;
+                }
                 result => break Arc::new(result?),
             }
         };
@@ -222,6 +231,23 @@ mod tests {
         store.reopen().unwrap();
         assert_eq!(store.open_submissions(None, usize::MAX).unwrap().len(), 500);
         store.commit(&writes).unwrap();
+    }
+
+    #[test]
+    fn a_snapshot_that_a_full_disk_cut_off_does_not_keep_the_store_closed() {
+        let folder = tempfile::tempdir().unwrap();
+        let writes: Vec<Write> = (0..500).map(|number| Write::Submission(Box::new(submission(number)))).collect();
+        let store = SledStore::open(folder.path()).unwrap();
+        store.commit(&writes).unwrap();
+        let database = folder.path().join("sled");
+        std::fs::write(database.join("snap.7FFFFFFFFFFFFFFF.generating"), b"").unwrap();
+        store.reopen().unwrap();
+        drop(store);
+        for name in ["snap.7FFFFFFFFFFFFFFE.generating", "snap.7FFFFFFFFFFFFFFF"] {
+            std::fs::write(database.join(name), b"cut").unwrap();
+            let store = SledStore::open(folder.path()).unwrap();
+            assert_eq!(store.open_submissions(None, usize::MAX).unwrap().len(), 500, "{name}");
+        }
     }
 
     #[test]
