@@ -22,6 +22,7 @@ mod bridge {
     mod privacy;
     mod routing;
     mod stand;
+    mod xml;
 }
 
 #[cfg(test)]

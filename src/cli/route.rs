@@ -9,13 +9,12 @@ use super::{
 use crate::{
     admin::{Answer, Question},
     engine::reason,
-    fhir::json,
     intake::Spool,
     model::{
         Account, AccountReference, ChannelName, EvidenceKind, ForeignName, HashKey, KeyedHash, Link, LinkValue, Stage,
     },
     route::{Directory, Envelope, address},
-    validate::{Outcome, Validator, render},
+    validate::{self, Outcome, Validator, render},
 };
 use serde_json::json;
 use std::{convert::Infallible, fs, os::unix::ffi::OsStrExt, path::PathBuf, sync::Arc};
@@ -70,7 +69,7 @@ pub(super) fn run(context: &Context, args: &Args, form: Form) -> Result<Exit, Fa
     let mut sidecar_path = args.path.clone().into_os_string();
     sidecar_path.push(".route.json");
     let sidecar = fs::read(sidecar_path).ok();
-    let document = match json::read(&bytes, &judging.limits) {
+    let document = match validate::read(&bytes, &judging.limits) {
         Ok(document) => document,
         Err(error) => return refused(args, "", &Outcome::of_unreadable(&error), form),
     };

@@ -5,14 +5,17 @@
 
 use super::event::{Inspected, Judgement, Verdict};
 use crate::{
-    fhir::json,
+    fhir::{Document, json, write},
+    intake::Spool,
     model::{BundleFacts, Digest, HoldReason, RuleChange, Sidecar, Submission, SubmissionId},
     route::{self, Consignment, Directory, Envelope},
-    validate::{Outcome, Policy, Validator},
+    validate::{self, Outcome, Policy, Validator},
 };
 use std::{
     collections::VecDeque,
-    fs, io,
+    fs::{self, OpenOptions},
+    io::{self, Write as _},
+    os::unix::fs::OpenOptionsExt,
     panic::{AssertUnwindSafe, catch_unwind},
     path::{Path, PathBuf},
     sync::{Arc, Condvar, Mutex, PoisonError},
@@ -55,16 +58,28 @@ pub type JudgeError = String;
 /// What a judge hands back.
 pub type Judged = (SubmissionId, Result<Judgement, JudgeError>);
 
-/// Judges one file with what its channel says.
+/// Why a file could not be judged now.
+#[derive(Debug, thiserror::Error)]
+pub enum Failure<E> {
+    /// The directory could not be asked.
+    #[error("{0}")]
+    Directory(E),
+    /// The JSON of a Bundle in XML could not be written.
+    #[error("write the JSON form into work: {0}")]
+    Form(io::Error),
+}
+
+/// Judges one file with what its channel says. Of a Bundle in XML the JSON that is sent is written into `work/`; it can
+/// be made anew at any time, so nothing depends on it after a restart.
 ///
 /// # Errors
-/// The directory could not be asked.
+/// The directory could not be asked, or the JSON form not be written.
 pub fn judge<D: Directory>(
     job: &Job,
     channel: &Channel,
     validator: &Validator,
     directory: &D,
-) -> Result<Judgement, D::Error> {
+) -> Result<Judgement, Failure<D::Error>> {
     let held = |reason| Judgement { inspected: Inspected::default(), verdict: Verdict::Held(reason) };
     let submission = &job.submission;
     let Some(bytes) = first_readable(&job.paths).filter(|bytes| Digest::of(bytes) == submission.digest) else {
@@ -80,7 +95,7 @@ pub fn judge<D: Directory>(
         }
     };
     let judged = catch_unwind(AssertUnwindSafe(|| {
-        let document = match json::read(&bytes, &channel.limits) {
+        let document = match validate::read(&bytes, &channel.limits) {
             Ok(document) => document,
             Err(error) => return Ok(refused(Outcome::of_unreadable(&error))),
         };
@@ -95,21 +110,42 @@ pub fn judge<D: Directory>(
             return Ok(Judgement { inspected: inspected(Some(facts), outcome), verdict: Verdict::Refused { why } });
         }
         let envelope = Envelope { folder: submission.origin.folder.as_ref(), sidecar: sidecar.as_deref() };
-        let addressing = route::address(&bundle, envelope, &channel.routing, directory)?;
+        let addressing = route::address(&bundle, envelope, &channel.routing, directory).map_err(Failure::Directory)?;
         let verdict = match addressing.outcome {
             Err(reason) => Verdict::Held(reason),
-            Ok(addressed) => Verdict::Addressed(Box::new(addressed.parcel(Consignment {
-                submission: submission.id,
-                folder: channel.work.clone(),
-                file: job.work_name.clone(),
-                digest: submission.digest,
-                size: submission.size,
-                version: channel.version.clone(),
-            }))),
+            Ok(addressed) => {
+                let (file, digest, size) = if document.is_xml() {
+                    json_form(&document, &channel.work, submission.id).map_err(Failure::Form)?
+                } else {
+                    (job.work_name.clone(), submission.digest, submission.size)
+                };
+                Verdict::Addressed(Box::new(addressed.parcel(Consignment {
+                    submission: submission.id,
+                    folder: channel.work.clone(),
+                    file,
+                    claimed: submission.digest,
+                    digest,
+                    size,
+                    version: channel.version.clone(),
+                })))
+            }
         };
         Ok(Judgement { inspected: inspected(Some(facts), outcome), verdict })
     }));
     judged.unwrap_or_else(|_| Ok(held(HoldReason::Poison)))
+}
+
+/// Writes the document as JSON into `work/`, synced; its name, digest and size. A crash leaves the draft or the whole.
+fn json_form(document: &Document<'_>, work: &Path, id: SubmissionId) -> io::Result<(String, Digest, u64)> {
+    let mut bytes = Vec::with_capacity(document.source().len());
+    write::json(document, &mut bytes)?;
+    let name = Spool::work_json_name(id);
+    let draft = work.join(format!("{name}.draft"));
+    let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&draft)?;
+    file.write_all(&bytes)?;
+    file.sync_data()?;
+    fs::rename(&draft, work.join(&name))?;
+    Ok((name, Digest::of(&bytes), bytes.len() as u64))
 }
 
 fn refused(outcome: Outcome) -> Judgement {

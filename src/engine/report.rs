@@ -158,6 +158,7 @@ fn json_report(submission: &Submission, now: Timestamp) -> Value {
         "claimed": submission.claimed_at.to_string(),
         "bundle": submission.bundle.as_ref().map(|bundle| json!({
             "type": bundle.bundle_type, "entries": bundle.entries, "idempotent": bundle.idempotent,
+            "from_xml": bundle.from_xml,
         })),
         "account": submission.recipient.as_ref().map(|recipient| json!({
             "contract": recipient.contract, "accountReference": recipient.reference,
@@ -195,7 +196,8 @@ fn text_report(submission: &Submission, now: Timestamp) -> String {
     line("written", &now);
     if let Some(bundle) = &submission.bundle {
         let entries: Vec<_> = bundle.entries.iter().map(|(name, count)| format!("{count} {name}")).collect();
-        line("bundle", &format_args!("{}: {}", bundle.bundle_type, entries.join(", ")));
+        let form = if bundle.from_xml { " (XML, sent as JSON)" } else { "" };
+        line("bundle", &format_args!("{}: {}{form}", bundle.bundle_type, entries.join(", ")));
     }
     if let Some(recipient) = &submission.recipient {
         let kinds: Vec<_> = recipient.evidence.iter().map(|kind| kind.as_str()).collect();

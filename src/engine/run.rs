@@ -403,7 +403,7 @@ impl Shell {
     fn delivered_before(&self, parcel: &Parcel) -> Result<Option<(SubmissionId, Receipt)>, StoreError> {
         const LOOKED_AT: usize = 64;
         let recipient = parcel.recipient();
-        let found = self.store.latest_for(&recipient.contract, &recipient.account, &parcel.digest(), LOOKED_AT)?;
+        let found = self.store.latest_for(&recipient.contract, &recipient.account, &parcel.claimed(), LOOKED_AT)?;
         Ok(found.into_iter().filter(|record| record.id != parcel.submission()).find_map(|record| match record.stage {
             Stage::Delivered { receipt } => Some((record.id, receipt)),
             Stage::Duplicate { of, receipt } => Some((of, receipt)),

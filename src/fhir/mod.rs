@@ -13,6 +13,7 @@ pub mod primitive;
 mod types;
 pub mod ucum;
 mod wholeness;
+mod wholeness_xml;
 pub mod write;
 pub mod xml;
 

@@ -1,18 +1,20 @@
-//! Whether a JSON text is there whole, looked at block by block without keeping it.
+//! Whether a JSON or XML text is there whole, looked at block by block without keeping it.
 //!
-//! It only counts brackets outside strings: what is wrong inside a whole text is the reader's matter.
+//! It only counts brackets outside strings, or tags: what is wrong inside a whole text is the reader's matter.
+
+use super::wholeness_xml::Tags;
 
 /// What was seen so far.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Wholeness {
     /// Nothing but white space.
     Empty,
-    /// It begins as an object or array whose end is not there.
+    /// It begins as an object, array or element whose end is not there.
     Truncated,
-    /// The outermost object or array has ended.
+    /// The outermost object, array or element has ended.
     Whole,
     /// It begins as something else.
-    NotJson,
+    Other,
 }
 
 /// Looks at blocks as they come.
@@ -22,17 +24,22 @@ pub struct WholenessCheck {
     depth: u64,
     in_string: bool,
     escaped: bool,
+    /// It is XML.
+    tags: Option<Tags>,
 }
 
 impl WholenessCheck {
     /// With nothing seen yet.
     pub const fn new() -> Self {
-        Self { state: Wholeness::Empty, depth: 0, in_string: false, escaped: false }
+        Self { state: Wholeness::Empty, depth: 0, in_string: false, escaped: false, tags: None }
     }
 
     /// The next block.
     pub fn feed(&mut self, block: &[u8]) {
         let mut rest = block;
+        if self.tags.is_some() {
+            return self.feed_xml(block);
+        }
         while let Some(byte) = rest.first() {
             if self.in_string && !self.escaped {
                 // Strings are most of a large file: they are searched, not stepped through.
@@ -46,7 +53,7 @@ impl WholenessCheck {
             rest = &rest[1..];
             match (self.state, byte) {
                 _ if self.escaped => self.escaped = false,
-                (Wholeness::Whole | Wholeness::NotJson, _) => return,
+                (Wholeness::Whole | Wholeness::Other, _) => return,
                 (Wholeness::Truncated, b'"') => self.in_string = true,
                 (Wholeness::Truncated | Wholeness::Empty, b'{' | b'[') => {
                     self.state = Wholeness::Truncated;
@@ -60,8 +67,22 @@ impl WholenessCheck {
                 }
                 (Wholeness::Truncated, _) | (Wholeness::Empty, b' ' | b'\t' | b'\r' | b'\n') => {}
                 (Wholeness::Empty, 0xef | 0xbb | 0xbf) => {} // a byte order mark
-                (Wholeness::Empty, _) => self.state = Wholeness::NotJson,
+                (Wholeness::Empty, b'<') => {
+                    self.state = Wholeness::Truncated;
+                    let mut tags = Tags::new();
+                    tags.feed(b'<');
+                    self.tags = Some(tags);
+                    return self.feed_xml(rest);
+                }
+                (Wholeness::Empty, _) => self.state = Wholeness::Other,
             }
+        }
+    }
+
+    fn feed_xml(&mut self, block: &[u8]) {
+        let Some(tags) = &mut self.tags else { return };
+        if self.state != Wholeness::Whole && block.iter().any(|byte| tags.feed(*byte)) {
+            self.state = Wholeness::Whole;
         }
     }
 
@@ -104,6 +125,20 @@ mod tests {
                 assert_eq!(verdict(&blocks), wanted, "{cut} in blocks of {block}");
             }
         }
-        assert_eq!(verdict(&[b"<Bundle>"]), Wholeness::NotJson);
+        assert_eq!(verdict(&[b"MSH|^~\\&|"]), Wholeness::Other);
+    }
+
+    #[test]
+    fn every_cut_of_an_xml_text_is_seen_wherever_blocks_end() {
+        let text = b"<?xml version='1.0'?>\n<!-- <a> -- -->\n<Bundle a='/>' b=\"</Bundle>\"><entry/><x><![CDATA[</Bundle>]]></x><y b='1'/></Bundle>\n";
+        let whole = text.iter().rposition(|byte| *byte == b'>').unwrap() + 1;
+        for cut in 1..=text.len() {
+            for block in 1..5 {
+                let blocks: Vec<_> = text[..cut].chunks(block).collect();
+                let wanted = if cut < whole { Wholeness::Truncated } else { Wholeness::Whole };
+                assert_eq!(verdict(&blocks), wanted, "{cut} in blocks of {block}");
+            }
+        }
+        assert_eq!(verdict(&[b"<Bundle/>"]), Wholeness::Whole);
     }
 }

@@ -11,7 +11,7 @@ use std::time::Duration;
 pub struct Completeness {
     /// Size, modification time and inode must have rested for so long.
     pub quiet: Duration,
-    /// A file whose JSON is cut off is waited for so long, then claimed and refused with the place.
+    /// A file whose text is cut off is waited for so long, then claimed and refused with the place.
     pub truncated_limit: Duration,
     /// A file that appears by a rename is complete at once.
     pub rename_in: bool,
@@ -92,7 +92,7 @@ impl Observation {
     /// Whether what was found in it lets it be claimed; else it is looked into again, more and more seldom.
     pub(super) fn may_claim(&mut self, wholeness: Wholeness, rules: &Completeness, now: Duration) -> bool {
         match wholeness {
-            Wholeness::Whole | Wholeness::NotJson => return true,
+            Wholeness::Whole | Wholeness::Other => return true,
             Wholeness::Truncated | Wholeness::Empty => {}
         }
         let limit = self.unchanged_since + rules.truncated_limit;

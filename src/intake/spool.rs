@@ -98,6 +98,11 @@ impl Spool {
         format!("{id}.bundle")
     }
 
+    /// The name in `work/` of the JSON that is sent for a Bundle in XML.
+    pub fn work_json_name(id: SubmissionId) -> String {
+        format!("{id}.json")
+    }
+
     /// The sidecar's name in `work/`.
     pub fn work_sidecar_name(id: SubmissionId) -> String {
         format!("{id}{SIDECAR}")
@@ -160,6 +165,9 @@ impl Spool {
             self.bring(target, &self.sidecar_paths(submission), &mut moves.touched)?;
         }
         moves.touched.insert(target);
+        if target != Place::Work {
+            remove(&self.work.join(Self::work_json_name(submission.id)))?;
+        }
         // What leaves work/ has no report yet; after a crash nobody knows whence a file came.
         let others = Place::ALL.into_iter().filter(|place| *place != Place::Work && *place != target);
         for place in others.filter(|_| from != Some(Place::Work) || target == Place::Work) {

@@ -147,6 +147,9 @@ pub struct BundleFacts {
     pub bundle_type: String,
     /// How many entries of each resource type.
     pub entries: BTreeMap<String, u32>,
+    /// It came as XML and goes as JSON.
+    #[serde(default)]
+    pub from_xml: bool,
     /// Every entry may be sent twice without harm (PUT, DELETE, or POST with `ifNoneExist`).
     pub idempotent: bool,
 }

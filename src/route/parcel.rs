@@ -22,7 +22,9 @@ pub struct Consignment {
     pub folder: Arc<Path>,
     /// The file's name in it.
     pub file: String,
-    /// SHA-256 of the bytes that were judged.
+    /// SHA-256 of the file that was claimed: what tells a repeat.
+    pub claimed: Digest,
+    /// SHA-256 of the bytes that are sent: the claimed file's, or those of its JSON form.
     pub digest: Digest,
     /// Bytes.
     pub size: u64,
@@ -65,6 +67,11 @@ impl Parcel {
     /// The file to stream.
     pub fn path(&self) -> PathBuf {
         self.consignment.folder.join(&self.consignment.file)
+    }
+
+    /// SHA-256 of the file that was claimed.
+    pub const fn claimed(&self) -> Digest {
+        self.consignment.claimed
     }
 
     /// SHA-256 that the streamed bytes must have.

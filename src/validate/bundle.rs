@@ -75,7 +75,11 @@ impl<'d> Bundle<'d> {
     /// What reports say of the Bundle's shape.
     pub fn facts(&self) -> BundleFacts {
         let bundle_type = self.bundle_type();
-        let mut facts = BundleFacts { bundle_type: bundle_type.into_owned(), ..BundleFacts::default() };
+        let mut facts = BundleFacts {
+            bundle_type: bundle_type.into_owned(),
+            from_xml: self.document.is_xml(),
+            ..BundleFacts::default()
+        };
         let processed = matches!(facts.bundle_type.as_str(), "batch" | "transaction");
         let (mut entries, mut harmless) = (0_usize, 0_usize);
         for entry in self.entries() {

@@ -24,7 +24,10 @@ pub use policy::{Policy, RuleLevel, RuleRefusal, UnknownLevel};
 pub use release::OtherRelease;
 
 use crate::{
-    fhir::Document,
+    fhir::{
+        self, Document,
+        json::{Limits, ReadError},
+    },
     stu3::{self, Release, StructureId, Terminology},
 };
 use std::ops::Deref;
@@ -62,6 +65,14 @@ impl Families {
     fn of(&self, id: StructureId) -> Family {
         self.by_structure[id.index()]
     }
+}
+
+/// Reads a resource of STU3, JSON or XML.
+///
+/// # Errors
+/// The first thing that makes it unreadable, with its place.
+pub fn read<'a>(bytes: &'a [u8], limits: &Limits) -> Result<Document<'a>, ReadError> {
+    fhir::read(bytes, limits, stu3::release())
 }
 
 impl Validator {

@@ -5,11 +5,10 @@ use super::{
     files::{Found, Source},
 };
 use crate::{
-    fhir::{self, json::Limits},
+    fhir::json::Limits,
     model::Severity,
-    stu3,
     validate::{
-        Outcome, Policy, Validator,
+        self, Outcome, Policy, Validator,
         render::{self, Look},
     },
 };
@@ -107,7 +106,7 @@ impl Judge {
 
     /// The only place that reads and judges: hands on the text, as far as it is one, and the outcome.
     fn inspect<T>(&self, bytes: &[u8], then: impl FnOnce(&str, &Outcome) -> T) -> T {
-        match fhir::read(bytes, &self.limits, stu3::release()) {
+        match validate::read(bytes, &self.limits) {
             Ok(document) => then(document.source(), &self.validator.resource(&document, &self.policy)),
             Err(error) => {
                 let unmarked = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
