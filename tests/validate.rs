@@ -188,3 +188,43 @@ fn the_example_of_each_rule_breaks_it() {
     }
     assert!(examples >= 48, "{examples}");
 }
+
+/// The findings of one file that is given as standard input.
+fn judged(arguments: &[&str], input: &[u8]) -> (i32, Value) {
+    let output = validate(&[&["--json"], arguments, &["-"]].concat(), input);
+    (output.status.code().unwrap(), serde_json::from_slice(&output.stdout).unwrap())
+}
+
+#[test]
+fn bombs_are_refused_with_a_word_on_why() {
+    let deep = format!("{}{}", "[".repeat(10_000), "]".repeat(10_000));
+    let deep_xml = format!("<Patient xmlns=\"http://hl7.org/fhir\">{}", "<contact>".repeat(10_000));
+    let entities = "<!DOCTYPE a [<!ENTITY b \"cc\"><!ENTITY d \"&b;&b;\">]><Patient/>";
+    for (text, word) in [(deep.as_str(), "deep"), (deep_xml.as_str(), "deep"), (entities, "document type")] {
+        let (code, line) = judged(&[], text.as_bytes());
+        assert_eq!((code, &line["issues"][0]["key"]), (1, &Value::from("unreadable")));
+        assert!(line["issues"][0]["text"].as_str().unwrap().contains(word), "{line}");
+    }
+}
+
+#[test]
+fn a_file_of_a_gigabyte_is_not_read_whole() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("huge.json");
+    // of holes: it takes no room on the disk
+    fs::File::create(&path).unwrap().set_len(1 << 30).unwrap();
+    let (code, line) = answer(&["--json", path.to_str().unwrap()]);
+    let line: Value = serde_json::from_str(&line).unwrap();
+    assert_eq!(code, 1);
+    assert!(line["issues"][0]["text"].as_str().unwrap().contains("67108864 bytes"), "{line}");
+}
+
+#[test]
+fn a_million_faults_are_counted_and_the_first_are_told() {
+    let names = "1,".repeat(1_000_000);
+    let patient = format!("{{\"resourceType\":\"Patient\",\"name\":[{}1]}}", names);
+    let (code, line) = judged(&[], patient.as_bytes());
+    assert_eq!(code, 1);
+    assert_eq!(line["issues"].as_array().unwrap().len(), 10_000);
+    assert_eq!(line["cut"], 1_000_001 - 10_000);
+}

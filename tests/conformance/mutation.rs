@@ -4,7 +4,7 @@
 use super::corpus::corpus;
 use pushbridge::{
     fhir::json::{self, Limits},
-    validate::{Policy, Validator, render},
+    validate::{self, Policy, Validator, render},
 };
 use serde_json::{Value, json};
 use std::fs;
@@ -83,4 +83,44 @@ fn broken_files_give_outcomes() {
             }
         }
     }
+}
+
+/// Bytes of real files, in both formats, cut, doubled, swapped and overwritten.
+#[test]
+fn broken_bytes_give_outcomes_or_places() {
+    let validator = Validator::new();
+    let mut dice = Dice(0x2545_f491_4f6c_dd1d);
+    let mut outcomes = 0;
+    for folder in ["medmij-push", "official/json", "official/xml"] {
+        let Some(folder) = corpus(folder) else { return };
+        let mut paths: Vec<_> = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
+        paths.sort_unstable();
+        for path in paths.iter().step_by(5) {
+            let bytes = fs::read(path).unwrap();
+            if bytes.len() > 50_000 {
+                continue;
+            }
+            for _ in 0..ROUNDS {
+                let mut broken = bytes.clone();
+                let (at, other) = (dice.below(broken.len()), dice.below(broken.len()));
+                match dice.below(5) {
+                    0 => broken.truncate(at),
+                    1 => broken.swap(at, other),
+                    2 => drop(broken.drain(at.min(other)..at.max(other))),
+                    3 => broken.extend_from_within(at.min(other)..at.max(other)),
+                    _ => broken[at] = b"<>&\"'/{}[],:0x\\\xff\0 "[dice.below(18)],
+                }
+                match validate::read(&broken, &Limits::default()) {
+                    Ok(document) => {
+                        let outcome = validator.resource(&document, &Policy::default());
+                        let places = outcome.findings.iter().map(|finding| (finding.line, finding.column));
+                        assert!(places.is_sorted(), "{}", path.display());
+                        outcomes += 1;
+                    }
+                    Err(error) => assert!(error.position.line > 0 && error.offset <= broken.len()),
+                }
+            }
+        }
+    }
+    assert!(outcomes > 100, "{outcomes}");
 }

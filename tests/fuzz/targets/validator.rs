@@ -3,9 +3,8 @@
 
 use libfuzzer_sys::fuzz_target;
 use pushbridge::{
-    fhir::{self, json::Limits},
-    stu3,
-    validate::{Outcome, Policy, Validator, render},
+    fhir::json::Limits,
+    validate::{self, Outcome, Policy, Validator, render},
 };
 use std::sync::LazyLock;
 
@@ -13,7 +12,7 @@ static VALIDATOR: LazyLock<Validator> = LazyLock::new(Validator::new);
 
 fuzz_target!(|bytes: &[u8]| {
     let limits = Limits::default();
-    let outcome = match fhir::read(bytes, &limits, stu3::release()) {
+    let outcome = match validate::read(bytes, &limits) {
         Ok(document) => VALIDATOR.resource(&document, &Policy::default()),
         Err(error) => Outcome::of_unreadable(&error),
     };
