@@ -28,7 +28,7 @@ fn a_sidecar_is_waited_for_and_claimed_with_its_bundle() {
     stand.start_daemon();
     let bytes = sample("valid/weight-batch.json");
     stand.drop_file("weight.json", &bytes);
-    stand.wait("the wait is told", || stand.ok(&["status"]).contains("weight.json (waits-for-sidecar)"));
+    stand.wait("the wait is told", || stand.ok(&["status"]).contains("weight.json: it waits for its sidecar"));
     assert!(stand.records().is_empty());
     let sidecar = format!("{{\"accountReference\": \"{}\"}}", person.accounts[0].reference);
     stand.drop_file("weight.json.route.json", sidecar.as_bytes());
