@@ -28,9 +28,9 @@ pub enum Exit {
 /// The table: code, name, meaning.
 pub const TABLE: [(Exit, u8, &str); 9] = [
     (Exit::Done, 0, "done; validate: all valid; run --once: nothing needs anybody"),
-    (Exit::No, 1, "the answer is no: not valid, held, refused, Unknown, or a check that failed"),
+    (Exit::No, 1, "the answer is no: not valid, held, refused, Unknown, left in the inbox, or a check that failed"),
     (Exit::Usage, 2, "the command line is wrong"),
-    (Exit::Unreadable, 3, "something could not be read or written"),
+    (Exit::Unreadable, 3, "something could not be read or written, an inbox or a full disk too"),
     (Exit::Config, 4, "the configuration is wrong; nothing was touched"),
     (Exit::Busy, 5, "another pushbridge has the store; nothing was changed"),
     (Exit::Api, 6, "the API could not be reached, or refused"),

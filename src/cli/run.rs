@@ -52,9 +52,9 @@ pub(super) fn run(context: &Context, args: &Args, form: Form) -> Result<Exit, Fa
         Exit::TimedOut
     } else if inboxes.iter().any(|inbox| !inbox.troubles.is_empty()) {
         Exit::Unreadable
-    } else if inboxes.iter().any(|inbox| !inbox.overlooked.is_empty()) {
-        Exit::No
-    } else if needs_somebody.iter().any(|stage| summary.outcomes.contains_key(stage)) {
+    } else if inboxes.iter().any(|inbox| !inbox.overlooked.is_empty())
+        || needs_somebody.iter().any(|stage| summary.outcomes.contains_key(stage))
+    {
         Exit::No
     } else {
         Exit::Done

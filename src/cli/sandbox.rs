@@ -13,7 +13,8 @@ use std::{fs, path::PathBuf, time::Duration};
 /// Run a local stand-in for the API, which checks what the real one would
 #[derive(Debug, clap::Args)]
 #[command(after_help = "It prints where it listens. Then:\n  \
-curl -X POST -H 'content-type: application/json' -d '{\"services\":[\"clinic\"]}' http://127.0.0.1:PORT/sandbox/persons\n  \
+curl -X POST -H 'content-type: application/json' -d '{\"services\":[\"clinic\"]}' http://127.0.0.1:PORT/sandbox/persons | jq .tokens > tokens.json\n  \
+pushbridge tokens import --contract sandbox tokens.json\n  \
 curl http://127.0.0.1:PORT/sandbox/received\n  \
 curl -X POST -H 'content-type: application/json' -d '{\"target\":\"push\",\"fault\":{\"status\":{\"status\":503}},\"times\":3}' http://127.0.0.1:PORT/sandbox/faults")]
 pub(super) struct Args {
@@ -61,7 +62,7 @@ pub(super) fn run(args: &Args, form: Form) -> Result<Exit, Failed> {
                 "contract_id": args.contract_id, "key_file": args.key,
             }))?,
             Form::Text => print::out(&format!(
-                "[contract.sandbox]\napplication_id = \"{}\"\ncontract_id = \"{}\"\nkey_file = \"{}\"\nbase_url = \"{base}\"\nonboard_url = \"{onboard}\"\n\nCtrl-C ends it.\n",
+                "[contract.sandbox]\napplication_id = \"{}\"\ncontract_id = \"{}\"\nkey_file = \"{}\"\nbase_url = \"{base}\"\nonboard_url = \"{onboard}\"\n\nPaste this and set contract = \"sandbox\" in a channel. Ctrl-C ends it.\n",
                 args.application_id,
                 args.contract_id,
                 args.key.display()

@@ -64,6 +64,8 @@ pub(super) struct Observation {
     /// Not before: it was looked into and was not whole.
     not_before: Duration,
     looks: u32,
+    /// It is left for a reason of its own, and does not come to rest by itself.
+    pub(super) left: bool,
     /// A notice about it was given in this state.
     pub(super) noticed: bool,
     /// The scan that saw it last.
@@ -72,7 +74,16 @@ pub(super) struct Observation {
 
 impl Observation {
     pub(super) const fn new(identity: SourceIdentity, now: Duration) -> Self {
-        Self { identity, unchanged_since: now, renamed_in: false, not_before: now, looks: 0, noticed: false, scan: 0 }
+        Self {
+            identity,
+            unchanged_since: now,
+            renamed_in: false,
+            not_before: now,
+            looks: 0,
+            left: false,
+            noticed: false,
+            scan: 0,
+        }
     }
 
     /// Looks again; any change starts its rest anew.

@@ -453,7 +453,7 @@ impl Watch {
         let seen = self.seen.entry(name.clone()).or_insert_with(|| Observation::new(identity(&metadata), now));
         seen.look(identity(&metadata), now);
         seen.scan = scan;
-        let is_left = seen.noticed;
+        let is_left = seen.left;
         let at = seen.due(&self.inbox.completeness, marked);
         if self.inbox.completeness.sidecar && !self.local(&name, SIDECAR).exists() {
             // Its arrival makes an event, and every rescan looks again.
@@ -493,6 +493,7 @@ impl Watch {
         let seen = self.seen.entry(path.clone()).or_insert_with(|| Observation::new(nowhere, now));
         seen.scan = scan;
         seen.put_off(now);
+        seen.left = true;
         self.notice_once(path, reason);
     }
 
