@@ -76,7 +76,7 @@ fn files_on_their_way_survive_the_loss_of_the_store() {
     stand.sandbox.order(Target::Push, refusal, 1);
     stand.start_daemon();
     stand.drop_file("alex/weight.json", &bundle(0));
-    stand.wait_for_stage("alex/weight.json", "waiting");
+    stand.wait("the API asks to wait", || stand.log().contains("destination paused"));
     stand.kill_daemon();
     std::fs::rename(stand.path("state/store"), stand.path("state/lost")).unwrap();
     stand.start_daemon();
