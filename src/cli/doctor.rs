@@ -106,7 +106,9 @@ fn check_all(context: &Context, checks: &mut Checks) {
     match context.ask(Question::Status) {
         Ok(Answer::Status(status)) => check_records(context, &status, checks),
         Ok(_) => {}
-        Err(failed) => checks.add("store", Verdict::Fail, failed.error.to_string(), "see the README on the store"),
+        Err(failed) => {
+            checks.add("store", Verdict::Fail, failed.error.to_string(), "see the README: If the store is damaged")
+        }
     }
 }
 

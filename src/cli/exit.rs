@@ -27,7 +27,7 @@ pub enum Exit {
 
 /// The table: code, name, meaning.
 pub const TABLE: [(Exit, u8, &str); 9] = [
-    (Exit::Done, 0, "done; validate: all valid; run --once: nothing needs anybody"),
+    (Exit::Done, 0, "done; validate: all valid; run --once: nothing new needs anybody"),
     (Exit::No, 1, "the answer is no: not valid, held, refused, Unknown, left in the inbox, or a check that failed"),
     (Exit::Usage, 2, "the command line is wrong"),
     (Exit::Unreadable, 3, "something could not be read or written, an inbox or a full disk too"),

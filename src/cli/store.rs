@@ -56,8 +56,11 @@ pub(super) fn run(context: &Context, command: Command, form: Form) -> Result<Exi
             let imported =
                 import(&*store, &mut BufReader::new(opened)).map_err(|error| Failed::new(Exit::Unreadable, error))?;
             match form {
-                Form::Json => print::json(&serde_json::json!({"imported": format!("{imported:?}")}))?,
-                Form::Text => print::line(&format!("{imported:?}"))?,
+                Form::Json => print::json(&imported)?,
+                Form::Text => print::line(&format!(
+                    "{} records taken; {} persons came without tokens and must authorise, {} were left as they are",
+                    imported.records, imported.without_tokens, imported.kept
+                ))?,
             }
             Ok(Exit::Done)
         }

@@ -15,7 +15,7 @@ use super::{
     vault::{Vault, flushed, renew, standing},
 };
 use crate::{
-    intake::{Inbox, Notice, Spool, Stop, Watch, remove_claimed},
+    intake::{Inbox, Notice, Orphans, Spool, Stop, Watch, remove_claimed},
     model::{
         Account, AccountReference, ChannelName, ContractName, EvidenceKind, ForeignName, HashKey, KeyedHash, LinkValue,
         Receipt, Stage, Submission, SubmissionId, Timestamp, TokenState, random_bytes,
@@ -276,9 +276,21 @@ impl Shell {
             tracing::warn!(count = without_channel, "submissions of channels that are not configured stay as they are");
         }
         for (channel, spool) in &self.spools {
-            match spool.remove_orphans(|id| open.contains(&id)) {
-                Ok(0) => {}
-                Ok(count) => tracing::info!(%channel, count, "removed copies whose claim was never recorded"),
+            let Some(inbox) = self.inboxes.iter().find(|inbox| inbox.channel == *channel) else { continue };
+            match spool.tend_orphans(&inbox.path, |id| open.contains(&id)) {
+                Ok(Orphans { removed, kept }) => {
+                    if removed > 0 {
+                        tracing::info!(%channel, removed, "removed copies whose claim was never recorded");
+                    }
+                    if kept > 0 {
+                        tracing::error!(
+                            %channel,
+                            kept,
+                            "files in work/ are not in the store, as after a loss of its records: they were moved to \
+                             held/; drop them into the inbox again"
+                        );
+                    }
+                }
                 Err(error) => tracing::warn!(%channel, error = %error.kind(), "work/ could not be looked through"),
             }
         }

@@ -8,12 +8,14 @@
 mod claim;
 mod filesystem;
 mod lasting;
+mod orphans;
 mod settle;
 mod spool;
 mod watch;
 
 pub use claim::{Claim, Custody, CustodyError, Recorded, remove_claimed};
 pub use filesystem::{FileSystem, Space};
+pub use orphans::Orphans;
 pub use settle::Completeness;
 pub use spool::{Found, Moves, ReportBytes, Spool, SpoolError};
 pub use watch::{Inbox, Notice, Overlooked, Polling, Stop, Watch};

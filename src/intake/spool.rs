@@ -215,25 +215,6 @@ impl Spool {
         let folders: Vec<PathBuf> = moves.touched.iter().map(|place| self.root.join(place.folder())).collect();
         moves.lasting.finish(folders.iter().map(PathBuf::as_path))
     }
-
-    /// Copies in `work/` that no record speaks of: a crash came between copy and record, and their sources
-    /// still stand in the inbox. They are removed.
-    ///
-    /// # Errors
-    /// The folder could not be read.
-    pub fn remove_orphans(&self, is_known: impl Fn(SubmissionId) -> bool) -> io::Result<u32> {
-        let mut removed = 0;
-        for entry in fs::read_dir(&self.work)? {
-            let name = entry?.file_name();
-            let Some(name) = name.to_str() else { continue };
-            let id = name.get(..13).and_then(|id| id.parse::<SubmissionId>().ok());
-            if id.is_some_and(|id| !is_known(id)) {
-                remove(&self.work.join(name))?;
-                removed += 1;
-            }
-        }
-        Ok(removed)
-    }
 }
 
 /// Whether the file was there.
@@ -263,7 +244,7 @@ fn remove(path: &Path) -> io::Result<()> {
 }
 
 /// A file system without `RENAME_NOREPLACE` has hard links: those never replace either.
-fn rename_without_replacing(from: &Path, to: &Path) -> io::Result<()> {
+pub(super) fn rename_without_replacing(from: &Path, to: &Path) -> io::Result<()> {
     match renameat_with(CWD, from, CWD, to, RenameFlags::NOREPLACE) {
         Err(rustix::io::Errno::INVAL | rustix::io::Errno::NOSYS) => {
             fs::hard_link(from, to)?;
@@ -341,18 +322,5 @@ mod tests {
         let name = kept_name(&record, REPORT_JSON);
         assert!(name.len() <= NAME_MAX, "{}", name.len());
         assert!(!name.contains('\n'));
-    }
-
-    #[test]
-    fn only_copies_without_a_record_are_orphans() {
-        let folder = tempfile::tempdir().unwrap();
-        let spool = Spool::open(folder.path()).unwrap();
-        let (known, orphan) = (SubmissionId::from_u64(5), SubmissionId::from_u64(6));
-        for id in [known, orphan] {
-            fs::write(spool.work().join(Spool::work_name(id)), b"{}").unwrap();
-        }
-        fs::write(spool.work().join("note"), b"somebody's").unwrap();
-        assert_eq!(spool.remove_orphans(|id| id == known).unwrap(), 1);
-        assert_eq!(names(&spool.work()), [Spool::work_name(known), "note".to_owned()]);
     }
 }

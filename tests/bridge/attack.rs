@@ -1,7 +1,10 @@
 //! Bad days: the daemon is killed in the middle of a burst, over and over.
 
 use super::stand::{Stand, names, sample};
-use pushbridge::model::Digest;
+use pushbridge::{
+    model::Digest,
+    sandbox::{Fault, Target},
+};
 use std::collections::BTreeMap;
 
 /// The same Bundle with bytes of its own.
@@ -58,4 +61,27 @@ fn a_daemon_that_is_killed_over_and_over_loses_nothing_and_sends_nothing_twice()
     }
     assert!(names(&stand.path("channels/clinic/work")).is_empty());
     assert_eq!(stand.stop_daemon(), Some(0));
+}
+
+#[test]
+fn files_on_their_way_survive_the_loss_of_the_store() {
+    let mut stand = Stand::by_folder();
+    let person = stand.person(&["clinic"]);
+    stand.link_folder("alex", &person.accounts[0].reference);
+    let refusal = Fault::Status {
+        status: 503,
+        headers: BTreeMap::from([("retry-after".to_owned(), "600".to_owned())]),
+        body: String::new(),
+    };
+    stand.sandbox.order(Target::Push, refusal, 1);
+    stand.start_daemon();
+    stand.drop_file("alex/weight.json", &bundle(0));
+    stand.wait("the API asks to wait", || stand.log().contains("destination paused"));
+    stand.kill_daemon();
+    std::fs::rename(stand.path("state/store"), stand.path("state/lost")).unwrap();
+    stand.start_daemon();
+    let held = names(&stand.path("channels/clinic/held"));
+    assert_eq!(held.len(), 1, "{held:?}");
+    assert_eq!(std::fs::read(stand.path("channels/clinic/held").join(&held[0])).unwrap(), bundle(0));
+    assert!(stand.log().contains("drop them into the inbox again"));
 }
