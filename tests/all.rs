@@ -32,6 +32,7 @@ mod conformance {
     mod constraints;
     mod corpus;
     mod elements;
+    mod expressions;
     mod facts;
     mod fhirpath;
     mod instance;

@@ -120,13 +120,13 @@ const TABLES: &[Table] = &[
                 "quiet",
                 "duration",
                 "\"2s\"",
-                "a file is complete when it has not changed for so long and its JSON is whole",
+                "a file is complete when it has not changed for so long and its text is whole",
             ),
             with(
                 "truncated_limit",
                 "duration",
                 "\"10m\"",
-                "how long a file whose JSON is cut off is waited for before it is refused",
+                "how long a file whose text is cut off is waited for before it is refused",
             ),
             with("rename_in", "true|false", "false", "files that are renamed into the inbox are complete at once"),
             without(

@@ -13,6 +13,7 @@ use std::{
     hint::black_box,
     io::Write,
     path::{Path, PathBuf},
+    process::Command,
     time::Instant,
 };
 
@@ -67,6 +68,30 @@ fn main() {
         allocations.count_total as f64 / bundles.len() as f64
     ));
     growth(&validator);
+    second_opinion(&bundles, megabytes / judge);
+}
+
+/// The HL7 Java validator on the same Bundles, warm, where it and a JDK are there; `cargo bench --bench validate -- java`.
+fn second_opinion(bundles: &[String], ours: f64) {
+    if !std::env::args().any(|argument| argument == "java") {
+        return;
+    }
+    let runner = shared().join("oracle/run");
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    for (number, bundle) in bundles.iter().enumerate() {
+        fs::write(folder.path().join(format!("{number:03}.json")), bundle).expect("the folder takes files");
+    }
+    let files =
+        fs::read_dir(folder.path()).expect("the folder can be read").map(|entry| entry.expect("an entry").path());
+    let run = Command::new(runner).args(["--bench", "4"]).args(files).output();
+    match run {
+        Ok(output) if output.status.success() => {
+            say("the HL7 Java validator, by its own account:");
+            say(String::from_utf8_lossy(&output.stdout).trim_end());
+            say(&format!("ours on the same Bundles                {ours:7.0} MB/s on one core"));
+        }
+        _ => say("the HL7 Java validator is not there, or needs a JDK: skipped"),
+    }
 }
 
 /// One Bundle with N Observations that refer to one Patient: the time has to grow with N, not with its square.
@@ -149,13 +174,17 @@ fn resources(validator: &Validator) -> Vec<String> {
 
 fn folder() -> PathBuf {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let shared = std::env::var_os("PUSHBRIDGE_SHARED").map_or_else(|| root.join("../shared"), PathBuf::from);
-    let official = shared.join("corpus/official/json");
+    let official = shared().join("corpus/official/json");
     if official.is_dir() {
         return official;
     }
     say("the official examples are not there: the Bundles are made of samples/valid");
     root.join("samples/valid")
+}
+
+fn shared() -> PathBuf {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    std::env::var_os("PUSHBRIDGE_SHARED").map_or_else(|| root.join("../shared"), PathBuf::from)
 }
 
 fn seconds(work: impl FnOnce()) -> f64 {
