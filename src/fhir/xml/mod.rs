@@ -4,10 +4,11 @@
 //! was: repeating elements are arrays, `value` attributes are values, ids and extensions of primitives stand in their
 //! twin. What XML can say wrongly beyond that is kept as [`Remark`]s.
 
+mod references;
 mod tokens;
 mod tree;
 
-pub(in crate::fhir) use tokens::{markup, unescape};
+pub(in crate::fhir) use references::{markup, unescape};
 
 use super::{
     Document, NodeId, Schema,

@@ -3,6 +3,7 @@
 //! Strict, without recursion, linear. What pulls anything in or grows on its own is refused: document types, entities
 //! of one's own, processing instructions.
 
+use super::references::referred;
 use crate::fhir::json::{Limits, ReadErrorKind};
 use std::collections::HashSet;
 
@@ -432,94 +433,6 @@ impl Reader<'_, '_> {
 
 fn is_space(byte: u8) -> bool {
     matches!(byte, b' ' | b'\t' | b'\n' | b'\r')
-}
-
-/// The character that a reference stands for, without `&` and `;`.
-fn referred(name: &str) -> Option<char> {
-    let number = |digits: &str, radix| {
-        let sound = !digits.is_empty() && digits.bytes().all(|byte| char::from(byte).is_digit(radix));
-        let character = sound.then(|| u32::from_str_radix(digits, radix).ok()).flatten().and_then(char::from_u32)?;
-        (character >= ' ' || matches!(character, '\t' | '\n' | '\r')).then_some(character)
-    };
-    match name {
-        "amp" => Some('&'),
-        "lt" => Some('<'),
-        "gt" => Some('>'),
-        "quot" => Some('"'),
-        "apos" => Some('\''),
-        name => match name.strip_prefix("#x") {
-            Some(digits) => number(digits, 16),
-            None => number(name.strip_prefix('#')?, 10),
-        },
-    }
-}
-
-/// The text that an attribute's raw value stands for; the reader has checked its references.
-pub(in crate::fhir) fn unescape(raw: &str) -> String {
-    let mut text = String::with_capacity(raw.len());
-    let mut rest = raw;
-    while let Some(at) = rest.find(['&', '\t', '\n', '\r']) {
-        text.push_str(&rest[..at]);
-        let found = rest.as_bytes()[at];
-        rest = &rest[at + 1..];
-        if found == b'&' {
-            let end = rest.find(';').unwrap_or(rest.len());
-            text.push(referred(&rest[..end]).unwrap_or(char::REPLACEMENT_CHARACTER));
-            rest = rest.get(end + 1..).unwrap_or_default();
-        } else {
-            // a line end of two characters is one
-            if found == b'\r' && rest.starts_with('\n') {
-                rest = &rest[1..];
-            }
-            text.push(' ');
-        }
-    }
-    text.push_str(rest);
-    text
-}
-
-/// Markup with every character as itself that may stand so: `&#39;` is `'`, and `&lt;` stays. This is how the release
-/// prints the narratives of its JSON.
-pub(in crate::fhir) fn markup(raw: &str) -> String {
-    let mut text = String::with_capacity(raw.len());
-    let mut rest = raw;
-    // inside a tag, and there between these quotes
-    let (mut in_tag, mut quote) = (false, None);
-    while let Some(at) = rest.find(['&', '\r', '<', '>', '"', '\'']) {
-        text.push_str(&rest[..at]);
-        let found = rest.as_bytes()[at];
-        rest = &rest[at + 1..];
-        match found {
-            b'&' => {
-                let end = rest.find(';').unwrap_or(rest.len());
-                let character = referred(&rest[..end]);
-                rest = rest.get(end + 1..).unwrap_or_default();
-                match character {
-                    Some('&') | None => text.push_str("&amp;"),
-                    Some('<') => text.push_str("&lt;"),
-                    Some('>') => text.push_str("&gt;"),
-                    Some('"') => text.push_str("&quot;"),
-                    Some('\'') if quote == Some(b'\'') => text.push_str("&#39;"),
-                    Some(character) => text.push(character),
-                }
-                continue;
-            }
-            // a line end of two characters is one
-            b'\r' => {
-                rest = rest.strip_prefix('\n').unwrap_or(rest);
-                text.push('\n');
-                continue;
-            }
-            b'<' if quote.is_none() => in_tag = true,
-            b'>' if quote.is_none() => in_tag = false,
-            b'"' | b'\'' if in_tag && quote.is_none() => quote = Some(found),
-            b'"' | b'\'' if quote == Some(found) => quote = None,
-            _ => {}
-        }
-        text.push(char::from(found));
-    }
-    text.push_str(rest);
-    text
 }
 
 fn narrow(number: usize) -> u32 {

@@ -1,11 +1,14 @@
 //! <http://hl7.org/fhirpath/#string-manipulation>
 
 use super::Call;
-use crate::fhir::path::{
-    PathError,
-    ast::Function,
-    evaluate::{Evaluator, boolean},
-    value::{Collection, Item},
+use crate::fhir::{
+    binary,
+    path::{
+        PathError,
+        ast::Function,
+        evaluate::{Evaluator, boolean},
+        value::{Collection, Item},
+    },
 };
 use std::fmt::Write;
 
@@ -102,8 +105,8 @@ fn encode(text: &str, form: &str) -> Option<String> {
             let _ = write!(out, "{byte:02x}");
             out
         })),
-        "base64" => Some(base64_encode(text.as_bytes(), STANDARD)),
-        "urlbase64" => Some(base64_encode(text.as_bytes(), URL)),
+        "base64" => Some(binary::encode(text.as_bytes())),
+        "urlbase64" => Some(binary::encode(text.as_bytes()).replace('+', "-").replace('/', "_")),
         _ => None,
     }
 }
@@ -111,40 +114,17 @@ fn encode(text: &str, form: &str) -> Option<String> {
 fn decode(text: &str, form: &str) -> Option<String> {
     let bytes = match form {
         "hex" => (0..text.len()).step_by(2).map(|at| u8::from_str_radix(text.get(at..at + 2)?, 16).ok()).collect(),
-        "base64" => base64_decode(text, STANDARD),
-        "urlbase64" => base64_decode(text, URL),
+        "base64" => Some(from_base64(text)),
+        "urlbase64" => Some(from_base64(&text.replace('-', "+").replace('_', "/"))),
         _ => None,
     };
     String::from_utf8(bytes?).ok()
 }
 
-const STANDARD: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-const URL: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
-
-fn base64_encode(bytes: &[u8], alphabet: &[u8; 64]) -> String {
-    let mut out = String::new();
-    for chunk in bytes.chunks(3) {
-        let word = chunk.iter().fold(0_usize, |word, byte| word << 8 | usize::from(*byte)) << (8 * (3 - chunk.len()));
-        for place in 0..4 {
-            let digit = char::from(alphabet[word >> (18 - 6 * place) & 63]);
-            out.push(if place <= chunk.len() { digit } else { '=' });
-        }
-    }
-    out
-}
-
-fn base64_decode(text: &str, alphabet: &[u8; 64]) -> Option<Vec<u8>> {
-    let (mut out, mut word, mut bits) = (Vec::new(), 0_usize, 0);
-    for byte in text.trim_end_matches('=').bytes() {
-        word = word << 6 | alphabet.iter().position(|digit| *digit == byte)?;
-        bits += 6;
-        if bits >= 8 {
-            bits -= 8;
-            out.push(u8::try_from(word >> bits & 255).ok()?);
-            word &= (1 << bits) - 1;
-        }
-    }
-    Some(out)
+fn from_base64(text: &str) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    binary::decode(text, |block| bytes.extend_from_slice(block));
+    bytes
 }
 
 fn escape(text: &str, form: &str) -> Option<String> {
