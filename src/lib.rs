@@ -25,7 +25,7 @@
 //! # The way of one Bundle
 //!
 //! arrive (`intake::watch`) → settle → claim: a copy of our own with its digest, synced, recorded, and only then the
-//! end of the source → read ([`fhir::json`]) → inspect ([`validate::Validator::bundle`]) → address
+//! end of the source → read ([`validate::read`], JSON or XML) → inspect ([`validate::Validator::bundle`]) → address
 //! ([`route::address`]) → log (`Ready`, then `Sending`, each flushed) → push ([`push::send`]) → settle: outcome
 //! flushed, report written, file moved.
 //!
@@ -36,7 +36,8 @@
 //!
 //! - A change of stage is one batch in the store; what follows from it begins after its flush. `Sending` is flushed
 //!   before the first byte leaves, so a `Sending` found at start-up is `Unknown`.
-//! - The last block of a body is withheld until the digest of all bytes is the one that was judged.
+//! - The last block of a body is withheld until the digest of all bytes is the one that was judged. A Bundle in XML
+//!   goes as JSON that is made from it when it is judged, and is told from others by the file that was claimed.
 //! - One push an account at a time, in the order of claims. One refresh a person at a time; the new pair is flushed
 //!   before its first use.
 //! - An outage or a refused set-up is a state of the destination, never of the files that wait for it.

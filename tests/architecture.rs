@@ -26,7 +26,7 @@ const ARROWS: [(&str, &[&str]); 13] = [
 ];
 
 /// Each external crate, and the rooms that may name it.
-const DOORS: [(&str, &[&str]); 18] = [
+const DOORS: [(&str, &[&str]); 19] = [
     // Everything that may do harm or be replaced enters through one room.
     ("sled", &["store"]),
     ("reqwest", &["push"]),
@@ -39,6 +39,7 @@ const DOORS: [(&str, &[&str]); 18] = [
     ("axum", &["sandbox"]),
     ("fhirbolt", &["validate"]),
     ("memchr", &["fhir"]),
+    ("regex", &["fhir"]),
     ("jiff", &["model"]),
     ("zeroize", &["model"]),
     ("tracing_subscriber", &["cli"]),
