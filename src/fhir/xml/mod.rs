@@ -146,6 +146,16 @@ mod tests {
             assert!(matches!(error.kind, ReadErrorKind::XmlSyntax(_)), "{text}: {:?}", error.kind);
             assert_eq!((error.position.line, error.position.column), (1, column), "{text}: {error}");
         }
+        // what would stand twice in the JSON form
+        for inner in [
+            "<resourceType value='Person'/>",
+            "<_id value='a'/>",
+            "<name id='a'><id value='b'/></name>",
+            "<active value='true'><id value='b'/></active>",
+        ] {
+            let text = format!("<Patient xmlns='http://hl7.org/fhir'>{inner}</Patient>");
+            assert!(matches!(xml(&text).unwrap_err().kind, ReadErrorKind::XmlSyntax(_)), "{inner}");
+        }
         let other = xml("<?xml version='1.0' encoding='ISO-8859-1'?><Patient/>").unwrap_err();
         assert_eq!(other.kind, ReadErrorKind::OtherEncoding);
         let deep = format!("<Patient xmlns='http://hl7.org/fhir'>{}", "<name>".repeat(100));

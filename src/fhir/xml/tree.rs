@@ -156,7 +156,8 @@ impl<'a> Builder<'a, '_> {
         let groups = self.groups(element, id, node, &mut order);
         for group in groups {
             let name = self.token(group.first).name.of(self.source);
-            let member = id.and_then(|id| self.schema.member_named(id, name)).filter(|member| !member.attribute);
+            let member = id.and_then(|id| self.schema.member_named(id, name));
+            self.distinct(group.first, name, member, node)?;
             if group.is_torn {
                 self.remark(node, RemarkKind::Order);
             }
@@ -171,6 +172,19 @@ impl<'a> Builder<'a, '_> {
             self.member(member, &siblings, node)?;
         }
         Ok(())
+    }
+
+    /// What the JSON form would have twice is refused: nobody could tell which is meant.
+    fn distinct(&self, element: u32, name: &str, member: Option<Member>, owner: u32) -> Result<(), Failure> {
+        let told = self.tree.nodes.get(owner as usize + 1).is_some_and(|node| node.marks & RESOURCE_TYPE != 0);
+        let what = if member.is_some_and(|member| member.attribute) {
+            "this is an attribute, not an element"
+        } else if name.starts_with('_') || (name == "resourceType" && told) {
+            "no element of FHIR has this name"
+        } else {
+            return Ok(());
+        };
+        Err((ReadErrorKind::XmlSyntax(what), self.token(element).name.start as usize))
     }
 
     /// Children by name in the order of their first; notes where they are not in the release's order.

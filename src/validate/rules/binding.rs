@@ -147,6 +147,17 @@ mod tests {
     use crate::validate::testing::{findings, outcome};
 
     #[test]
+    fn codes_of_extensions_belong_to_the_set_of_their_definition() {
+        let absent = |code: &str| {
+            format!(
+                r#"{{"resourceType":"Patient","_birthDate":{{"extension":[{{"url":"http://hl7.org/fhir/StructureDefinition/data-absent-reason","valueCode":"{code}"}}]}}}}"#
+            )
+        };
+        assert_eq!(findings(&absent("masked")), Vec::<String>::new());
+        assert_eq!(findings(&absent("secret")), ["binding-required Patient.birthDate.extension[0].value"]);
+    }
+
+    #[test]
     fn codes_belong_to_their_set() {
         let source =
             r#"{"resourceType":"Patient","gender":"man","contact":[{"gender":"female","name":{"use":"Official"}}]}"#;
