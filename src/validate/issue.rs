@@ -15,6 +15,9 @@ use std::{borrow::Cow, collections::BTreeMap};
 /// Findings kept in memory; more are counted only.
 const MOST_FINDINGS: usize = 10_000;
 
+/// Of these at most so many that are no errors: a flood of warnings leaves room for what refuses the file.
+const MOST_LESSER: usize = MOST_FINDINGS / 2;
+
 /// From so many findings on, no nearest names are looked for: that takes longer than everything else.
 const CROWDED: usize = 500;
 
@@ -95,6 +98,8 @@ pub(super) struct Findings<'v> {
     cut: u64,
     errors: u64,
     warnings: u64,
+    /// Kept findings that are no errors.
+    lesser: usize,
     not_checked: Vec<Left>,
     /// The systems of which it has been said, once for the whole file, that their codes are not known.
     unknown_systems: Vec<Option<String>>,
@@ -121,6 +126,7 @@ impl<'v> Findings<'v> {
             cut: 0,
             errors: 0,
             warnings: 0,
+            lesser: 0,
             not_checked: Vec::new(),
             unknown_systems: Vec::new(),
             overridden: BTreeMap::new(),
@@ -136,10 +142,12 @@ impl<'v> Findings<'v> {
             Severity::Warning => self.warnings += 1,
             Severity::Information => {}
         }
-        if self.drafts.len() == MOST_FINDINGS {
+        let is_lesser = severity != Severity::Error;
+        if self.drafts.len() == MOST_FINDINGS || (is_lesser && self.lesser == MOST_LESSER) {
             self.cut += 1;
             return;
         }
+        self.lesser += usize::from(is_lesser);
         let mut expression = cx.path.to_string();
         expression.push_str(&at.tail);
         self.drafts.push(Draft { node: at.node, severity, rule, expression, text: text.into() });

@@ -144,6 +144,15 @@ mod tests {
     }
 
     #[test]
+    fn a_flood_of_information_leaves_room_for_errors() {
+        let unknown = r#"{"url":"http://example.org/e","valueCode":"a"}"#;
+        let extensions = vec![unknown; 6_000].join(",");
+        let outcome = outcome(&format!(r#"{{"resourceType":"Patient","extension":[{extensions}],"gender":"man"}}"#));
+        assert_eq!((outcome.findings.len(), outcome.cut, outcome.errors()), (5_001, 1_000, 1));
+        assert_eq!(outcome.findings[5_000].key, "binding-required");
+    }
+
+    #[test]
     fn too_many_findings_are_counted() {
         let mut source = r#"{"resourceType":"Patient","name":["#.to_owned();
         for number in 0..12_000 {
