@@ -86,9 +86,11 @@ pub fn nearest(key: &str) -> Option<String> {
     structure::nearest(key, all().into_iter().map(|rule| rule.key.to_owned()))
 }
 
-/// Whether no policy changes the rule: what it says of the file leaves nothing else to judge.
+/// Whether no policy changes the rule: what it says of the file leaves nothing else to judge, or what it is about would
+/// be lost when the file is sent as JSON.
 pub fn is_fixed(rule: &Rule) -> bool {
-    [&UNREADABLE, &NOT_A_BUNDLE, &OTHER_RELEASE].into_iter().any(|fixed| fixed.key == rule.key)
+    let whole = [&UNREADABLE, &NOT_A_BUNDLE, &OTHER_RELEASE];
+    whole.into_iter().chain(xml::LOST).any(|fixed| fixed.key == rule.key)
 }
 
 #[cfg(test)]

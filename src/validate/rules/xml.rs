@@ -19,6 +19,9 @@ static TEXT: Rule = Rule::error("xml-text", "structure", PAGE);
 /// The keys of this family.
 pub(crate) static RULES: &[&Rule] = &[&NAMESPACE, &ORDER, &ATTRIBUTE, &TEXT];
 
+/// What these are about is not in the tree, nor in the JSON that is made of it.
+pub(super) static LOST: [&Rule; 3] = [&NAMESPACE, &ATTRIBUTE, &TEXT];
+
 /// What the reader remarked about the node that the walk has reached.
 pub(crate) fn check(cx: &Context<'_, '_>, remark: &Remark, out: &mut Findings<'_>) {
     let (rule, text) = match remark.kind {
