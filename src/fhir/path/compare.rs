@@ -78,8 +78,8 @@ fn same_parts(cx: &mut Evaluator<'_, '_>, left: &Element, right: &Element, depth
         return Ok(Equality::Different);
     }
     let (mut of_left, mut of_right) = (Vec::new(), Vec::new());
-    let looked = cx.environment.children(left, &mut of_left) + cx.environment.children(right, &mut of_right);
-    cx.spend(looked)?;
+    cx.children(left, &mut of_left)?;
+    cx.children(right, &mut of_right)?;
     if of_left.len() != of_right.len() {
         return Ok(Equality::Different);
     }
@@ -189,8 +189,8 @@ pub(super) fn equivalent<'d>(cx: &mut Evaluator<'_, 'd>, left: &Item<'d>, right:
                 return same_coding(cx, &left, &right);
             }
             let (mut of_left, mut of_right) = (Vec::new(), Vec::new());
-            let looked = cx.environment.children(&left, &mut of_left) + cx.environment.children(&right, &mut of_right);
-            cx.spend(looked)?;
+            cx.children(&left, &mut of_left)?;
+            cx.children(&right, &mut of_right)?;
             !of_left.is_empty() && cx.equivalent_all(&of_left, &of_right)?
         }
         (left, right) => match (number(&left), number(&right)) {

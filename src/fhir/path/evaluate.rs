@@ -5,6 +5,7 @@ use super::{
     ast::{Ast, Literal, Operator, TypeTest},
     compare::{Equality, equal, equivalent, order},
     temporal::Step,
+    twins::Twins,
     value::{Collection, Element, Item},
 };
 use std::{borrow::Cow, cmp::Ordering};
@@ -16,6 +17,7 @@ const BUDGET: u64 = 20_000_000;
 pub(super) struct Evaluator<'e, 'd> {
     pub(super) environment: &'e Environment<'e, 'd>,
     steps: u64,
+    twins: Twins<'d>,
 }
 
 /// What `$this`, `$index` and `$total` are at present.
@@ -41,8 +43,8 @@ pub(super) fn truth<'d>(environment: &Environment<'_, 'd>, items: &[Item<'d>]) -
 }
 
 impl<'e, 'd> Evaluator<'e, 'd> {
-    pub(super) const fn new(environment: &'e Environment<'e, 'd>) -> Self {
-        Self { environment, steps: 0 }
+    pub(super) fn new(environment: &'e Environment<'e, 'd>) -> Self {
+        Self { environment, steps: 0, twins: Twins::default() }
     }
 
     pub(super) fn evaluate(&mut self, ast: &Ast, focus: Element) -> Result<Collection<'d>, PathError> {
@@ -146,11 +148,17 @@ impl<'e, 'd> Evaluator<'e, 'd> {
         self.members(items, name)
     }
 
+    /// All elements directly below an item.
+    pub(super) fn children(&mut self, element: &Element, found: &mut Collection<'d>) -> Result<(), PathError> {
+        let looked = self.environment.children(element, &mut self.twins, found);
+        self.spend(looked)
+    }
+
     pub(super) fn members(&mut self, items: &[Item<'d>], name: &str) -> Result<Collection<'d>, PathError> {
         let mut found = Vec::new();
         for item in items {
             if let Item::Element(element) = item {
-                let looked = self.environment.members(element, name, &mut found);
+                let looked = self.environment.members(element, name, &mut self.twins, &mut found);
                 self.spend(looked)?;
             }
         }

@@ -14,6 +14,7 @@ mod functions;
 mod lexer;
 mod parser;
 mod temporal;
+mod twins;
 mod value;
 
 pub(crate) use ast::{Ast, Function, Operator};

@@ -1,6 +1,6 @@
 //! What flows from step to step: elements of the document, and values of FHIRPath's own types.
 
-use super::{Environment, decimal::Decimal, temporal::Temporal};
+use super::{Environment, decimal::Decimal, temporal::Temporal, twins::Twins};
 use crate::fhir::{Content, Kind, NodeId, Primitive, StructureId};
 use std::borrow::Cow;
 
@@ -197,41 +197,54 @@ fn is_backbone(name: &str, wanted: &str) -> bool {
 
 impl<'d> Environment<'_, 'd> {
     /// The elements of this name; a choice by its name without the type, or written out. Says how many nodes were looked at.
-    pub(super) fn members(&self, element: &Element, name: &str, found: &mut Collection<'d>) -> usize {
+    pub(super) fn members(
+        &self,
+        element: &Element,
+        name: &str,
+        twins: &mut Twins<'d>,
+        found: &mut Collection<'d>,
+    ) -> usize {
         let may_be = |member: &str| {
             member.strip_prefix(name).is_some_and(|rest| rest.is_empty() || rest.as_bytes()[0].is_ascii_uppercase())
         };
-        self.each_member(element, found, may_be, Some(name))
+        self.each_member(element, twins, found, may_be, Some(name))
     }
 
     /// All elements directly below.
-    pub(super) fn children(&self, element: &Element, found: &mut Collection<'d>) -> usize {
-        self.each_member(element, found, |_| true, None)
+    pub(super) fn children(&self, element: &Element, twins: &mut Twins<'d>, found: &mut Collection<'d>) -> usize {
+        self.each_member(element, twins, found, |_| true, None)
     }
 
     /// Goes through the members that may be meant; says how many nodes were looked at.
     fn each_member(
         &self,
         element: &Element,
+        twins: &mut Twins<'d>,
         found: &mut Collection<'d>,
         may_be: impl Fn(&str) -> bool,
         wanted: Option<&str>,
     ) -> usize {
         let document = self.document;
+        let mut looked = 1;
         let (owner, id) = match element.content {
             // of a primitive only id and extensions are elements: those of its twin
             Some(Content::Primitive(_)) => {
-                let twin = if element.is_twin { Some(element.node) } else { self.twin(element.node) };
-                let Some(twin) = twin else { return 1 };
+                let twin = if element.is_twin {
+                    Some(element.node)
+                } else {
+                    let (twin, steps) = twins.of(document, element.node);
+                    looked += steps;
+                    twin
+                };
+                let Some(twin) = twin else { return looked };
                 (twin, self.schema.structure_named("Element"))
             }
             Some(Content::Structure(id)) => (element.node, Some(id)),
             _ => (element.node, None),
         };
         if document.kind(owner) != Kind::Object {
-            return 1;
+            return looked;
         }
-        let mut looked = 1;
         for child in document.children(owner) {
             looked += 1;
             let Some(name) = document.name(child) else { continue };
@@ -315,19 +328,5 @@ impl<'d> Environment<'_, 'd> {
             _ => {}
         }
         1
-    }
-
-    /// The object `_name` beside a value, or at its place beside its array.
-    fn twin(&self, value: NodeId) -> Option<NodeId> {
-        let document = self.document;
-        let parent = document.parent(value)?;
-        if document.kind(parent) != Kind::Array {
-            let name = document.name(value)?;
-            return document.get(parent, &format!("_{name}")).filter(|twin| document.kind(*twin) == Kind::Object);
-        }
-        let name = document.name(parent)?;
-        let twins = document.get(document.parent(parent)?, &format!("_{name}"))?;
-        let index = document.children(parent).position(|item| item == value)?;
-        document.children(twins).nth(index).filter(|twin| document.kind(*twin) == Kind::Object)
     }
 }

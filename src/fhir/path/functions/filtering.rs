@@ -55,8 +55,7 @@ fn children<'d>(cx: &mut Evaluator<'_, 'd>, items: &[Item<'d>]) -> Result<Collec
     let mut found = Vec::new();
     for item in items {
         if let Item::Element(element) = item {
-            let looked = cx.environment.children(element, &mut found);
-            cx.spend(looked)?;
+            cx.children(element, &mut found)?;
         }
     }
     Ok(found)
