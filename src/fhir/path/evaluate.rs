@@ -58,6 +58,16 @@ impl<'e, 'd> Evaluator<'e, 'd> {
         if self.steps > BUDGET { Err(PathError::Budget) } else { Ok(()) }
     }
 
+    /// Text that is about to be made is paid for, so that no expression fills the memory by doubling what it has.
+    pub(super) fn make_text(&mut self, bytes: usize) -> Result<(), PathError> {
+        self.spend(bytes / 4)
+    }
+
+    /// Items that are about to be copied or made are paid for, as texts are.
+    pub(super) fn make_items(&mut self, count: usize) -> Result<(), PathError> {
+        self.spend(count.saturating_mul(4))
+    }
+
     pub(super) fn of(&mut self, ast: &Ast, scope: Scope<'_, 'd>) -> Result<Collection<'d>, PathError> {
         self.spend(1)?;
         Ok(match ast {
@@ -65,7 +75,13 @@ impl<'e, 'd> Evaluator<'e, 'd> {
             Ast::Literal(literal) => vec![Self::literal(literal)],
             Ast::Focus => scope.this.to_vec(),
             Ast::Index => scope.index.map(Item::Integer).into_iter().collect(),
-            Ast::Total => scope.total.unwrap_or_default().to_vec(),
+            Ast::Total => {
+                let total = scope.total.unwrap_or_default();
+                self.make_items(total.len())?;
+                let texts = total.iter().map(|item| if let Item::Text(text) = item { text.len() } else { 0 });
+                self.make_text(texts.sum())?;
+                total.to_vec()
+            }
             Ast::Variable(name) => self.variable(name, scope)?,
             Ast::Member(of, name) if **of == Ast::Focus => self.first_member(scope.this, name)?,
             Ast::Member(of, name) => {
@@ -344,7 +360,7 @@ impl<'e, 'd> Evaluator<'e, 'd> {
 
     /// <http://hl7.org/fhirpath/#math>
     fn arithmetic(
-        &self,
+        &mut self,
         operator: Operator,
         left: &[Item<'d>],
         right: &[Item<'d>],
@@ -356,9 +372,14 @@ impl<'e, 'd> Evaluator<'e, 'd> {
                 Some(Item::Text(text)) => Ok(text),
                 Some(other) => self.environment.text(&other).ok_or(PathError::Evaluation("& joins texts")),
             };
-            return Ok(vec![Item::Text((text(left)?.into_owned() + &*text(right)?).into())]);
+            let (left, right) = (text(left)?, text(right)?);
+            self.make_text(left.len() + right.len())?;
+            return Ok(vec![Item::Text((left.into_owned() + &*right).into())]);
         }
         let (Some(left), Some(right)) = (left, right) else { return Ok(Vec::new()) };
+        if let (Item::Text(left), Item::Text(right)) = (&left, &right) {
+            self.make_text(left.len() + right.len())?;
+        }
         Ok(calculate(operator, left, right)?.into_iter().collect())
     }
 }

@@ -266,6 +266,33 @@ mod tests {
     }
 
     #[test]
+    fn what_doubles_ends_before_it_fills_the_memory() {
+        let numbers = |count: u32| (0..count).map(|number| number.to_string()).collect::<Vec<_>>().join(" | ");
+        let (many, few) = (numbers(60), numbers(22));
+        for expression in [
+            format!("({many}).aggregate($total & $total, 'ab').length()"),
+            format!("({many}).aggregate($total + $total, 'ab').length()"),
+            format!("({many}).aggregate($total.combine($total), 1).count()"),
+            format!("({many}).aggregate($total.combine($total).join('ab'), 'a').length()"),
+            format!("'aaaaaaaaaa'{}", ".replace('a', 'aaaaaaaaaaaaaaaaaaaa')".repeat(12)),
+            format!("({few}).aggregate($total & $total, 'ab').toChars()"),
+            format!("({few}).aggregate($total & $total, 'ab').split('a')"),
+            format!("({few}).aggregate($total & $total, 'ab').replaceMatches('.+', '$0$0$0$0$0$0$0')"),
+            format!("'\\\\'{}", ".escape('json')".repeat(40)),
+        ] {
+            assert_eq!(texts(&expression), Err(PathError::Budget), "{expression}");
+        }
+        for (expression, expected) in [
+            ("'a-b-c'.replaceMatches('-(.)', '[$1]')", "a[b][c]"),
+            ("'2012-03'.replaceMatches('(?<y>[0-9]+)-(?<m>[0-9]+)', '${m}/${y}$$')", "03/2012$"),
+            ("'abc'.replaceMatches('x', 'y')", "abc"),
+            ("('a' | 'b').aggregate($total & $this, '')", "ab"),
+        ] {
+            assert_eq!(texts(expression).unwrap(), [expected], "{expression}");
+        }
+    }
+
+    #[test]
     fn references_are_followed_as_far_as_they_can_be() {
         struct Types;
         impl Resolve for Types {

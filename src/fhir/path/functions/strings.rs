@@ -28,13 +28,15 @@ pub(super) fn call<'d>(cx: &mut Evaluator<'_, 'd>, call: Call<'_, 'd>) -> Result
         Some(_) => return Err(PathError::Evaluation("a text is needed here")),
     };
     cx.spend(text.len() / 16)?;
-    let made = |text: String| vec![Item::Text(text.into())];
     match call.function {
         Function::Length => return Ok(vec![whole(text.chars().count())]),
-        Function::Upper => return Ok(made(text.to_uppercase())),
-        Function::Lower => return Ok(made(text.to_lowercase())),
-        Function::Trim => return Ok(made(text.trim().to_owned())),
-        Function::ToChars => return Ok(text.chars().map(|c| Item::Text(c.to_string().into())).collect()),
+        Function::Upper => return made(cx, text.to_uppercase()),
+        Function::Lower => return made(cx, text.to_lowercase()),
+        Function::Trim => return made(cx, text.trim().to_owned()),
+        Function::ToChars => {
+            cx.make_items(text.chars().count())?;
+            return Ok(text.chars().map(|c| Item::Text(c.to_string().into())).collect());
+        }
         Function::Substring => return substring(cx, call, &text),
         _ => {}
     }
@@ -49,23 +51,59 @@ pub(super) fn call<'d>(cx: &mut Evaluator<'_, 'd>, call: Call<'_, 'd>) -> Result
         Function::ContainsText => boolean(text.contains(&first)),
         Function::Matches => boolean(pattern(&first)?.is_match(&text)),
         Function::MatchesFull => boolean(pattern(&format!("^(?:{first})$"))?.is_match(&text)),
-        Function::Split => text.split(&first).map(|part| Item::Text(part.to_owned().into())).collect(),
+        Function::Split => {
+            cx.make_items(text.matches(&first).count() + 1)?;
+            text.split(&first).map(|part| Item::Text(part.to_owned().into())).collect()
+        }
         Function::Replace => {
             let Some(second) = cx.text_argument(call, 1)? else { return Ok(Vec::new()) };
-            made(text.replace(&first, &second))
+            let made_more = text.matches(&first).count().saturating_mul(second.len());
+            cx.make_text(text.len().saturating_add(made_more))?;
+            return made(cx, text.replace(&first, &second));
         }
         Function::ReplaceMatches => {
             let Some(second) = cx.text_argument(call, 1)? else { return Ok(Vec::new()) };
             if first.is_empty() {
-                return Ok(made(text.into_owned()));
+                return made(cx, text.into_owned());
             }
-            made(pattern(&first)?.replace_all(&text, second.as_str()).into_owned())
+            let replaced = replace_matches(cx, &pattern(&first)?, &text, &second)?;
+            return made(cx, replaced);
         }
-        Function::Encode => encode(&text, &first).map(made).unwrap_or_default(),
-        Function::Decode => decode(&text, &first).map(made).unwrap_or_default(),
-        Function::Escape => escape(&text, &first).map(made).unwrap_or_default(),
-        _ => unescape(&text, &first).map(made).unwrap_or_default(),
+        Function::Encode => return perhaps(cx, encode(&text, &first)),
+        Function::Decode => return perhaps(cx, decode(&text, &first)),
+        Function::Escape => return perhaps(cx, escape(&text, &first)),
+        _ => return perhaps(cx, unescape(&text, &first)),
     })
+}
+
+/// A text that was made, paid for.
+fn made<'d>(cx: &mut Evaluator<'_, 'd>, text: String) -> Result<Collection<'d>, PathError> {
+    cx.make_text(text.len())?;
+    Ok(vec![Item::Text(text.into())])
+}
+
+fn perhaps<'d>(cx: &mut Evaluator<'_, 'd>, text: Option<String>) -> Result<Collection<'d>, PathError> {
+    text.map_or(Ok(Vec::new()), |text| made(cx, text))
+}
+
+/// A replacement may hold its match many times: it is paid for before it is written.
+fn replace_matches(
+    cx: &mut Evaluator<'_, '_>,
+    pattern: &regex::Regex,
+    text: &str,
+    replacement: &str,
+) -> Result<String, PathError> {
+    let insertions = replacement.matches('$').count();
+    let (mut out, mut from) = (String::new(), 0);
+    for captures in pattern.captures_iter(text) {
+        let found = captures.get_match();
+        cx.make_text(replacement.len().saturating_add(found.len().saturating_mul(insertions)))?;
+        out.push_str(&text[from..found.start()]);
+        captures.expand(replacement, &mut out);
+        from = found.end();
+    }
+    out.push_str(&text[from..]);
+    Ok(out)
 }
 
 fn whole<'d>(number: usize) -> Item<'d> {
@@ -96,6 +134,8 @@ fn join<'d>(cx: &mut Evaluator<'_, 'd>, call: Call<'_, 'd>) -> Result<Collection
     }
     let texts: Option<Vec<_>> = call.items.iter().map(|item| cx.environment.text(item)).collect();
     let texts = texts.ok_or(PathError::Evaluation("join() needs texts"))?;
+    let separators = separator.len().saturating_mul(texts.len());
+    cx.make_text(separators.saturating_add(texts.iter().map(|text| text.len()).sum()))?;
     Ok(vec![Item::Text(texts.join(&separator).into())])
 }
 

@@ -33,9 +33,11 @@ pub(super) fn call<'d>(cx: &mut Evaluator<'_, 'd>, call: Call<'_, 'd>) -> Result
         }
         Function::Union => {
             let others = cx.argument(call, 0)?.unwrap_or_default();
+            cx.make_items(items.len())?;
             cx.union(items.to_vec(), others)?
         }
         _ => {
+            cx.make_items(items.len())?;
             let mut all = items.to_vec();
             all.extend(cx.argument(call, 0)?.unwrap_or_default());
             all
