@@ -4,6 +4,7 @@ use super::{
     Environment, PathError,
     ast::{Ast, Literal, Operator, TypeTest},
     compare::{Equality, equal, equivalent, order},
+    patterns::Patterns,
     temporal::Step,
     twins::Twins,
     value::{Collection, Element, Item},
@@ -18,6 +19,7 @@ pub(super) struct Evaluator<'e, 'd> {
     pub(super) environment: &'e Environment<'e, 'd>,
     steps: u64,
     twins: Twins<'d>,
+    patterns: Patterns,
 }
 
 /// What `$this`, `$index` and `$total` are at present.
@@ -44,7 +46,7 @@ pub(super) fn truth<'d>(environment: &Environment<'_, 'd>, items: &[Item<'d>]) -
 
 impl<'e, 'd> Evaluator<'e, 'd> {
     pub(super) fn new(environment: &'e Environment<'e, 'd>) -> Self {
-        Self { environment, steps: 0, twins: Twins::default() }
+        Self { environment, steps: 0, twins: Twins::default(), patterns: Patterns::default() }
     }
 
     pub(super) fn evaluate(&mut self, ast: &Ast, focus: Element) -> Result<Collection<'d>, PathError> {
@@ -56,6 +58,15 @@ impl<'e, 'd> Evaluator<'e, 'd> {
     pub(super) fn spend(&mut self, steps: usize) -> Result<(), PathError> {
         self.steps = self.steps.saturating_add(steps as u64);
         if self.steps > BUDGET { Err(PathError::Budget) } else { Ok(()) }
+    }
+
+    /// A regular expression, read once however many items it is asked of.
+    pub(super) fn pattern(&mut self, text: &str) -> Result<regex::Regex, PathError> {
+        if let Some(pattern) = self.patterns.known(text) {
+            return Ok(pattern);
+        }
+        self.spend(Patterns::STEPS)?;
+        self.patterns.read(text)
     }
 
     /// Text that is about to be made is paid for, so that no expression fills the memory by doubling what it has.

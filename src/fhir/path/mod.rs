@@ -13,6 +13,7 @@ mod evaluate;
 mod functions;
 mod lexer;
 mod parser;
+mod patterns;
 mod temporal;
 mod twins;
 mod value;
@@ -263,6 +264,12 @@ mod tests {
         let document = json::read(bundle.as_bytes(), &json::Limits::default()).unwrap();
         let nested = Expression::parse("Bundle.entry.where(%resource.entry.fullUrl.first() = fullUrl)").unwrap();
         assert_eq!(nested.texts(&document, crate::stu3::release()), Err(PathError::Budget));
+        // a pattern is read once, not for each item; one that is another each time is paid for
+        let same =
+            Expression::parse("Bundle.entry.all(fullUrl.matches('^[0-9]+$') or fullUrl.matches('^.?$'))").unwrap();
+        assert_eq!(same.texts(&document, crate::stu3::release()), Ok(vec!["false".to_owned()]));
+        let others = Expression::parse("Bundle.entry.all(fullUrl.matches('^' & fullUrl))").unwrap();
+        assert_eq!(others.texts(&document, crate::stu3::release()), Err(PathError::Budget));
     }
 
     #[test]

@@ -12,9 +12,6 @@ use crate::fhir::{
 };
 use std::fmt::Write;
 
-/// Longest pattern once compiled, in bytes: published ones need a few thousand.
-const MOST_PATTERN: usize = 1 << 20;
-
 pub(super) fn call<'d>(cx: &mut Evaluator<'_, 'd>, call: Call<'_, 'd>) -> Result<Collection<'d>, PathError> {
     if call.function == Function::Join {
         return join(cx, call);
@@ -49,8 +46,8 @@ pub(super) fn call<'d>(cx: &mut Evaluator<'_, 'd>, call: Call<'_, 'd>) -> Result
         Function::StartsWith => boolean(text.starts_with(&first)),
         Function::EndsWith => boolean(text.ends_with(&first)),
         Function::ContainsText => boolean(text.contains(&first)),
-        Function::Matches => boolean(pattern(&first)?.is_match(&text)),
-        Function::MatchesFull => boolean(pattern(&format!("^(?:{first})$"))?.is_match(&text)),
+        Function::Matches => boolean(cx.pattern(&first)?.is_match(&text)),
+        Function::MatchesFull => boolean(cx.pattern(&format!("^(?:{first})$"))?.is_match(&text)),
         Function::Split => {
             cx.make_items(text.matches(&first).count() + 1)?;
             text.split(&first).map(|part| Item::Text(part.to_owned().into())).collect()
@@ -66,7 +63,8 @@ pub(super) fn call<'d>(cx: &mut Evaluator<'_, 'd>, call: Call<'_, 'd>) -> Result
             if first.is_empty() {
                 return made(cx, text.into_owned());
             }
-            let replaced = replace_matches(cx, &pattern(&first)?, &text, &second)?;
+            let pattern = cx.pattern(&first)?;
+            let replaced = replace_matches(cx, &pattern, &text, &second)?;
             return made(cx, replaced);
         }
         Function::Encode => return perhaps(cx, encode(&text, &first)),
@@ -108,12 +106,6 @@ fn replace_matches(
 
 fn whole<'d>(number: usize) -> Item<'d> {
     Item::Integer(i64::try_from(number).unwrap_or(i64::MAX))
-}
-
-/// The engine takes time in proportion to text and pattern, whatever they are. A point matches line ends too.
-fn pattern(text: &str) -> Result<regex::Regex, PathError> {
-    let built = regex::RegexBuilder::new(text).dot_matches_new_line(true).size_limit(MOST_PATTERN).build();
-    built.map_err(|_| PathError::Evaluation("the pattern cannot be read"))
 }
 
 fn substring<'d>(cx: &mut Evaluator<'_, 'd>, call: Call<'_, 'd>, text: &str) -> Result<Collection<'d>, PathError> {
