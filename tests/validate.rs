@@ -228,3 +228,52 @@ fn a_million_faults_are_counted_and_the_first_are_told() {
     assert_eq!(line["issues"].as_array().unwrap().len(), 10_000);
     assert_eq!(line["cut"], 1_000_001 - 10_000);
 }
+
+/// Each would take hours if anything looked through all of it for each of its parts.
+#[test]
+fn files_of_very_many_like_parts_are_judged_in_proportion() {
+    const MANY: usize = 200_000;
+    let each = |make: &dyn Fn(usize) -> String| (0..MANY).map(make).collect::<Vec<_>>();
+    let patient = |div: &str, rest: &str| {
+        format!("{{\"resourceType\":\"Patient\",\"text\":{{\"status\":\"generated\",\"div\":\"{div}\"}}{rest}}}")
+    };
+    let open = "<div xmlns='http://www.w3.org/1999/xhtml'";
+    let names = each(&|_| "{\"text\":\"a\"}".to_owned()).join(",");
+    let elements = each(&|number| format!("<a{number} value=\"1\"/>")).concat();
+    let twins = each(&|number| format!("\"_a{number}\":{{}}")).join(",");
+    let birth_time =
+        "{\"url\":\"http://hl7.org/fhir/StructureDefinition/patient-birthTime\",\"valueDateTime\":\"2020\"}";
+    for (what, text, key) in [
+        ("comments", patient(&format!("{}{open}>a</div>", "<!----> ".repeat(MANY)), ""), ""),
+        (
+            "attributes",
+            patient(&format!("{open}{}>a</div>", each(&|number| format!(" a{number}='1'")).concat()), ""),
+            "txt-1",
+        ),
+        (
+            "images",
+            patient(&format!("{open}>{}</div>", "<img src='#a'/>".repeat(MANY)), &format!(",\"name\":[{names}]")),
+            "narrative-image",
+        ),
+        (
+            "names that come back",
+            format!("<Patient xmlns=\"http://hl7.org/fhir\">{elements}{elements}</Patient>"),
+            "unknown-element",
+        ),
+        ("twins", format!("{{\"resourceType\":\"Questionnaire\",\"status\":\"draft\",{twins}}}"), "unknown-element"),
+        (
+            "extensions",
+            format!(
+                "{{\"resourceType\":\"ValueSet\",\"status\":\"draft\",\"extension\":[{}]}}",
+                vec![birth_time; MANY].join(",")
+            ),
+            "extension-context",
+        ),
+    ] {
+        let (code, line) = judged(&[], text.as_bytes());
+        assert_eq!(code, i32::from(!key.is_empty()), "{what}");
+        let keys: Vec<_> =
+            line["issues"].as_array().unwrap().iter().map(|issue| issue["key"].as_str().unwrap()).collect();
+        assert_eq!(keys.contains(&key), !key.is_empty(), "{what}: {:?}", keys.first());
+    }
+}

@@ -165,7 +165,7 @@ impl Spool {
             self.bring(target, &self.sidecar_paths(submission), &mut moves.touched)?;
         }
         moves.touched.insert(target);
-        if target != Place::Work {
+        if target != Place::Work && submission.bundle.as_ref().is_some_and(|bundle| bundle.from_xml) {
             remove(&self.work.join(Self::work_json_name(submission.id)))?;
         }
         // What leaves work/ has no report yet; after a crash nobody knows whence a file came.

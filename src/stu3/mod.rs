@@ -84,12 +84,6 @@ pub struct Structure {
 }
 
 impl Structure {
-    /// Of all members only `id` was seen.
-    pub const fn is_only_id(&self, seen: u128) -> bool {
-        // `Element.id` comes first in every type
-        seen == 1
-    }
-
     /// One bit for each element that must be there, by [`Element::place`].
     pub const fn required(&self) -> u128 {
         self.required
@@ -271,10 +265,14 @@ impl Release {
         extensions::definition(self, url)
     }
 
+    /// A structure, what it derives from, and so on.
+    pub fn lineage(&self, id: StructureId) -> impl Iterator<Item = StructureId> {
+        std::iter::successors(Some(id), |id| self.structure_base(*id))
+    }
+
     /// A structure is this one or derives from it.
     pub fn is_a(&self, id: StructureId, wanted: StructureId) -> bool {
-        let base = |id: &StructureId| self.structure(*id).base.and_then(|base| self.structure_named(base));
-        std::iter::successors(Some(id), base).any(|id| id == wanted)
+        self.lineage(id).any(|id| id == wanted)
     }
 
     /// The element and type that a JSON member of this name (without `_`) is, in this structure.

@@ -39,10 +39,14 @@ impl<'d> Context<'_, 'd> {
             .map_or(self.holder, |holds| Holder { element: Some((holds, "extension")), holds })
     }
 
-    /// The type of the innermost resource that a node stands in.
-    pub(super) fn resource_type_around(&self, node: NodeId) -> Option<Cow<'d, str>> {
-        std::iter::successors(Some(node), |node| self.document.parent(*node))
-            .find_map(|node| self.string(node, "resourceType"))
+    /// An element or resource with this id stands in the resource that stands by itself here.
+    pub(super) fn has_id(&self, id: &str) -> bool {
+        let document = self.document;
+        let ids = self.resource.ids.get_or_init(|| {
+            let named = document.subtree(self.resource.outermost).filter(|node| document.is_named(*node, "id"));
+            named.filter_map(|node| document.string(node)).collect()
+        });
+        ids.contains(id)
     }
 }
 
@@ -131,6 +135,10 @@ pub(super) struct ResourceScope<'d> {
     pub(super) node: NodeId,
     /// The resource that stands by itself.
     pub(super) outermost: NodeId,
+    /// The type of the resource that the walk is in; nothing before the walk knows it.
+    pub(super) type_name: &'static str,
+    /// All ids in the resource that stands by itself; made when they are first asked for.
+    ids: OnceCell<HashSet<Cow<'d, str>>>,
     /// The contained resources by id; of equal ids the first.
     pub(super) contained: HashMap<Cow<'d, str>, ContainedTarget<'d>>,
     /// The ids of elements seen in the present resource.
@@ -160,6 +168,8 @@ impl<'d> ResourceScope<'d> {
             standing: Standing::Independent,
             node: resource,
             outermost: resource,
+            type_name: "",
+            ids: OnceCell::new(),
             contained,
             element_ids: HashSet::new(),
         }

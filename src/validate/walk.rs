@@ -131,13 +131,16 @@ impl<'d> Walk<'_, 'd> {
 
     fn resource_of(&mut self, id: StructureId, node: NodeId) {
         let holder = Holder { element: None, holds: id };
-        if self.families.of(id) != Family::Bundle {
-            return self.held(holder, id, node);
+        let outer_type = mem::replace(&mut self.cx.resource.type_name, self.cx.release.structure(id).name);
+        if self.families.of(id) == Family::Bundle {
+            let outer = self.cx.bundle.replace(BundleScope::new(self.cx.document, node));
+            bundle::check(&self.cx, node, &mut self.out);
+            self.held(holder, id, node);
+            self.cx.bundle = outer;
+        } else {
+            self.held(holder, id, node);
         }
-        let outer = self.cx.bundle.replace(BundleScope::new(self.cx.document, node));
-        bundle::check(&self.cx, node, &mut self.out);
-        self.held(holder, id, node);
-        self.cx.bundle = outer;
+        self.cx.resource.type_name = outer_type;
     }
 
     /// Remarks stand in the order of nodes, which is that of the walk; those on what it passes over are passed over.
@@ -197,7 +200,7 @@ impl<'d> Walk<'_, 'd> {
         } else if facts.required() & !seen != 0 {
             cardinality::missing(&self.cx, id, node, seen, &mut self.out);
         }
-        if members == 1 && id != self.families.element && invariant::is_bare(facts.kind) && facts.is_only_id(seen) {
+        if members == 1 && id != self.families.element && invariant::is_only_id(facts.kind, seen) {
             invariant::only_id(&self.cx, node, &mut self.out);
         }
         invariant::of_structure(&self.cx, id, node, seen, &mut self.out);

@@ -204,15 +204,12 @@ impl<'d> Environment<'_, 'd> {
         twins: &mut Twins<'d>,
         found: &mut Collection<'d>,
     ) -> usize {
-        let may_be = |member: &str| {
-            member.strip_prefix(name).is_some_and(|rest| rest.is_empty() || rest.as_bytes()[0].is_ascii_uppercase())
-        };
-        self.each_member(element, twins, found, may_be, Some(name))
+        self.each_member(element, twins, found, Some(name))
     }
 
     /// All elements directly below.
     pub(super) fn children(&self, element: &Element, twins: &mut Twins<'d>, found: &mut Collection<'d>) -> usize {
-        self.each_member(element, twins, found, |_| true, None)
+        self.each_member(element, twins, found, None)
     }
 
     /// Goes through the members that may be meant; says how many nodes were looked at.
@@ -221,7 +218,6 @@ impl<'d> Environment<'_, 'd> {
         element: &Element,
         twins: &mut Twins<'d>,
         found: &mut Collection<'d>,
-        may_be: impl Fn(&str) -> bool,
         wanted: Option<&str>,
     ) -> usize {
         let document = self.document;
@@ -249,7 +245,8 @@ impl<'d> Environment<'_, 'd> {
             looked += 1;
             let Some(name) = document.name(child) else { continue };
             let (stem, is_twin) = name.strip_prefix('_').map_or((&*name, false), |stem| (stem, true));
-            if !may_be(stem) {
+            // the schema is asked only of members that may be meant
+            if wanted.is_some_and(|wanted| !may_be(stem, wanted)) {
                 continue;
             }
             let member = id.and_then(|id| self.schema.member_named(id, stem));
@@ -295,8 +292,9 @@ impl<'d> Environment<'_, 'd> {
                 found.push(Item::Element(self.element(item, content)));
                 continue;
             }
+            // an object has few members that are known, and may have any number of others
             let twins = twins.get_or_insert_with(|| {
-                let twin = document.get(owner, &format!("_{stem}"));
+                let twin = content.and_then(|_| document.get(owner, &format!("_{stem}")));
                 twin.map(|twin| document.children(twin).collect::<Vec<_>>()).unwrap_or_default()
             });
             if let Some(twin) = twins.get(index).filter(|twin| document.kind(**twin) == Kind::Object) {
@@ -316,7 +314,8 @@ impl<'d> Environment<'_, 'd> {
         found: &mut Collection<'d>,
     ) -> usize {
         let document = self.document;
-        if document.get(owner, stem).is_some() {
+        // an object has few members that are known, and may have any number of others
+        if content.is_some() && document.get(owner, stem).is_some() {
             return 1;
         }
         let twin = |node| Item::Element(Element { node, content, is_twin: true });
@@ -329,4 +328,9 @@ impl<'d> Environment<'_, 'd> {
         }
         1
     }
+}
+
+/// The member's name is this one, or this one and a type.
+fn may_be(member: &str, wanted: &str) -> bool {
+    member.strip_prefix(wanted).is_some_and(|rest| rest.is_empty() || rest.as_bytes()[0].is_ascii_uppercase())
 }

@@ -35,6 +35,11 @@ struct Builder<'a, 'l> {
     tree: Tree,
 }
 
+/// An attribute that XML itself gives a meaning, which says nothing of the resource.
+fn is_of_xml(name: &str) -> bool {
+    name == "xmlns" || ["xmlns:", "xsi:", "xml:"].iter().any(|prefix| name.starts_with(prefix))
+}
+
 /// How a node is called, and below which it stands.
 #[derive(Clone, Copy)]
 struct Place {
@@ -48,10 +53,11 @@ impl Place {
 
 /// Elements of one name directly in one element.
 struct Group {
+    /// How many stand side by side, from the first on.
     first: u32,
     count: u32,
-    /// Another name stood between them.
-    is_torn: bool,
+    /// Those that stand apart from them.
+    apart: Vec<u32>,
 }
 
 impl<'a> Builder<'a, '_> {
@@ -135,9 +141,7 @@ impl<'a> Builder<'a, '_> {
         let (first, last) = self.token(element).attributes;
         for attribute in &self.tokens.attributes[first as usize..last as usize] {
             let name = attribute.name.of(self.source);
-            let is_foreign =
-                name == "xmlns" || ["xmlns:", "xsi:", "xml:"].iter().any(|prefix| name.starts_with(prefix));
-            if is_foreign || value == Some(name) {
+            if is_of_xml(name) || value == Some(name) {
                 continue;
             }
             let known = id.and_then(|id| self.schema.member_named(id, name)).is_some_and(|member| member.attribute);
@@ -152,23 +156,15 @@ impl<'a> Builder<'a, '_> {
     }
 
     fn members(&mut self, element: u32, id: Option<StructureId>, node: u32) -> Result<(), Failure> {
-        let mut order = 0;
-        let groups = self.groups(element, id, node, &mut order);
-        for group in groups {
+        for group in self.groups(element, id, node) {
             let name = self.token(group.first).name.of(self.source);
             let member = id.and_then(|id| self.schema.member_named(id, name));
             self.distinct(group.first, name, member, node)?;
-            if group.is_torn {
+            if !group.apart.is_empty() {
                 self.remark(node, RemarkKind::Order);
             }
-            // the members of a torn group are gathered; all others stand side by side
-            let siblings: Vec<u32> = if group.is_torn {
-                self.children(element).filter(|child| self.token(*child).name.of(self.source) == name).collect()
-            } else {
-                std::iter::successors(Some(group.first), |child| Some(self.token(*child).behind))
-                    .take(group.count as usize)
-                    .collect()
-            };
+            let together = std::iter::successors(Some(group.first), |child| Some(self.token(*child).behind));
+            let siblings: Vec<u32> = together.take(group.count as usize).chain(group.apart).collect();
             self.member(member, &siblings, node)?;
         }
         Ok(())
@@ -188,14 +184,15 @@ impl<'a> Builder<'a, '_> {
     }
 
     /// Children by name in the order of their first; notes where they are not in the release's order.
-    fn groups(&mut self, element: u32, id: Option<StructureId>, node: u32, order: &mut u8) -> Vec<Group> {
+    fn groups(&mut self, element: u32, id: Option<StructureId>, node: u32) -> Vec<Group> {
+        let mut order = 0;
         let mut groups: Vec<Group> = Vec::new();
         let mut by_name: HashMap<&str, usize> = HashMap::new();
         let mut last = "";
         for child in self.children(element) {
             let name = self.token(child).name.of(self.source);
             if name == last
-                && let Some(group) = groups.last_mut().filter(|group| !group.is_torn)
+                && let Some(group) = groups.last_mut()
             {
                 group.count += 1;
                 continue;
@@ -213,8 +210,7 @@ impl<'a> Builder<'a, '_> {
                 by_name.get(name).copied()
             };
             if let Some(known) = known {
-                groups[known].count += 1;
-                groups[known].is_torn = true;
+                groups[known].apart.push(child);
                 last = "";
                 continue;
             }
@@ -223,12 +219,12 @@ impl<'a> Builder<'a, '_> {
             }
             let place = id.and_then(|id| self.schema.member_named(id, name)).map(|member| member.place);
             if let Some(place) = place {
-                if place < *order {
+                if place < order {
                     self.remark(node, RemarkKind::Order);
                 }
-                *order = place.max(*order);
+                order = place.max(order);
             }
-            groups.push(Group { first: child, count: 1, is_torn: false });
+            groups.push(Group { first: child, count: 1, apart: Vec::new() });
         }
         groups
     }
@@ -415,8 +411,7 @@ impl<'a> Builder<'a, '_> {
         let (first, last) = self.token(element).attributes;
         let foreign = self.tokens.attributes[first as usize..last as usize].iter().any(|attribute| {
             let name = attribute.name.of(self.source);
-            !(matches!(name, "value" | "id" | "xmlns")
-                || ["xmlns:", "xsi:", "xml:"].iter().any(|prefix| name.starts_with(prefix)))
+            !matches!(name, "value" | "id") && !is_of_xml(name)
         });
         if foreign {
             self.remark(node, RemarkKind::Attribute);

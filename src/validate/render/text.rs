@@ -78,8 +78,10 @@ pub fn text_in(file: &str, source: &str, outcome: &Outcome, look: Look) -> Strin
         let title = look.paint(Part::Title, &format!(": {}", finding.text));
         let _ = writeln!(out, "{head}{title}");
         let _ = writeln!(out, "  {} {file}:{}:{}", look.paint(Part::Margin, "-->"), finding.line, finding.column);
-        if let Some(line) = lines.get(finding.line) {
-            excerpt(line, finding, look, &mut out);
+        let column = usize::try_from(finding.column).unwrap_or(1).max(1) - 1;
+        let skipped = column.saturating_sub(WIDTH / 2);
+        if let Some(part) = lines.from(finding.line, skipped) {
+            excerpt(part, column - skipped, finding, look, &mut out);
         }
         if !finding.expression.is_empty() {
             let _ = writeln!(out, "   {} at {}", look.paint(Part::Margin, "="), finding.expression);
@@ -118,37 +120,45 @@ fn shown(text: &str) -> String {
     text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
 }
 
-/// The lines of the source, read forward as far as findings (which are sorted) ask.
+/// The lines of the source, read forward as far as findings (which are sorted) ask: a line of many megabytes is gone
+/// through once, however many findings are in it.
 struct Lines<'s> {
     rest: std::str::Lines<'s>,
     number: u32,
+    /// What is left of the present line, and how many characters stood before that.
     current: Option<&'s str>,
+    passed: usize,
 }
 
 impl<'s> Lines<'s> {
     fn new(source: &'s str) -> Self {
-        Self { rest: source.lines(), number: 0, current: None }
+        Self { rest: source.lines(), number: 0, current: None, passed: 0 }
     }
 
-    fn get(&mut self, number: u32) -> Option<&'s str> {
+    /// The line from a character on; never one before those that were asked for earlier.
+    fn from(&mut self, number: u32, skipped: usize) -> Option<&'s str> {
         while self.number < number {
             self.current = self.rest.next();
+            self.passed = 0;
             self.number += 1;
         }
+        let line = self.current?;
+        let more = skipped.saturating_sub(self.passed);
+        let start = line.char_indices().nth(more).map_or(line.len(), |(start, _)| start);
+        self.passed += more;
+        self.current = Some(&line[start..]);
         self.current
     }
 }
 
-/// The part of the line around the column, and a mark under it.
-fn excerpt(line: &str, finding: &Finding, look: Look, out: &mut String) {
-    let column = usize::try_from(finding.column).unwrap_or(1).max(1) - 1;
-    let skipped = column.saturating_sub(WIDTH / 2);
-    let part = shown(&line.chars().skip(skipped).take(WIDTH).collect::<String>());
-    let marked = part.chars().skip(column - skipped).take_while(|c| c.is_alphanumeric() || "_-".contains(*c)).count();
+/// The part of the line around the finding, and a mark under it, so many characters in.
+fn excerpt(line: &str, before: usize, finding: &Finding, look: Look, out: &mut String) {
+    let part = shown(&line.chars().take(WIDTH).collect::<String>());
+    let marked = part.chars().skip(before).take_while(|c| c.is_alphanumeric() || "_-".contains(*c)).count();
     let gutter = finding.line.to_string();
     let blank = " ".repeat(gutter.len());
     let margin = |text: &str| look.paint(Part::Margin, text);
-    let before = " ".repeat(column - skipped);
+    let before = " ".repeat(before);
     let mark = look.paint(Part::Grave(finding.severity), &"^".repeat(marked.max(1)));
     let _ = writeln!(out, " {}", margin(&format!("{blank} |")));
     let _ = writeln!(out, " {} {part}", margin(&format!("{gutter} |")));

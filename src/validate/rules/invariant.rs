@@ -10,7 +10,6 @@ use crate::{
         Content, NodeId,
         path::{Element, Environment, Expression, PathError, Resolution, Resolve},
     },
-    model::Severity,
     stu3::{self, Release, StructureId, StructureKind, errata},
     validate::{
         context::Context,
@@ -18,7 +17,7 @@ use crate::{
         presence::{self, Presence},
     },
 };
-use std::sync::LazyLock;
+use std::{collections::HashMap, sync::LazyLock};
 
 static ELE_1: Rule = Rule::error("ele-1", "invariant", "https://hl7.org/fhir/STU3/element.html");
 
@@ -108,23 +107,26 @@ fn rule_key(stated_at: &str, key: &'static str) -> &'static str {
 
 impl Constraints {
     fn of(release: &'static Release) -> Self {
+        let explanations: HashMap<_, _> =
+            EXPLANATIONS.lines().filter_map(Row::read).map(|row| ((row.key, row.stated_at), row.text)).collect();
         let mut constraints =
             Self { all: Vec::new(), by_structure: Vec::new(), by_rule: vec![None; release.rules().len()] };
         for (id, structure) in release.structures() {
             for place in release.structure_rule_places(id) {
-                constraints.add(release, place, structure.name);
+                constraints.add(release, place, structure.name, &explanations);
             }
             for element in release.elements(id) {
                 for place in release.element_rule_places(element) {
                     // inherited elements bring the places of those that they are copies of
                     if constraints.by_rule[place].is_none() {
-                        constraints.add(release, place, &stated_at(structure.name, element));
+                        constraints.add(release, place, &stated_at(structure.name, element), &explanations);
                     }
                 }
             }
         }
         for (id, _) in release.structures() {
-            let uses = bases(release, id)
+            let uses = release
+                .lineage(id)
                 .flat_map(|base| release.structure_rule_places(base))
                 .filter_map(|place| constraints.by_rule[place])
                 .map(|constraint| Use {
@@ -138,25 +140,26 @@ impl Constraints {
     }
 
     /// A constraint that is stated at a structure or at one of its elements.
-    fn add(&mut self, release: &'static Release, place: usize, stated_at: &str) {
+    fn add(
+        &mut self,
+        release: &'static Release,
+        place: usize,
+        stated_at: &str,
+        explanations: &HashMap<(&str, &str), &'static str>,
+    ) {
         let published = release.rules()[place];
         if NATIVE.contains(&published.key) {
             return;
         }
         let text = errata::erratum(stated_at, published.key).map_or(published.expression, |erratum| erratum.evaluated);
         let expression = Expression::parse(text).expect("a test reads every constraint of the release");
-        let explanation = EXPLANATIONS
-            .lines()
-            .filter_map(Row::read)
-            .find(|row| row.key == published.key && row.stated_at == stated_at)
-            .map_or("", |row| row.text);
+        let explanation = explanations.get(&(published.key, stated_at)).copied().unwrap_or_default();
         let key = rule_key(stated_at, published.key);
         let page = "https://hl7.org/fhir/STU3/conformance-rules.html#constraints";
         let rule = match published.severity {
             "warning" => Rule::warning(key, "invariant", page),
             _ => Rule::error(key, "invariant", page),
         };
-        debug_assert!(matches!(rule.severity, Severity::Error | Severity::Warning));
         self.by_rule[place] = Some(self.all.len());
         self.all.push(Constraint { rule, expression, explanation });
     }
@@ -165,11 +168,6 @@ impl Constraints {
 /// The path of an element as the release writes it.
 fn stated_at(structure: &str, element: &stu3::Element) -> String {
     format!("{structure}.{}{}", element.name, if element.choice { "[x]" } else { "" })
-}
-
-/// A structure and what it is derived from.
-fn bases(release: &Release, id: StructureId) -> impl Iterator<Item = StructureId> {
-    std::iter::successors(Some(id), |id| release.structure(*id).base.and_then(|base| release.structure_named(base)))
 }
 
 /// The constraints of a structure on an object whose members are `seen`.
@@ -239,9 +237,10 @@ pub(crate) fn only_id(cx: &Context<'_, '_>, node: NodeId, out: &mut Findings<'_>
     out.add(cx, &ELE_1, At::here(node), text);
 }
 
-/// What the only member of an object is for ele-1: resources have ids of another kind.
-pub(crate) fn is_bare(kind: StructureKind) -> bool {
-    matches!(kind, StructureKind::Type | StructureKind::Nested)
+/// Of all members of an object of this kind only `id` was seen, which comes first in every type; a resource's id is of
+/// another kind.
+pub(crate) fn is_only_id(kind: StructureKind, seen: u128) -> bool {
+    matches!(kind, StructureKind::Type | StructureKind::Nested) && seen == 1
 }
 
 #[cfg(test)]

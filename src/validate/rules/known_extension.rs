@@ -143,7 +143,7 @@ fn own(
         _ => {}
     }
     let holder = if tail.outer.is_none() { cx.holder } else { cx.extension_holder() };
-    let in_resource = |wanted: &str| cx.resource_type_around(node).is_some_and(|found| found == wanted);
+    let in_resource = |wanted: &str| cx.resource.type_name == wanted;
     // values that a definition prescribes or shows are meant for other places than the one they stand at
     let is_shown = cx.path.goes_through("element", &SHOWN) || cx.path.goes_through("example", &["value"]);
     if !is_shown && !definition.may_stand(cx.release, holder, in_resource) {

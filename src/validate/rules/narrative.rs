@@ -28,7 +28,7 @@ pub(crate) static RULES: &[&Rule] = &[&DIV, &ENTITY, &IMAGE, &TXT_1, &TXT_2];
 pub(crate) fn check(cx: &Context<'_, '_>, narrative: NodeId, out: &mut Findings<'_>) {
     let Some(div) = cx.document.get(narrative, "div") else { return };
     let Some(text) = cx.string(narrative, "div").filter(|text| !text.is_empty()) else { return };
-    let place = Place { narrative, div };
+    let place = Place(div);
     let mut reader = Reader::new(&text);
     let (mut shown, mut told) = (false, Vec::new());
     while let Some(piece) = reader.next() {
@@ -61,16 +61,13 @@ pub(crate) fn check(cx: &Context<'_, '_>, narrative: NodeId, out: &mut Findings<
     }
 }
 
-/// Where a narrative and its `div` stand; the path has reached the narrative.
+/// The `div`; the path has reached its narrative.
 #[derive(Clone, Copy)]
-struct Place {
-    narrative: NodeId,
-    div: NodeId,
-}
+struct Place(NodeId);
 
 impl Place {
     fn at(self) -> At<'static> {
-        At::below(self.div, ".div")
+        At::below(self.0, ".div")
     }
 }
 
@@ -107,7 +104,7 @@ fn image(cx: &Context<'_, '_>, place: Place, attributes: &[(&str, &str)], out: &
         return out.add(cx, &IMAGE, place.at(), text);
     };
     if let Some(id) = source.strip_prefix('#') {
-        if !is_in_resource(cx, place.narrative, id) {
+        if !cx.has_id(id) {
             let text = "an image of the narrative refers to an id that no element of the resource has: \
                         add the image to contained, or remove it from the narrative";
             out.add(cx, &IMAGE, place.at(), text);
@@ -121,23 +118,6 @@ fn image(cx: &Context<'_, '_>, place: Place, attributes: &[(&str, &str)], out: &
                     give it a web address, or put it into the address as data";
         out.add(cx, &IMAGE, place.at(), text);
     }
-}
-
-/// An element or contained resource with this id stands in the resource around the narrative; of a contained one
-/// its container is meant.
-fn is_in_resource(cx: &Context<'_, '_>, narrative: NodeId, id: &str) -> bool {
-    let document = cx.document;
-    let above = std::iter::successors(Some(narrative), |node| document.parent(*node));
-    let resource = above
-        .filter(|node| cx.string(*node, "resourceType").is_some())
-        .find(|node| {
-            let list = document.parent(*node);
-            list.and_then(|list| document.name(list)).is_none_or(|name| name != "contained")
-        })
-        .unwrap_or(narrative);
-    document
-        .subtree(resource)
-        .any(|node| document.is_named(node, "id") && document.string(node).is_some_and(|text| text == id))
 }
 
 #[cfg(test)]

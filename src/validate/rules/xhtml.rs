@@ -1,6 +1,8 @@
 //! XHTML read piece by piece, as strictly as XML asks: tags balance, attributes are quoted, references are those of XML.
 //! Spec: <https://www.w3.org/TR/xml/>, <https://hl7.org/fhir/STU3/narrative.html>.
 
+use std::collections::HashSet;
+
 /// A piece of a fragment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Piece<'t> {
@@ -27,16 +29,28 @@ pub(super) struct Reader<'t> {
     rest: &'t str,
     open: Vec<&'t str>,
     attributes: Vec<(&'t str, &'t str)>,
+    /// The names of the attributes, where they are many.
+    names: HashSet<&'t str>,
     opened: usize,
     failed: bool,
 }
+
+/// Attributes that are compared with each other.
+const FEW: usize = 8;
 
 /// Names that XML itself gives to characters.
 const ENTITIES: [&str; 5] = ["amp", "lt", "gt", "quot", "apos"];
 
 impl<'t> Reader<'t> {
     pub(super) fn new(text: &'t str) -> Self {
-        Self { rest: text.trim(), open: Vec::new(), attributes: Vec::new(), opened: 0, failed: false }
+        Self {
+            rest: text.trim(),
+            open: Vec::new(),
+            attributes: Vec::new(),
+            names: HashSet::new(),
+            opened: 0,
+            failed: false,
+        }
     }
 
     /// Name and value of each attribute of the last start tag; references in values stand as written.
@@ -51,8 +65,16 @@ impl<'t> Reader<'t> {
 
     fn piece(&mut self) -> Result<Option<Piece<'t>>, Fault> {
         loop {
+            if self.open.is_empty() {
+                // white space and comments may stand around the div
+                self.rest = self.rest.trim_start();
+                if self.rest.is_empty() {
+                    let whole = self.opened > 0;
+                    return if whole { Ok(None) } else { Err(Fault::NotWellFormed("there is no element")) };
+                }
+            }
             let Some(after) = self.rest.strip_prefix('<') else {
-                return self.text();
+                return self.text().map(Some);
             };
             if let Some(comment) = after.strip_prefix("!--") {
                 let end = comment.find("-->").ok_or(Fault::NotWellFormed("a comment has no end"))?;
@@ -71,24 +93,17 @@ impl<'t> Reader<'t> {
         }
     }
 
-    fn text(&mut self) -> Result<Option<Piece<'t>>, Fault> {
+    fn text(&mut self) -> Result<Piece<'t>, Fault> {
         let (text, rest) = self.rest.split_at(self.rest.find('<').unwrap_or(self.rest.len()));
         self.rest = rest;
-        if !self.open.is_empty() {
-            if text.is_empty() {
-                return Err(Fault::NotWellFormed("an element is not closed"));
-            }
-            references(text)?;
-            return Ok(Some(Piece::Text(text)));
-        }
-        if !text.trim().is_empty() {
+        if self.open.is_empty() {
             return Err(Fault::NotWellFormed("text stands outside the div"));
         }
-        if self.rest.is_empty() {
-            return if self.opened > 0 { Ok(None) } else { Err(Fault::NotWellFormed("there is no element")) };
+        if text.is_empty() {
+            return Err(Fault::NotWellFormed("an element is not closed"));
         }
-        // whitespace between the div and a comment around it
-        self.piece()
+        references(text)?;
+        Ok(Piece::Text(text))
     }
 
     fn end_tag(&mut self, tag: &'t str) -> Result<(), Fault> {
@@ -138,7 +153,16 @@ impl<'t> Reader<'t> {
             return Err(Fault::NotWellFormed("the value of an attribute holds a bare <"));
         }
         references(value)?;
-        if self.attributes.iter().any(|(known, _)| *known == name) {
+        // few attributes are compared, many are hashed
+        let repeated = if self.attributes.len() < FEW {
+            self.attributes.iter().any(|(known, _)| *known == name)
+        } else {
+            if self.attributes.len() == FEW {
+                self.names = self.attributes.iter().map(|(known, _)| *known).collect();
+            }
+            !self.names.insert(name)
+        };
+        if repeated {
             return Err(Fault::NotWellFormed("an element has the same attribute twice"));
         }
         self.attributes.push((name, value));
