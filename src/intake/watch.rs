@@ -19,7 +19,7 @@ use crate::{
 };
 use notify::{
     EventKind, RecursiveMode, Watcher as _,
-    event::{AccessKind, AccessMode, ModifyKind, RenameMode},
+    event::{AccessKind, AccessMode, CreateKind, ModifyKind, RenameMode},
 };
 use std::{
     collections::{BTreeSet, HashMap},
@@ -155,6 +155,8 @@ struct Wake {
     /// What it left, where that is not nothing.
     settling: Vec<ForeignName>,
     renamed_in: BTreeSet<PathBuf>,
+    /// A folder came into the inbox. What is put into it before it is watched makes no event.
+    new_folder: bool,
 }
 
 impl Stop {
@@ -187,8 +189,9 @@ impl Stop {
         self.shared.0.lock().unwrap_or_else(PoisonError::into_inner).stopped
     }
 
-    /// Sleeps until then, or until a hint or the end; gives the files that were renamed in meanwhile.
-    fn wait(&self, until: Instant) -> BTreeSet<PathBuf> {
+    /// Sleeps until then, or until a hint or the end; gives the files that were renamed in meanwhile, and whether a
+    /// folder came in.
+    fn wait(&self, until: Instant) -> (BTreeSet<PathBuf>, bool) {
         let (lock, changed) = &*self.shared;
         let mut wake = lock.lock().unwrap_or_else(PoisonError::into_inner);
         while !wake.stopped && !wake.hinted {
@@ -196,7 +199,7 @@ impl Stop {
             wake = changed.wait_timeout(wake, rest).unwrap_or_else(PoisonError::into_inner).0;
         }
         wake.hinted = false;
-        std::mem::take(&mut wake.renamed_in)
+        (std::mem::take(&mut wake.renamed_in), std::mem::take(&mut wake.new_folder))
     }
 }
 
@@ -271,6 +274,7 @@ impl Watch {
 
     fn run(mut self) {
         let (mut watcher, mut watched) = (self.subscribe(), self.folder());
+        let mut again = None;
         while !self.stop.is_stopped() {
             let next = self.look();
             let (at_rest, settling) = (!self.settling, std::mem::take(&mut self.named));
@@ -287,7 +291,13 @@ impl Watch {
                 }
             }
             let next = if watcher.is_some() { next } else { next.min(POLL) };
-            let renamed = self.stop.wait(Instant::now() + next.max(GATHER));
+            let now = Instant::now();
+            again = again.filter(|again| *again > now);
+            let until = now + next.max(GATHER);
+            let (renamed, new_folder) = self.stop.wait(again.map_or(until, |again| until.min(again)));
+            if new_folder {
+                again = Some(Instant::now() + POLL);
+            }
             self.note_renamed(renamed);
         }
     }
@@ -338,7 +348,13 @@ impl Watch {
             {
                 return;
             }
+            let new_folder = event.as_ref().is_ok_and(|event| match event.kind {
+                EventKind::Create(CreateKind::Folder) => true,
+                EventKind::Modify(ModifyKind::Name(_)) => event.paths.last().is_some_and(|path| path.is_dir()),
+                _ => false,
+            });
             stop.with(|wake| {
+                wake.new_folder |= new_folder;
                 // An error may stand for events that were lost.
                 wake.hinted = true;
                 if let Ok(event) = event

@@ -175,7 +175,7 @@ impl Stand {
 
     /// Waits for what must come; a limit, not a pace.
     pub(crate) fn wait(&self, what: &str, mut is_so: impl FnMut() -> bool) {
-        let limit = Instant::now() + Duration::from_secs(30);
+        let limit = Instant::now() + Duration::from_secs(120);
         while !is_so() {
             assert!(Instant::now() < limit, "{what}\n{}", self.log());
             std::thread::sleep(Duration::from_millis(20));
