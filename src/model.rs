@@ -7,6 +7,7 @@
 mod account;
 mod digest;
 mod id;
+mod seal;
 mod secret;
 mod submission;
 mod time;
@@ -14,6 +15,7 @@ mod time;
 pub use account::{Account, EvidenceKind, Link, LinkValue, Person, TokenPair, TokenState, TokenValue};
 pub use digest::{Digest, Digester, HashKey, KeyedHash, Sha1, random_bytes};
 pub use id::{AccountId, AccountReference, ChannelName, ContractName, InvalidId, PersonId, SubmissionId};
+pub use seal::{KeyId, KeysError, Purpose, SealError, Sealed, Sealer};
 pub use secret::Secret;
 pub use submission::{
     Attempt, AttemptOutcome, BundleFacts, Evidence, Finding, ForeignName, HoldReason, Origin, Place, Receipt,

@@ -21,6 +21,7 @@ mod bridge {
     mod memory;
     mod privacy;
     mod routing;
+    mod secrets;
     mod stand;
     mod xml;
 }

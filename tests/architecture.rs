@@ -45,7 +45,7 @@ const DOORS: [(&str, &[&str]); 19] = [
     ("tracing_subscriber", &["cli"]),
     // The sandbox reads and checks tokens by code of its own, so it needs the same tools as the courier.
     ("aws_lc_rs", &["model", "push", "sandbox"]),
-    ("base64", &["push", "sandbox"]),
+    ("base64", &["model", "push", "sandbox"]),
     ("rustix", &["intake", "cli"]),
     // Rooms that decide or judge have no event loop.
     ("tokio", &["push", "engine", "admin", "sandbox", "cli"]),

@@ -8,7 +8,7 @@ use crate::{
     admin::{self, Answer, CallError, Desk, Offline, Question},
     config::{self, Config, ConfigErrors},
     intake::Spool,
-    model::{ChannelName, ContractName, HashKey, Secret, random_bytes},
+    model::{ChannelName, ContractName, Secret},
     push::{Agent, Client, Destination, Timeouts, Trust},
     store::{SledStore, Store, StoreError},
 };
@@ -52,40 +52,12 @@ impl Context {
         self.config.state.join("store")
     }
 
-    /// The key of the keyed hashes; made on first use.
-    pub(super) fn hash_key(&self) -> Result<Arc<HashKey>, Failed> {
-        make_folder(&self.config.state)?;
-        let path = self.config.state.join("links.key");
-        let unreadable = |error: io::Error| {
-            Failed::say(Exit::Unreadable, format!("use the key of the keyed hashes {}: {error}", path.display()))
-        };
-        match fs::read_to_string(&path) {
-            Ok(text) => match text.trim().parse::<crate::model::Digest>() {
-                Ok(key) => Ok(Arc::new(HashKey::new(*key.as_bytes()))),
-                Err(_) => Err(Failed::say(
-                    Exit::Unreadable,
-                    format!(
-                        "{} is not a key of 64 hexadecimal digits; restore it: without it no link can be found",
-                        path.display()
-                    ),
-                )),
-            },
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                let bytes: [u8; 32] = random_bytes();
-                let text = format!("{}\n", crate::model::Digest::from_bytes(bytes));
-                write_new(&path, text.as_bytes()).map_err(unreadable)?;
-                Ok(Arc::new(HashKey::new(bytes)))
-            }
-            Err(error) => Err(unreadable(error)),
-        }
-    }
-
     /// Opens the store, which no daemon may have open. Another command has it for a moment only: that moment is waited for.
     pub(super) fn open_store(&self) -> Result<Arc<dyn Store>, Failed> {
-        make_folder(&self.config.state)?;
+        let sealer = self.sealer()?;
         let limit = Instant::now() + LOCK_PATIENCE;
         loop {
-            match SledStore::open(&self.store_folder()) {
+            match SledStore::open(&self.store_folder(), sealer.clone()) {
                 Ok(store) => return Ok(Arc::new(store)),
                 Err(StoreError::Locked { .. }) if Instant::now() < limit && !admin::is_running(&self.socket()) => {
                     std::thread::sleep(LOCK_LOOK);

@@ -97,6 +97,7 @@ pub(super) fn run(file: &Path, form: Form) -> Result<Exit, Failed> {
 
 fn check_all(context: &Context, checks: &mut Checks) {
     check_state(context, checks);
+    check_secrets(context, checks);
     for (name, channel) in &context.config.channels {
         check_channel(context, name, channel, checks);
     }
@@ -135,6 +136,24 @@ fn check_state(context: &Context, checks: &mut Checks) {
             ),
             _ => checks.ok("state", format!("{} is local and ours alone", state.display())),
         },
+    }
+}
+
+fn check_secrets(context: &Context, checks: &mut Checks) {
+    let source = context.key_source();
+    match context.sealer() {
+        Err(failed) => checks.add("secrets", Verdict::Fail, failed.error.to_string(), "see the README: Secrets"),
+        Ok(sealer) => {
+            checks.ok("secrets", format!("tokens are sealed with key {} of {source}", sealer.present()));
+            if context.config.secrets.is_none() {
+                checks.add(
+                    "secrets",
+                    Verdict::Warn,
+                    "the sealing key lies beside the store: a copy of the whole state folder opens every token",
+                    "keep it elsewhere: [secrets] key = \"credential:NAME\" or \"file:PATH\"",
+                );
+            }
+        }
     }
 }
 

@@ -7,12 +7,14 @@ mod demo;
 mod doctor;
 pub mod exit;
 mod init;
+mod keys;
 mod links;
 mod print;
 mod queue;
 mod route;
 mod run;
 mod sandbox;
+mod secrets;
 mod setup;
 mod status;
 mod store;
@@ -61,6 +63,8 @@ enum Command {
     Status(status::Args),
     #[command(subcommand)]
     Store(store::Command),
+    #[command(subcommand)]
+    Secrets(secrets::Command),
     Sandbox(sandbox::Args),
     Demo(demo::Args),
     Completions(completions::Args),
@@ -119,6 +123,7 @@ fn dispatch(cli: Cli) -> Result<Exit, Failed> {
         Command::Queue(command) => queue::run(&context()?, command, form),
         Command::Status(_) => status::run(&context()?, form),
         Command::Store(command) => store::run(&context()?, command, form),
+        Command::Secrets(command) => secrets::run(context, &command, form),
         Command::Sandbox(args) => sandbox::run(&args, form),
         Command::Demo(args) => demo::run(&args, form),
         Command::Completions(args) => completions::run(&args),

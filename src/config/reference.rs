@@ -45,11 +45,17 @@ const TABLES: &[Table] = &[
     Table {
         name: "",
         text: "",
-        entries: &[with(
-            "state",
-            "folder",
-            "\"state\"",
-            "the store, the key of the keyed hashes and the socket; local, 0700",
+        entries: &[with("state", "folder", "\"state\"", "the store, the keys and the socket; local, 0700")],
+    },
+    Table {
+        name: "secrets",
+        text: "tokens lie on the disk sealed with AES-256-GCM",
+        entries: &[without(
+            "key",
+            "file:PATH|env:NAME|credential:NAME",
+            "\"credential:pushbridge\"",
+            "where the sealing keys are read from: 64 hexadecimal digits each, the present one first; \
+             default: a file of the state folder, made at the first start",
         )],
     },
     Table {

@@ -28,7 +28,7 @@ pub use writer::{Shutdown, StoreTrouble, Writer};
 
 use crate::model::{
     Account, AccountId, AccountReference, ChannelName, ContractName, Digest, EvidenceKind, ForeignName, KeyedHash,
-    Link, LinkValue, Person, PersonId, Submission, SubmissionId, Timestamp,
+    Link, LinkValue, Person, PersonId, SealError, Submission, SubmissionId, Timestamp,
 };
 use serde::{Deserialize, Serialize};
 use std::{collections::BTreeMap, io, path::PathBuf};
@@ -58,6 +58,12 @@ pub enum StoreError {
     Damaged {
         /// What was found.
         why: String,
+    },
+    /// Tokens cannot be opened: nothing is damaged, a key is missing.
+    #[error("open a person's tokens: {why}; give back the key that sealed them ([secrets] key of the configuration)")]
+    Sealed {
+        /// What is wrong.
+        why: SealError,
     },
     /// The file system refused.
     #[error("{doing}: {source}")]

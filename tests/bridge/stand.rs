@@ -25,7 +25,7 @@ pub(crate) struct Stand {
 }
 
 /// The program under test.
-fn program() -> Command {
+pub(crate) fn program() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_pushbridge"));
     command.env_remove("PUSHBRIDGE_CONFIG");
     command

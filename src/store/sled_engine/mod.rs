@@ -27,6 +27,7 @@ mod watchdog;
 mod witness;
 
 use super::{StoreError, Write, key};
+use crate::model::Sealer;
 use files::{Folder, Snapshots};
 use staged::Staged;
 use std::{
@@ -55,6 +56,7 @@ const RELEASE_LIMIT: Duration = Duration::from_secs(5);
 /// The store in a folder of its own, by sled 0.34.7. One process at a time has it open.
 pub struct SledStore {
     folder: Folder,
+    sealer: Arc<Sealer>,
     opened: RwLock<Option<Opened>>,
     /// One batch is put together at a time, because it depends on what is stored.
     writing: Mutex<()>,
@@ -72,15 +74,19 @@ struct Opened {
 }
 
 impl SledStore {
-    /// Opens the store in `folder`, which is made (0700, its files 0600) where it is missing.
+    /// Opens the store in `folder`, which is made (0700, its files 0600) where it is missing. Tokens are sealed with
+    /// the keys; those that an earlier key sealed are sealed anew.
     ///
     /// # Errors
-    /// [`StoreError::Locked`], [`StoreError::Newer`] (nothing is touched), [`StoreError::Damaged`] or
-    /// [`StoreError::Io`].
-    pub fn open(folder: &Path) -> Result<Self, StoreError> {
+    /// [`StoreError::Locked`], [`StoreError::Newer`] (nothing is touched), [`StoreError::Sealed`],
+    /// [`StoreError::Damaged`] or [`StoreError::Io`].
+    pub fn open(folder: &Path, sealer: Arc<Sealer>) -> Result<Self, StoreError> {
         let folder = Folder::take(folder)?;
         let opened = Opened::open(&folder)?;
-        Ok(Self { folder, opened: RwLock::new(Some(opened)), writing: Mutex::new(()), suspect: AtomicBool::new(false) })
+        let opened = RwLock::new(Some(opened));
+        let store = Self { folder, sealer, opened, writing: Mutex::new(()), suspect: AtomicBool::new(false) };
+        store.seal_anew()?;
+        Ok(store)
     }
 
     fn with<T>(&self, job: impl FnOnce(&Opened) -> Result<T, StoreError>) -> Result<T, StoreError> {
@@ -108,7 +114,7 @@ impl SledStore {
     fn write(&self, writes: &[Write]) -> Result<(), StoreError> {
         let _one_at_a_time = self.writing.lock().unwrap_or_else(PoisonError::into_inner);
         self.with_or_close(|opened| {
-            let mut staged = Staged::new(&opened.database);
+            let mut staged = Staged::new(&opened.database, &self.sealer);
             writes.iter().try_for_each(|write| staged.add(write))?;
             let number = opened.batches.load(Ordering::SeqCst) + 1;
             let batch = staged.into_batch(number);
@@ -213,12 +219,15 @@ fn is_sleds_lock(error: &io::Error) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::store::{Store, model_test::submission};
+    use crate::store::{
+        Store,
+        model_test::{sealer, submission},
+    };
 
     #[test]
     fn after_a_failure_reads_wait_for_the_reopening_and_the_file_is_written_anew() {
         let folder = tempfile::tempdir().unwrap();
-        let store = SledStore::open(folder.path()).unwrap();
+        let store = SledStore::open(folder.path(), sealer(1)).unwrap();
         let writes: Vec<Write> = (0..500).map(|number| Write::Submission(Box::new(submission(number)))).collect();
         store.commit(&writes).unwrap();
         let failed = store.with_or_close(|_| -> Result<(), StoreError> {
@@ -237,7 +246,7 @@ mod tests {
     fn a_snapshot_that_a_full_disk_cut_off_does_not_keep_the_store_closed() {
         let folder = tempfile::tempdir().unwrap();
         let writes: Vec<Write> = (0..500).map(|number| Write::Submission(Box::new(submission(number)))).collect();
-        let store = SledStore::open(folder.path()).unwrap();
+        let store = SledStore::open(folder.path(), sealer(1)).unwrap();
         store.commit(&writes).unwrap();
         let database = folder.path().join("sled");
         std::fs::write(database.join("snap.7FFFFFFFFFFFFFFF.generating"), b"").unwrap();
@@ -245,7 +254,7 @@ mod tests {
         drop(store);
         for name in ["snap.7FFFFFFFFFFFFFFE.generating", "snap.7FFFFFFFFFFFFFFF"] {
             std::fs::write(database.join(name), b"cut").unwrap();
-            let store = SledStore::open(folder.path()).unwrap();
+            let store = SledStore::open(folder.path(), sealer(1)).unwrap();
             assert_eq!(store.open_submissions(None, usize::MAX).unwrap().len(), 500, "{name}");
         }
     }
@@ -253,7 +262,7 @@ mod tests {
     #[test]
     fn a_panic_of_sled_is_damage() {
         let folder = tempfile::tempdir().unwrap();
-        let store = SledStore::open(folder.path()).unwrap();
+        let store = SledStore::open(folder.path(), sealer(1)).unwrap();
         let failed = store.with_or_close(|_| -> Result<(), StoreError> { panic!("ordered by the test") });
         assert!(matches!(failed, Err(StoreError::Damaged { .. })));
         store.reopen().unwrap();

@@ -1,11 +1,11 @@
 //! Puts one batch together: the records, and the index keys that their new state needs or needs no more.
 
 use super::from_sled;
-use crate::model::{Account, AccountReference, Submission};
+use crate::model::{Account, AccountReference, Purpose, Sealer, Submission};
 use crate::store::{
     StoreError, Write,
     key::{self, Key},
-    record::{self, Marks, PIECE},
+    record::{self, Marks, PIECE, PersonRecord},
 };
 use serde::Serialize;
 use std::collections::BTreeMap;
@@ -13,12 +13,13 @@ use std::collections::BTreeMap;
 /// Changes to the tree, not applied yet; later ones of the batch see the earlier ones.
 pub(super) struct Staged<'t> {
     tree: &'t sled::Tree,
+    sealer: &'t Sealer,
     changes: BTreeMap<Key, Option<sled::IVec>>,
 }
 
 impl<'t> Staged<'t> {
-    pub(super) fn new(tree: &'t sled::Tree) -> Self {
-        Self { tree, changes: BTreeMap::new() }
+    pub(super) fn new(tree: &'t sled::Tree, sealer: &'t Sealer) -> Self {
+        Self { tree, sealer, changes: BTreeMap::new() }
     }
 
     pub(super) fn add(&mut self, write: &Write) -> Result<(), StoreError> {
@@ -32,7 +33,10 @@ impl<'t> Staged<'t> {
                 }
                 self.remove(key)
             }
-            Write::Person(person) => self.plain("a person", key::person(&person.contract, &person.id), person),
+            Write::Person(person) => {
+                let record = PersonRecord::seal(person, Purpose::Tokens, self.sealer);
+                self.plain("a person", key::person(&person.contract, &person.id), &record)
+            }
             Write::RemovePerson { contract, person } => self.remove(key::person(contract, person)),
             Write::Link(link) => self.plain("a link", key::link(&link.channel, link.kind, &link.value), link),
             Write::RemoveLink { channel, kind, value } => self.remove(key::link(channel, *kind, value)),

@@ -3,12 +3,12 @@
 use super::{SledStore, from_sled, staged::join};
 use crate::model::{
     Account, AccountId, AccountReference, ChannelName, ContractName, Digest, EvidenceKind, ForeignName, KeyedHash,
-    Link, LinkValue, Person, PersonId, Submission, SubmissionId,
+    Link, LinkValue, Person, PersonId, Purpose, Submission, SubmissionId,
 };
 use crate::store::{
     DestinationState, Order, Store, StoreError, Write, is_open,
     key::{self, Key},
-    record::{self, Marks},
+    record::{self, Marks, PersonRecord},
 };
 use serde::de::DeserializeOwned;
 use std::ops::Bound;
@@ -137,11 +137,13 @@ impl Store for SledStore {
     }
 
     fn person(&self, contract: &ContractName, person: &PersonId) -> Result<Option<Person>, StoreError> {
-        self.read(|tree| plain(tree, "a person", &key::person(contract, person)))
+        let record = self.read(|tree| plain::<PersonRecord>(tree, "a person", &key::person(contract, person)))?;
+        record.map(|record| record.open(Purpose::Tokens, &self.sealer)).transpose()
     }
 
     fn persons(&self, contract: Option<&ContractName>) -> Result<Vec<Person>, StoreError> {
-        self.read(|tree| all(tree, "a person", &of(key::PERSON, contract)))
+        let records = self.read(|tree| all::<PersonRecord>(tree, "a person", &of(key::PERSON, contract)))?;
+        records.into_iter().map(|record| record.open(Purpose::Tokens, &self.sealer)).collect()
     }
 
     fn link(&self, channel: &ChannelName, kind: EvidenceKind, value: &LinkValue) -> Result<Option<Link>, StoreError> {
@@ -165,6 +167,15 @@ impl Store for SledStore {
 }
 
 impl SledStore {
+    /// Seals anew, under the present key, what an earlier key sealed.
+    pub(super) fn seal_anew(&self) -> Result<(), StoreError> {
+        let records = self.read(|tree| all::<PersonRecord>(tree, "a person", &of(key::PERSON, None)))?;
+        let earlier = records.into_iter().filter(|record| record.key() != self.sealer.present());
+        let writes = earlier.map(|record| record.open(Purpose::Tokens, &self.sealer).map(Write::Person));
+        let writes = writes.collect::<Result<Vec<_>, _>>()?;
+        if writes.is_empty() { Ok(()) } else { self.commit(&writes) }
+    }
+
     fn read<T>(&self, job: impl FnOnce(&sled::Tree) -> Result<T, StoreError>) -> Result<T, StoreError> {
         self.with(|opened| job(&opened.database))
     }
