@@ -2,6 +2,7 @@
 
 use super::{
     exit::{Exit, Failed},
+    print,
     setup::admits_rule,
 };
 use crate::{
@@ -58,7 +59,12 @@ impl Context {
         let limit = Instant::now() + LOCK_PATIENCE;
         loop {
             match SledStore::open(&self.store_folder(), sealer.clone()) {
-                Ok(store) => return Ok(Arc::new(store)),
+                Ok(store) => {
+                    if let Some(rebuilt) = store.rebuilt() {
+                        print::complain(&format!("pushbridge: {rebuilt}"));
+                    }
+                    return Ok(Arc::new(store));
+                }
                 Err(StoreError::Locked { .. }) if Instant::now() < limit && !admin::is_running(&self.socket()) => {
                     std::thread::sleep(LOCK_LOOK);
                 }

@@ -508,6 +508,8 @@ impl Shell {
     /// The store does not answer now: nothing that follows has begun, and it is tried until it does.
     fn try_again(&self, error: &StoreError, effect: Effect) {
         tracing::warn!(%error, "a change is put off");
+        // Where damage closed the store, the writer opens it again; so it needs something to write.
+        self.writer.commit_lazily(Vec::new());
         let signals = self.signals.clone();
         tokio::spawn(async move {
             tokio::time::sleep(Duration::from_secs(1)).await;

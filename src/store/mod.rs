@@ -10,7 +10,10 @@
 //! - A record is written whole, so that writing it again changes nothing: that is how the writer recovers.
 //! - A submission's id, channel, origin, sidecar, digest and name hash never change once it is stored.
 
+#[cfg(test)]
+mod damage_test;
 mod export;
+mod journal;
 mod key;
 #[cfg(test)]
 mod kill_test;
@@ -23,7 +26,7 @@ mod sled_engine;
 mod writer;
 
 pub use export::{ExportError, ImportError, Imported, Secrets, export, import};
-pub use sled_engine::SledStore;
+pub use sled_engine::{Rebuilt, SledStore};
 pub use writer::{Shutdown, StoreTrouble, Writer};
 
 use crate::model::{
@@ -86,6 +89,13 @@ pub enum StoreError {
     /// The store failed before and is not open again yet.
     #[error("use the store: it failed a moment ago and is being opened again")]
     Unavailable,
+}
+
+impl From<io::Error> for StoreError {
+    /// Of the journal: what concerns the database says what was being done itself.
+    fn from(source: io::Error) -> Self {
+        Self::Io { doing: "read or write the store's journal", source }
+    }
 }
 
 /// Whether pushing to a contract's destination is paused, as it outlives a restart.

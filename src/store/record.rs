@@ -109,8 +109,8 @@ pub(super) fn decode_plain<T: DeserializeOwned>(what: &str, bytes: &[u8]) -> Res
 /// A person as it lies in the store: the tokens are sealed.
 #[derive(Serialize, Deserialize)]
 pub(super) struct PersonRecord {
-    contract: ContractName,
-    id: PersonId,
+    pub(super) contract: ContractName,
+    pub(super) id: PersonId,
     tokens: Sealed,
     state: TokenState,
     consent_id: Option<String>,
