@@ -47,6 +47,7 @@ pub mod admin;
 pub mod cli;
 pub mod config;
 pub mod engine;
+pub mod faults;
 pub mod fhir;
 pub mod intake;
 pub mod model;

@@ -3,17 +3,18 @@
 use std::{collections::BTreeMap, fs, path::Path};
 
 /// Each room, and the rooms that it may know.
-const ARROWS: [(&str, &[&str]); 13] = [
+const ARROWS: [(&str, &[&str]); 14] = [
     ("model", &[]),
+    ("faults", &[]),
     ("fhir", &[]),
     ("stu3", &["fhir"]),
     ("validate", &["stu3", "fhir", "model"]),
     ("route", &["validate", "fhir", "model"]),
-    ("push", &["route", "model"]),
-    ("store", &["model"]),
-    ("intake", &["fhir", "model"]),
+    ("push", &["route", "model", "faults"]),
+    ("store", &["model", "faults"]),
+    ("intake", &["fhir", "model", "faults"]),
     ("config", &["model"]),
-    ("engine", &["intake", "push", "store", "route", "validate", "fhir", "model"]),
+    ("engine", &["intake", "push", "store", "route", "validate", "fhir", "model", "faults"]),
     ("admin", &["engine", "intake", "push", "store", "model"]),
     ("sandbox", &["model"]),
     (

@@ -3,6 +3,7 @@
 
 use super::event::{PersonKey, PersonStanding, RefreshOutcome, TokenTimes};
 use crate::{
+    faults,
     model::{Person, Secret, Timestamp, TokenPair, TokenState},
     push::{Client, Refreshed},
     store::{Write, Writer},
@@ -85,7 +86,10 @@ pub(super) async fn renew(vault: &Vault, writer: &Writer, client: &Arc<Client>, 
         return later("the store does not answer");
     }
     let refresh = person.tokens.refresh.value.clone();
-    match client.refresh(refresh).await {
+    faults::pass("refresh.begin");
+    let refreshed = client.refresh(refresh).await;
+    faults::pass("refresh.answered");
+    match refreshed {
         Refreshed::Renewed(tokens) if tokens.person != person.id => RefreshOutcome::Paused {
             why: "the API answered with another person's token, which was not kept".to_owned(),
         },
@@ -97,6 +101,7 @@ pub(super) async fn renew(vault: &Vault, writer: &Writer, client: &Arc<Client>, 
             if !flushed(writer, vec![Write::Person(person.clone())]).await {
                 return RefreshOutcome::Lost;
             }
+            faults::pass("refresh.kept");
             let times = times(&person.tokens, now);
             vault.keep(person);
             RefreshOutcome::Renewed(times)

@@ -8,6 +8,7 @@ use super::{
     verify::{Origins, PublicKey, SignedToken, Untrusted},
 };
 use crate::{
+    faults,
     model::{Attempt, AttemptOutcome, Secret, Timestamp},
     route::Parcel,
 };
@@ -297,6 +298,7 @@ async fn post(
         .header(header::CONTENT_LENGTH, size)
         .header("accountId", parcel.recipient().account.as_str())
         .body(reqwest::Body::wrap(body));
+    faults::pass("push.begin");
     let answered = async {
         let response = request.send().await.map_err(|error| error.is_connect())?;
         client.note_clock(&response);
@@ -307,6 +309,7 @@ async fn post(
         answered = answered => answered,
         () = overdue(&handover.progress, &client.timeouts) => Err(false),
     };
+    faults::pass("push.answered");
     // From here on the body is whole or never will be.
     let handed = handover.close();
     if let Some(fault) = handover.fault()

@@ -35,7 +35,7 @@ use super::{
     journal::{Journal, Replay},
     key,
 };
-use crate::model::Sealer;
+use crate::{faults, model::Sealer};
 use files::{Folder, Snapshots};
 use rebuild::{replay, verify};
 use staged::Staged;
@@ -150,7 +150,9 @@ impl SledStore {
             let mut staged = Staged::new(&opened.database, &self.sealer);
             writes.iter().try_for_each(|write| staged.add(write))?;
             let number = opened.batches.load(Ordering::SeqCst) + 1;
+            faults::reach("journal.append")?;
             opened.journal().append(number, writes, &self.sealer, |id| staged.is_new(id))?;
+            faults::reach("store.apply")?;
             opened.apply(staged)
         })
     }
@@ -158,10 +160,13 @@ impl SledStore {
     fn bring_to_disk(&self) -> Result<(), StoreError> {
         self.with_or_close(|opened| {
             let batches = opened.batches.load(Ordering::SeqCst);
+            faults::reach("journal.sync")?;
             opened.journal().sync()?;
+            faults::reach("store.flush")?;
             opened.watchdog.watch(|| opened.database.flush()).map_err(|error| from_sled("flush the store", error))?;
             let io = |source| StoreError::Io { doing: "sync the store's file", source };
             opened.file.sync_data().map_err(io)?;
+            faults::pass("store.synced");
             opened.witness.note(batches).map_err(io)
         })
     }
