@@ -4,14 +4,16 @@
 //! understood is refused when the expression is parsed, with its column, so that nothing is ever half understood. No
 //! evaluation takes more than a fixed number of steps, whatever the expression and the document are.
 //!
-//! `evaluate.rs` walks the expression; `functions/` has a file for each section of the specification.
+//! `evaluate.rs` walks the expression, `operators.rs` and `arithmetic.rs` join two of its parts; `functions/` has a file for each section of the specification.
 
+mod arithmetic;
 mod ast;
 mod compare;
 mod decimal;
 mod evaluate;
 mod functions;
 mod lexer;
+mod operators;
 mod parser;
 mod patterns;
 mod temporal;
