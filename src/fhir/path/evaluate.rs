@@ -2,7 +2,7 @@
 
 use super::{
     Environment, PathError,
-    ast::{Ast, Literal, TypeTest},
+    ast::{Ast, Literal, TypeTest, Variable},
     patterns::Patterns,
     twins::Twins,
     value::{Collection, Element, Item},
@@ -15,6 +15,7 @@ const BUDGET: u64 = 20_000_000;
 /// Evaluates one expression.
 pub(super) struct Evaluator<'e, 'd> {
     pub(super) environment: &'e Environment<'e, 'd>,
+    context: Element,
     steps: u64,
     twins: Twins<'d>,
     patterns: Patterns,
@@ -43,12 +44,12 @@ pub(super) fn truth<'d>(environment: &Environment<'_, 'd>, items: &[Item<'d>]) -
 }
 
 impl<'e, 'd> Evaluator<'e, 'd> {
-    pub(super) fn new(environment: &'e Environment<'e, 'd>) -> Self {
-        Self { environment, steps: 0, twins: Twins::default(), patterns: Patterns::default() }
+    pub(super) fn new(environment: &'e Environment<'e, 'd>, context: Element) -> Self {
+        Self { environment, context, steps: 0, twins: Twins::default(), patterns: Patterns::default() }
     }
 
-    pub(super) fn evaluate(&mut self, ast: &Ast, focus: Element) -> Result<Collection<'d>, PathError> {
-        let this = [Item::Element(focus)];
+    pub(super) fn evaluate(&mut self, ast: &Ast) -> Result<Collection<'d>, PathError> {
+        let this = [Item::Element(self.context)];
         self.of(ast, Scope { this: &this, index: None, total: None })
     }
 
@@ -91,7 +92,7 @@ impl<'e, 'd> Evaluator<'e, 'd> {
                 self.make_text(texts.sum())?;
                 total.to_vec()
             }
-            Ast::Variable(name) => self.variable(name, scope)?,
+            Ast::Variable(variable) => vec![self.variable(variable)?],
             Ast::Member(of, name) if **of == Ast::Focus => self.first_member(scope.this, name)?,
             Ast::Member(of, name) => {
                 let items = self.of(of, scope)?;
@@ -141,25 +142,19 @@ impl<'e, 'd> Evaluator<'e, 'd> {
         }
     }
 
-    /// <http://hl7.org/fhirpath/#environment-variables>, <https://hl7.org/fhir/STU3/fhirpath.html#variables>
-    fn variable(&self, name: &str, scope: Scope<'_, 'd>) -> Result<Collection<'d>, PathError> {
+    fn variable(&self, variable: &Variable) -> Result<Item<'d>, PathError> {
         let environment = self.environment;
         let resource = |node| Item::Element(environment.element(node, Some(crate::fhir::Content::Resource)));
-        Ok(match name {
-            "context" => scope.this.to_vec(),
-            "resource" => vec![resource(environment.resource)],
-            "rootResource" => vec![resource(environment.root_resource)],
-            "ucum" => vec![Item::Text("http://unitsofmeasure.org".into())],
-            "sct" => vec![Item::Text("http://snomed.info/sct".into())],
-            "loinc" => vec![Item::Text("http://loinc.org".into())],
-            name => {
-                let url =
-                    name.strip_prefix("vs-").map(|rest| format!("http://hl7.org/fhir/ValueSet/{rest}")).or_else(|| {
-                        name.strip_prefix("ext-").map(|rest| format!("http://hl7.org/fhir/StructureDefinition/{rest}"))
-                    });
-                vec![Item::Text(
-                    url.ok_or(PathError::Evaluation("the expression uses a variable that is not known"))?.into(),
-                )]
+        Ok(match variable {
+            Variable::Context => Item::Element(self.context),
+            Variable::Resource => resource(environment.resource),
+            Variable::RootResource => resource(environment.root_resource),
+            Variable::Text(text) => Item::Text(text.clone().into()),
+            Variable::Given(name) => {
+                let given = environment.variables.iter().find(|(given, _)| given == name);
+                let (_, element) =
+                    given.ok_or(PathError::Evaluation("a variable of the expression is not given here"))?;
+                Item::Element(*element)
             }
         })
     }

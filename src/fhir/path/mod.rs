@@ -103,13 +103,23 @@ pub struct Environment<'e, 'd> {
     pub resolver: &'e dyn Resolve,
     /// For `now()` and `today()`: a dateTime; without one they have no value, because this room reads no clock.
     pub now: Option<&'e str>,
+    /// Variables that only some expressions know, by their names without `%`.
+    pub variables: &'e [(&'e str, Element)],
 }
 
 impl<'e, 'd> Environment<'e, 'd> {
     /// For expressions on the whole document.
     pub fn of(document: &'d Document<'d>, schema: &'e dyn Schema) -> Self {
         let root = document.root();
-        Self { document, schema, resource: root, root_resource: root, resolver: &Unresolving, now: None }
+        Self {
+            document,
+            schema,
+            resource: root,
+            root_resource: root,
+            resolver: &Unresolving,
+            now: None,
+            variables: &[],
+        }
     }
 
     /// The document's root as an element.
@@ -124,7 +134,15 @@ impl Expression {
     /// # Errors
     /// It is no FHIRPath, or it uses what is not known here, with the column.
     pub fn parse(text: &str) -> Result<Self, PathError> {
-        Ok(Self { root: parser::parse(&lexer::tokens(text)?)? })
+        Self::parse_with(text, &[])
+    }
+
+    /// Parses an expression that may use these variables too; [`Environment::variables`] has to bring them.
+    ///
+    /// # Errors
+    /// As [`Expression::parse`].
+    pub fn parse_with(text: &str, variables: &[&str]) -> Result<Self, PathError> {
+        Ok(Self { root: parser::parse(&lexer::tokens(text)?, variables)? })
     }
 
     /// The expression as a tree.
@@ -137,7 +155,7 @@ impl Expression {
     /// # Errors
     /// It has no single meaning here, needs a resource that is not here, or takes too many steps.
     pub fn evaluate<'d>(&self, environment: &Environment<'_, 'd>, focus: Element) -> Result<Collection<'d>, PathError> {
-        Evaluator::new(environment).evaluate(&self.root, focus)
+        Evaluator::new(environment, focus).evaluate(&self.root)
     }
 
     /// Whether it is true of an element; `None` where it has no value.
@@ -248,6 +266,9 @@ mod tests {
             ("a.first(1)", 3),
             ("@2012-13", 1),
             ("a and", 6),
+            ("a = %nothing", 5),
+            ("a.where(b = %`vs-`)", 13),
+            ("%extension.value", 1),
         ] {
             match texts(expression) {
                 Err(PathError::Syntax { column: found, .. }) => assert_eq!(found, column, "{expression}"),
@@ -255,6 +276,26 @@ mod tests {
             }
         }
         assert!(matches!(texts("Bundle.entry"), Err(PathError::Evaluation(_))), "an entry is no value");
+    }
+
+    #[test]
+    fn variables_stand_for_what_they_say() {
+        for (expression, expected) in [
+            ("%ucum", &["http://unitsofmeasure.org"][..]),
+            ("%`vs-administrative-gender`", &["http://hl7.org/fhir/ValueSet/administrative-gender"]),
+            ("%vs-a & %ext-b", &["http://hl7.org/fhir/ValueSet/ahttp://hl7.org/fhir/StructureDefinition/b"]),
+            ("entry.resource.where(active = true).select(%context.identifier.value)", &["b-1"]),
+            ("%resource.identifier.value | %rootResource.identifier.value", &["b-1"]),
+        ] {
+            assert_eq!(texts(expression).unwrap(), expected, "{expression}");
+        }
+        let document = json::read(BUNDLE.as_bytes(), &json::Limits::default()).unwrap();
+        let environment = Environment::of(&document, crate::stu3::release());
+        let variables = [("mine", environment.root())];
+        let given = Environment { variables: &variables, ..environment };
+        let expression = Expression::parse_with("%mine.identifier.value = 'b-1'", &["mine"]).unwrap();
+        assert_eq!(expression.holds(&given, given.root()), Ok(Some(true)));
+        assert!(expression.holds(&environment, environment.root()).is_err(), "the environment has to bring it");
     }
 
     #[test]

@@ -210,6 +210,7 @@ fn judge(cx: &Context<'_, '_>, constraint: &'static Constraint, focus: Element, 
         root_resource: cx.resource.outermost,
         resolver: &References(cx),
         now: None,
+        variables: &[],
     };
     let text = match constraint.expression.holds(&environment, focus) {
         Ok(Some(true)) => return,
