@@ -8,7 +8,7 @@ use super::reference;
 use crate::{
     fhir::{
         Content, NodeId,
-        path::{Element, Environment, Expression, PathError, Resolution, Resolve},
+        path::{Element, Environment, Expression, Resolution, Resolve},
     },
     stu3::{self, Release, StructureId, StructureKind, errata},
     validate::{
@@ -203,6 +203,23 @@ fn judge(cx: &Context<'_, '_>, constraint: &'static Constraint, focus: Element, 
     if out.is_off(&constraint.rule) {
         return;
     }
+    match holds(cx, &constraint.expression, focus, &[]) {
+        Ok(true) => {}
+        Ok(false) => out.add(cx, &constraint.rule, At::here(focus.node), constraint.explanation),
+        Err(why) => out.not_checked(cx, &constraint.rule, At::here(focus.node), why),
+    }
+}
+
+/// Whether an expression is true of an element; without a value it is not.
+///
+/// # Errors
+/// Why it cannot be told.
+pub(super) fn holds(
+    cx: &Context<'_, '_>,
+    expression: &Expression,
+    focus: Element,
+    variables: &[(&str, Element)],
+) -> Result<bool, String> {
     let environment = Environment {
         document: cx.document,
         schema: cx.release,
@@ -210,17 +227,12 @@ fn judge(cx: &Context<'_, '_>, constraint: &'static Constraint, focus: Element, 
         root_resource: cx.resource.outermost,
         resolver: &References(cx),
         now: None,
-        variables: &[],
+        variables,
     };
-    let text = match constraint.expression.holds(&environment, focus) {
-        Ok(Some(true)) => return,
-        Ok(Some(false) | None) => {
-            return out.add(cx, &constraint.rule, At::here(focus.node), constraint.explanation);
-        }
-        Err(PathError::Unresolved) => "a reference leads to a resource that is not here".to_owned(),
-        Err(error) => error.to_string(),
-    };
-    out.not_checked(cx, &constraint.rule, At::here(focus.node), text);
+    match expression.holds(&environment, focus) {
+        Ok(holds) => Ok(holds == Some(true)),
+        Err(error) => Err(error.to_string()),
+    }
 }
 
 /// `resolve()` as far as the document goes.
