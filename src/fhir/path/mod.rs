@@ -10,6 +10,7 @@ mod arithmetic;
 mod ast;
 mod compare;
 mod decimal;
+mod environment;
 mod evaluate;
 mod functions;
 mod lexer;
@@ -21,9 +22,10 @@ mod twins;
 mod value;
 
 pub(crate) use ast::{Ast, Function, Operator};
+pub use environment::{Environment, NoValueSets, Resolution, Resolve, Unresolving, ValueSets};
 pub use value::{Collection, Element, Item};
 
-use super::{Document, NodeId, Schema};
+use super::{Document, Schema};
 use evaluate::Evaluator;
 
 /// An expression, parsed.
@@ -58,73 +60,6 @@ pub enum PathError {
 impl PathError {
     fn syntax(column: usize, what: impl Into<String>) -> Self {
         Self::Syntax { column, what: what.into() }
-    }
-}
-
-/// Where a reference leads.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Resolution {
-    /// A resource of the document.
-    Found(NodeId),
-    /// A resource that is not here; the reference names its type.
-    Type(String),
-    /// It cannot be told.
-    Unknown,
-}
-
-/// Finds what references lead to.
-pub trait Resolve {
-    /// Where a literal reference leads: `Patient/1`, `#p`, `urn:uuid:..`.
-    fn resolve(&self, reference: &str) -> Resolution;
-}
-
-/// Nothing is found.
-#[derive(Clone, Copy, Debug)]
-pub struct Unresolving;
-
-impl Resolve for Unresolving {
-    fn resolve(&self, _: &str) -> Resolution {
-        Resolution::Unknown
-    }
-}
-
-/// What an expression is evaluated in.
-#[derive(Clone, Copy)]
-pub struct Environment<'e, 'd> {
-    /// The document.
-    pub document: &'d Document<'d>,
-    /// Its types.
-    pub schema: &'e dyn Schema,
-    /// `%resource`: the resource around the focus.
-    pub resource: NodeId,
-    /// `%rootResource`: the resource around that, where it is contained.
-    pub root_resource: NodeId,
-    /// For `resolve()`.
-    pub resolver: &'e dyn Resolve,
-    /// For `now()` and `today()`: a dateTime; without one they have no value, because this room reads no clock.
-    pub now: Option<&'e str>,
-    /// Variables that only some expressions know, by their names without `%`.
-    pub variables: &'e [(&'e str, Element)],
-}
-
-impl<'e, 'd> Environment<'e, 'd> {
-    /// For expressions on the whole document.
-    pub fn of(document: &'d Document<'d>, schema: &'e dyn Schema) -> Self {
-        let root = document.root();
-        Self {
-            document,
-            schema,
-            resource: root,
-            root_resource: root,
-            resolver: &Unresolving,
-            now: None,
-            variables: &[],
-        }
-    }
-
-    /// The document's root as an element.
-    pub fn root(&self) -> Element {
-        self.element(self.document.root(), Some(super::Content::Resource))
     }
 }
 

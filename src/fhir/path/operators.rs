@@ -4,7 +4,7 @@
 use super::{
     PathError,
     ast::{Ast, Operator},
-    compare::{Equality, equal, equivalent, order},
+    compare::{Equality, all_equivalent, equal, order},
     evaluate::{Evaluator, Scope, boolean},
     value::{Collection, Item},
 };
@@ -34,7 +34,7 @@ impl<'d> Evaluator<'_, 'd> {
                 })
             }
             Operator::Equivalent | Operator::NotEquivalent => {
-                let same = self.equivalent_all(&left, &right)?;
+                let same = all_equivalent(self, &left, &right, 0)?;
                 Ok(boolean(same == (operator == Operator::Equivalent)))
             }
             Operator::Less | Operator::LessOrEqual | Operator::Greater | Operator::GreaterOrEqual => {
@@ -132,28 +132,5 @@ impl<'d> Evaluator<'_, 'd> {
             }
         }
         Ok(Equality::Equal)
-    }
-
-    /// In any order.
-    pub(super) fn equivalent_all(&mut self, left: &[Item<'d>], right: &[Item<'d>]) -> Result<bool, PathError> {
-        if left.len() != right.len() {
-            return Ok(false);
-        }
-        let mut rest: Vec<&Item<'d>> = right.iter().collect();
-        for item in left {
-            let mut place = None;
-            for (index, other) in rest.iter().enumerate() {
-                self.spend(1)?;
-                if equivalent(self, item, other)? {
-                    place = Some(index);
-                    break;
-                }
-            }
-            match place {
-                Some(place) => drop(rest.remove(place)),
-                None => return Ok(false),
-            }
-        }
-        Ok(true)
     }
 }

@@ -153,6 +153,15 @@ fn coding_verdict<'d>(cx: &Context<'_, 'd>, rule: &Rule, set: &str, coding: Node
     }
 }
 
+/// Whether a value set has a code; `None` where nobody here can tell.
+pub(super) fn has(cx: &Context<'_, '_>, set: &str, system: Option<&str>, code: &str) -> Option<bool> {
+    match code_verdict(cx, set, system, code) {
+        Verdict::Sound => Some(true),
+        Verdict::Outside => Some(false),
+        Verdict::Unknown(_) => None,
+    }
+}
+
 fn code_verdict<'d>(cx: &Context<'_, 'd>, set: &str, system: Option<&str>, code: &str) -> Verdict<'d> {
     match cx.terminology.membership(set, system, code) {
         Membership::In => Verdict::Sound,

@@ -4,11 +4,11 @@
 //! What the release publishes is evaluated as [`crate::stu3::errata`] says. A constraint without a value is broken.
 //! Keys in [`NATIVE`] are judged elsewhere, by code that tells the place better or takes less time.
 
-use super::reference;
+use super::{binding, reference};
 use crate::{
     fhir::{
         Content, NodeId,
-        path::{Element, Environment, Expression, Resolution, Resolve},
+        path::{Element, Environment, Expression, Resolution, Resolve, ValueSets},
     },
     stu3::{self, Release, StructureId, StructureKind, errata},
     validate::{
@@ -225,7 +225,8 @@ pub(super) fn holds(
         schema: cx.release,
         resource: cx.resource.node,
         root_resource: cx.resource.outermost,
-        resolver: &References(cx),
+        resolver: &Known(cx),
+        value_sets: &Known(cx),
         now: None,
         variables,
     };
@@ -235,12 +236,20 @@ pub(super) fn holds(
     }
 }
 
-/// `resolve()` as far as the document goes.
-struct References<'c, 'v, 'd>(&'c Context<'v, 'd>);
+/// What expressions may ask for beyond the element.
+struct Known<'c, 'v, 'd>(&'c Context<'v, 'd>);
 
-impl Resolve for References<'_, '_, '_> {
+/// `resolve()` as far as the document goes.
+impl Resolve for Known<'_, '_, '_> {
     fn resolve(&self, text: &str) -> Resolution {
         reference::lead(self.0, text)
+    }
+}
+
+/// `memberOf()` as far as the release's value sets and grammars go.
+impl ValueSets for Known<'_, '_, '_> {
+    fn has(&self, value_set: &str, system: Option<&str>, code: &str) -> Option<bool> {
+        binding::has(self.0, value_set, system, code)
     }
 }
 

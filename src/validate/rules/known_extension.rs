@@ -184,20 +184,31 @@ fn invariants(
     let Some(held) = cx.document.parent(node).and_then(|list| cx.document.parent(list)) else { return };
     let element = |node, holds| Element { node, content: Some(Content::Structure(holds)), is_twin: false };
     let Some(extension) = cx.release.structure_named("Extension") else { return };
-    let variables = [(Invariant::VARIABLE, element(node, extension))];
     for condition in &definition.invariants {
-        match invariant::holds(cx, &condition.expression, element(held, holder.holds), &variables) {
-            Ok(true) => {}
-            Ok(false) => {
-                let text = format!(
-                    "this extension may stand only where this holds of the element around it: {}; \
-                     correct the element, or remove the extension",
-                    condition.text
-                );
-                out.add(cx, &INVARIANT, tail.at(node), text);
-            }
-            Err(why) => out.not_checked(cx, &INVARIANT, tail.at(node), why),
+        let elements = (element(held, holder.holds), element(node, extension));
+        judge(cx, condition, elements, tail.at(node), out);
+    }
+}
+
+/// One condition on an element that holds an extension.
+fn judge(
+    cx: &Context<'_, '_>,
+    condition: &Invariant,
+    (focus, extension): (Element, Element),
+    at: At<'_>,
+    out: &mut Findings<'_>,
+) {
+    match invariant::holds(cx, &condition.expression, focus, &[(Invariant::VARIABLE, extension)]) {
+        Ok(true) => {}
+        Ok(false) => {
+            let text = format!(
+                "this extension may stand only where this holds of the element around it: {}; \
+                 correct the element, or remove the extension",
+                condition.text
+            );
+            out.add(cx, &INVARIANT, at, text);
         }
+        Err(why) => out.not_checked(cx, &INVARIANT, at, why),
     }
 }
 
@@ -279,7 +290,14 @@ fn missing(cx: &Context<'_, '_>, definition: &Extension, node: NodeId, tail: &Ta
 
 #[cfg(test)]
 mod tests {
-    use crate::validate::testing::findings;
+    use super::*;
+    use crate::{
+        fhir::{
+            json::{self, Limits},
+            path::Expression,
+        },
+        validate::{Policy, Validator, testing::findings, walk},
+    };
 
     const BASE: &str = "http://hl7.org/fhir/StructureDefinition";
 
@@ -424,6 +442,34 @@ mod tests {
             item(r#""type":"string","required":true"#, "minOccurs", r#""valueInteger":2"#),
             Vec::<String>::new()
         );
+    }
+
+    #[test]
+    fn a_condition_that_cannot_be_told_is_not_checked() {
+        let source = r#"{"resourceType":"Patient","gender":"male","extension":[{"url":"http://example.org/a","valueCode":"b"}]}"#;
+        let document = json::read(source.as_bytes(), &Limits::default()).unwrap();
+        let (validator, policy) = (Validator::new(), Policy::default());
+        let (cx, _) = walk::check(&validator.families, &document, &policy);
+        let element = |node, name| Element {
+            node,
+            content: cx.release.structure_named(name).map(Content::Structure),
+            is_twin: false,
+        };
+        let list = document.get(document.root(), "extension").unwrap();
+        let extension = document.children(list).next().unwrap();
+        let outcome = |text: &'static str| {
+            let expression = Expression::parse_with(text, &[Invariant::VARIABLE]).unwrap();
+            let mut out = Findings::new(&policy);
+            let elements = (element(document.root(), "Patient"), element(extension, "Extension"));
+            judge(&cx, &Invariant { text, expression }, elements, At::here(extension), &mut out);
+            let gathered = out.finish(&cx);
+            (gathered.findings.len(), gathered.not_checked.len())
+        };
+        assert_eq!(outcome("gender = 'male' and %extension.value = 'b'"), (0, 0));
+        assert_eq!(outcome("gender = 'female'"), (1, 0));
+        assert_eq!(outcome("gender.memberOf(%`vs-administrative-gender`)"), (0, 0));
+        assert_eq!(outcome("%extension.value.memberOf(%`vs-administrative-gender`)"), (1, 0));
+        assert_eq!(outcome("gender.memberOf('http://example.org/unknown')"), (0, 1));
     }
 
     #[test]
