@@ -26,7 +26,7 @@ const ARROWS: [(&str, &[&str]); 13] = [
 ];
 
 /// Each external crate, and the rooms that may name it.
-const DOORS: [(&str, &[&str]); 19] = [
+const DOORS: [(&str, &[&str]); 20] = [
     // Everything that may do harm or be replaced enters through one room.
     ("sled", &["store"]),
     ("reqwest", &["push"]),
@@ -35,6 +35,7 @@ const DOORS: [(&str, &[&str]); 19] = [
     ("toml_edit", &["config"]),
     ("clap", &["cli"]),
     ("clap_complete", &["cli"]),
+    ("indicatif", &["cli"]),
     ("anyhow", &["cli"]),
     ("axum", &["sandbox"]),
     ("fhirbolt", &["validate"]),
