@@ -27,7 +27,7 @@ const ARROWS: [(&str, &[&str]); 14] = [
 ];
 
 /// Each external crate, and the rooms that may name it.
-const DOORS: [(&str, &[&str]); 19] = [
+const DOORS: [(&str, &[&str]); 20] = [
     // Everything that may do harm or be replaced enters through one room.
     ("sled", &["store"]),
     ("reqwest", &["push"]),
@@ -36,6 +36,7 @@ const DOORS: [(&str, &[&str]); 19] = [
     ("toml_edit", &["config"]),
     ("clap", &["cli"]),
     ("clap_complete", &["cli"]),
+    ("indicatif", &["cli"]),
     ("anyhow", &["cli"]),
     ("axum", &["sandbox"]),
     ("fhirbolt", &["validate"]),

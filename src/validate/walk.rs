@@ -6,15 +6,16 @@ use super::{
     issue::Findings,
     policy::Policy,
     rules::{
-        attachment, binding, bundle, cardinality, choice, code_system, contained, element_id, extension, identifier,
-        invariant,
+        attachment,
+        binding::{self, Value},
+        bundle, cardinality, choice, code_system, contained, element_id, extension, identifier, invariant,
         known_extension::{self, List},
         meta, narrative, primitive, profile, range, reference, structure, xml,
     },
 };
 use crate::{
     fhir::{Document, Kind, NodeId, Remark},
-    stu3::{Binding, Content, Element, Holder, Most, StructureId, StructureKind, Way},
+    stu3::{Content, Element, Holder, Most, StructureId, StructureKind, Way},
 };
 use std::mem;
 
@@ -335,7 +336,7 @@ impl<'d> Walk<'_, 'd> {
             }
         }
         if let Some(bound) = &member.element.binding {
-            binding::check(&self.cx, bound, member.way, node, &mut self.out);
+            binding::check(&self.cx, bound, &Value::here(node, member.way), &mut self.out);
         }
         let places = self.cx.release.element_rule_places(member.element);
         if !places.is_empty() {
@@ -348,10 +349,7 @@ impl<'d> Walk<'_, 'd> {
         match self.families.of(id) {
             Family::Plain | Family::Bundle => {}
             Family::Reference => reference::check(cx, member.way, node, out),
-            Family::Extension => {
-                extension::check(cx, node, out);
-                self.coded_extension(id, node);
-            }
+            Family::Extension => extension::check(cx, node, out),
             Family::Range => range::check(cx, node, out),
             Family::Narrative => narrative::check(cx, node, out),
             Family::Meta => {
@@ -362,26 +360,6 @@ impl<'d> Walk<'_, 'd> {
             Family::Identifier => identifier::check(cx, node, out),
             Family::BundleEntry => bundle::entry(cx, node, out),
             Family::Coded => code_system::check(cx, node, out),
-        }
-    }
-}
-
-impl Walk<'_, '_> {
-    /// The codes of an extension whose definition binds them.
-    fn coded_extension(&mut self, id: StructureId, node: NodeId) {
-        let document = self.cx.document;
-        let url = self.cx.string(node, "url");
-        let definition = url.and_then(|url| self.cx.release.extension(&url));
-        let Some((strength, value_set)) = definition.and_then(|definition| definition.binding) else { return };
-        let value = document.children(node).find_map(|child| {
-            let name = document.name(child).filter(|name| name.starts_with("value"))?;
-            self.cx.release.member(id, &name).map(|(_, way)| (child, way))
-        });
-        if let Some((value, way)) = value {
-            let bound = Binding { strength, value_set, maximum: None };
-            self.cx.path.push("value", None);
-            binding::check(&self.cx, &bound, way, value, &mut self.out);
-            self.cx.path.pop();
         }
     }
 }
