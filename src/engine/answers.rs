@@ -2,6 +2,7 @@
 
 use super::{
     event::{AccountKey, Alert, Change, Effect, Moment, PersonKey},
+    gate::Destination,
     item::Phase,
     step::{Ambiguous, Engine},
 };
@@ -49,8 +50,7 @@ impl Engine {
             Answer::TokenStale => {
                 let current = self.person(&person).generation == generation;
                 if current && !first_stale {
-                    let why = "the API refuses a token that it has just given out".to_owned();
-                    self.pause_person(&person, why, out);
+                    self.refuses_new_token(now, &account, &person, out);
                 } else if current {
                     if let Some(item) = self.items.get_mut(&id) {
                         item.stale_once = true;
@@ -93,6 +93,18 @@ impl Engine {
         }
     }
 
+    /// Only where others are served meanwhile is it the person; otherwise it is everybody, and the destination waits.
+    fn refuses_new_token(&mut self, now: Moment, account: &AccountKey, person: &PersonKey, out: &mut Vec<Effect>) {
+        let why = "the API refuses a token that it has just given out";
+        let deliveries = self.destinations.get(&account.contract).map_or(0, Destination::deliveries);
+        let before = self.person(person).refused_at.replace(deliveries);
+        if before.is_some_and(|before| before < deliveries) {
+            self.pause_person(person, why.to_owned(), out);
+        } else {
+            self.close(now, account, why, out);
+        }
+    }
+
     fn delivered(
         &mut self,
         now: Moment,
@@ -103,6 +115,9 @@ impl Engine {
         out: &mut Vec<Effect>,
     ) {
         if let Some(destination) = self.destinations.get_mut(&account.contract) {
+            if destination.is_paused() {
+                self.persons_due = None;
+            }
             destination.delivered(now.monotonic, out);
         }
         if receipt.rejected_entries > 0 {

@@ -18,7 +18,8 @@ pub fn decide(stage: &Stage, verb: Verb) -> Result<Stage, NotPossible> {
     const SENDING: NotPossible = NotPossible("it is being sent at this moment; look again when its answer is here");
     const MOVING: NotPossible = NotPossible("it is on its way already; hold stops it");
     const DELIVERED: NotPossible = NotPossible("it was delivered; release --force sends it once more");
-    const REPEAT: NotPossible = NotPossible("the same bytes wait already; release --force sends them twice");
+    const REPEAT: NotPossible =
+        NotPossible("the same bytes wait already, or may have arrived; release --force sends them all the same");
     match (verb, stage) {
         (_, Stage::Sending { .. }) => Err(SENDING),
         (Verb::Drop, Stage::Delivered { .. } | Stage::Duplicate { .. }) => {

@@ -63,6 +63,8 @@ pub struct Opened {
     pub waited_millis: u64,
     /// How often judging was begun without an end.
     pub judgings: u32,
+    /// Some attempt brought it to its account, or may have.
+    pub may_have_arrived: bool,
 }
 
 /// What the record keeps of an inspection.
@@ -86,6 +88,9 @@ pub struct Judgement {
     /// What follows.
     pub verdict: Verdict,
 }
+
+/// A submission that was delivered, with its receipt, or that may have been.
+pub type Earlier = (SubmissionId, Option<Receipt>);
 
 /// What follows from judging.
 #[derive(Clone, Debug)]
@@ -172,14 +177,14 @@ pub enum Event {
     Started,
     /// A claim is on disk.
     Claimed(Opened),
-    /// A file was judged. `delivered` is the latest delivery of the same bytes to the same account that the store knows.
+    /// A file was judged.
     Judged {
         /// Which.
         id: SubmissionId,
         /// What was found.
         judgement: Judgement,
-        /// The earlier delivery.
-        delivered: Option<(SubmissionId, Receipt)>,
+        /// The latest submission of the same bytes that the same account has, or may have.
+        earlier: Option<Earlier>,
     },
     /// A push ended.
     Answered {

@@ -15,7 +15,7 @@ enum Gate {
     Open,
     /// One at a time, until one is delivered.
     Narrow,
-    /// None until then; the next push is the test.
+    /// None until then.
     Backoff { until: Duration },
     /// None until a probe succeeds.
     Closed { probe_at: Duration, probing: bool },
@@ -31,6 +31,7 @@ pub(super) struct Destination {
     gate: Gate,
     failures: u32,
     in_flight: usize,
+    deliveries: u64,
     /// Lanes whose head may be sent, in the order of their turns.
     pub(super) turns: VecDeque<LaneId>,
     row: Vec<(u16, Option<String>, AccountId)>,
@@ -45,6 +46,7 @@ impl Destination {
             gate: Gate::Open,
             failures: 0,
             in_flight: 0,
+            deliveries: 0,
             turns: VecDeque::new(),
             row: Vec::new(),
             paused_since: None,
@@ -53,21 +55,27 @@ impl Destination {
     }
 
     /// Whether one more push may begin.
-    pub(super) fn admits(&self, now: Duration, connections: usize) -> bool {
+    pub(super) const fn admits(&self, connections: usize) -> bool {
         match self.gate {
             Gate::Open => self.in_flight < connections,
             Gate::Narrow => self.in_flight == 0,
-            Gate::Backoff { until } => now >= until && self.in_flight == 0,
-            Gate::Closed { .. } => false,
+            Gate::Backoff { .. } | Gate::Closed { .. } => false,
         }
     }
 
-    /// Whether requests for tokens make sense now.
-    pub(super) fn answers(&self, now: Duration) -> bool {
+    /// From when on requests for tokens make sense; `None` while only a probe can tell.
+    pub(super) const fn answers_from(&self) -> Option<Duration> {
         match self.gate {
-            Gate::Open | Gate::Narrow => true,
-            Gate::Backoff { until } => now >= until,
-            Gate::Closed { .. } => false,
+            Gate::Open | Gate::Narrow => Some(Duration::ZERO),
+            Gate::Backoff { until } => Some(until),
+            Gate::Closed { .. } => None,
+        }
+    }
+
+    /// A wait that is over leaves a narrow gate: nothing is due any more, and the next push is the test.
+    pub(super) fn end_wait(&mut self, now: Duration) {
+        if matches!(self.gate, Gate::Backoff { until } if now >= until) {
+            self.gate = Gate::Narrow;
         }
     }
 
@@ -83,14 +91,20 @@ impl Destination {
         self.in_flight
     }
 
+    /// Deliveries of this run.
+    pub(super) const fn deliveries(&self) -> u64 {
+        self.deliveries
+    }
+
     /// A push was delivered.
     pub(super) fn delivered(&mut self, now: Duration, out: &mut Vec<Effect>) {
         self.row.clear();
+        self.deliveries += 1;
         if self.gate == Gate::Open {
             return;
         }
-        // An answer to a push that began before the gate was closed does not open it.
-        if matches!(self.gate, Gate::Closed { .. }) {
+        // An answer to a push that began before does not open what was closed, nor cut short what the API asked for.
+        if matches!(self.gate, Gate::Closed { .. }) || matches!(self.gate, Gate::Backoff { until } if now < until) {
             return;
         }
         self.gate = Gate::Open;
@@ -210,16 +224,16 @@ mod tests {
         destination.close(at(0), at(1), "again", &mut out);
         destination.back_off(at(0), at(1), "503", &mut out);
         assert_eq!(out.len(), 1);
-        assert!(!destination.admits(at(9), 8), "only a probe opens a closed destination");
+        assert!(!destination.admits(8), "only a probe opens a closed destination");
         destination.probe_if_due(at(1), &mut out);
         destination.probe_if_due(at(1), &mut out);
         assert_eq!(out.len(), 2, "one probe at a time");
         destination.probed(at(2), at(4), true);
-        assert!(!destination.admits(at(2), 8));
+        assert!(!destination.admits(8));
         destination.probed(at(6), at(4), false);
-        assert!(destination.admits(at(6), 8));
+        assert!(destination.admits(8));
         destination.begin();
-        assert!(!destination.admits(at(6), 8), "one at a time until one is delivered");
+        assert!(!destination.admits(8), "one at a time until one is delivered");
         destination.end();
         destination.delivered(at(7), &mut out);
         assert!(matches!(out.last(), Some(Effect::Alert(Alert::DestinationOpen { .. }))));
@@ -233,7 +247,7 @@ mod tests {
         destination.close(at(0), at(5), "paused", &mut out);
         destination.end();
         destination.delivered(at(1), &mut out);
-        assert!(!destination.admits(at(1), 8));
+        assert!(!destination.admits(8));
     }
 
     #[test]

@@ -1,11 +1,13 @@
 //! What the engine keeps in memory of one open submission: little, because a hundred thousand may wait.
 
 use super::{
-    event::{Inspected, Moment, Opened},
+    event::{Earlier, Inspected, Moment, Opened},
     lanes::{Lane, LaneId},
 };
 use crate::{
-    model::{Attempt, AttemptOutcome, ChannelName, Digest, HoldReason, Place, Recipient, Stage, Timestamp},
+    model::{
+        Attempt, AttemptOutcome, ChannelName, Digest, HoldReason, Place, Recipient, Stage, SubmissionId, Timestamp,
+    },
     route::Parcel,
 };
 use std::sync::Arc;
@@ -37,7 +39,7 @@ pub(super) struct Item {
     /// The generation of the token that the last push used.
     pub(super) token: u32,
     pub(super) parcel: Option<Box<Parcel>>,
-    /// The mappings that the parcel was addressed by.
+    /// The mappings of the moment at which it was last asked how it is judged.
     pub(super) mappings: u32,
     /// The account that the record names.
     pub(super) logged_for: Option<Arc<Recipient>>,
@@ -45,16 +47,23 @@ pub(super) struct Item {
     /// The destination's paused time and the clock when waiting began, where it has begun.
     pub(super) waiting_since: Option<Box<(std::time::Duration, std::time::Duration)>>,
     pub(super) judgings: u32,
+    /// It waits to be judged.
     pub(super) judging: bool,
+    /// A judge was asked and has not answered.
+    pub(super) asked: bool,
+    /// What he answers is too old to count.
+    pub(super) asks_again: bool,
     pub(super) placed: bool,
     pub(super) forced: bool,
+    /// Some attempt brought it to its account, or may have.
+    pub(super) may_have_arrived: bool,
     /// Every entry may be sent twice without harm.
     pub(super) idempotent: bool,
     /// A fresh token was refused already.
     pub(super) stale_once: bool,
     /// Its wait is over.
     pub(super) waited_out: bool,
-    /// It goes to the tail of its account's queue.
+    /// It was released, and is judged once its file is back.
     pub(super) rejoins: bool,
 }
 
@@ -75,8 +84,11 @@ impl Item {
             waiting_since: None,
             judgings: opened.judgings,
             judging: false,
+            asked: false,
+            asks_again: false,
             placed: true,
             forced: opened.forced,
+            may_have_arrived: opened.may_have_arrived,
             idempotent: false,
             stale_once: false,
             waited_out: false,
@@ -84,10 +96,21 @@ impl Item {
         }
     }
 
-    pub(super) fn keep_parcel(&mut self, parcel: Box<Parcel>, mappings: u32, kept: bool) {
-        self.mappings = mappings;
+    pub(super) fn keep_parcel(&mut self, parcel: Box<Parcel>, kept: bool) {
         self.idempotent = parcel.idempotent();
         self.parcel = kept.then_some(parcel);
+    }
+
+    /// What it means for a repeat that it has ended: it was delivered, or may have been.
+    pub(super) fn left_behind(&self, id: SubmissionId) -> Option<Earlier> {
+        match &self.phase {
+            Phase::Over(stage) => match &**stage {
+                Stage::Delivered { receipt } => Some((id, Some(receipt.clone()))),
+                Stage::Duplicate { of, receipt } => Some((*of, Some(receipt.clone()))),
+                _ => (self.may_have_arrived && !self.idempotent).then_some((id, None)),
+            },
+            _ => None,
+        }
     }
 
     pub(super) const fn is_sendable(&self) -> bool {

@@ -37,6 +37,8 @@ pub(super) struct Lane {
 pub(super) struct Lanes {
     by_account: BTreeMap<AccountKey, LaneId>,
     lanes: Vec<Lane>,
+    /// Why nothing may be sent to accounts that have no lane yet.
+    blocked: BTreeMap<AccountKey, String>,
 }
 
 impl Lanes {
@@ -52,7 +54,7 @@ impl Lanes {
             person: person.clone(),
             queue: BTreeSet::new(),
             barred_by: BTreeSet::new(),
-            blocked: None,
+            blocked: self.blocked.remove(account),
             sending: false,
             queued: false,
             contents: BTreeSet::new(),
@@ -62,8 +64,17 @@ impl Lanes {
         id
     }
 
-    pub(super) fn find(&self, account: &AccountKey) -> Option<LaneId> {
-        self.by_account.get(account).copied()
+    /// The account is blocked, or free again; its lane where it has one.
+    pub(super) fn block(&mut self, account: &AccountKey, why: Option<String>) -> Option<LaneId> {
+        if let Some(id) = self.by_account.get(account) {
+            self.lanes[id.0 as usize].blocked = why;
+            return Some(*id);
+        }
+        match why {
+            Some(why) => self.blocked.insert(account.clone(), why),
+            None => self.blocked.remove(account),
+        };
+        None
     }
 
     pub(super) fn at(&self, id: LaneId) -> &Lane {
@@ -91,11 +102,6 @@ impl Lane {
 
     pub(super) fn head(&self) -> Option<SubmissionId> {
         self.queue.first().map(|(_, id)| *id)
-    }
-
-    /// The rank behind all that wait.
-    pub(super) fn tail(&self, id: SubmissionId) -> u64 {
-        self.queue.last().map_or(id.as_u64(), |(rank, _)| (rank + 1).max(id.as_u64()))
     }
 
     /// How many wait.

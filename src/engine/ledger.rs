@@ -5,7 +5,7 @@
 
 use super::event::{Change, Inspected, Moment, Opened};
 use crate::{
-    model::{Stage, Submission, SubmissionId},
+    model::{AttemptOutcome, Stage, Submission, SubmissionId},
     store::{Store, StoreError},
 };
 use std::{collections::BTreeMap, sync::Arc};
@@ -125,6 +125,12 @@ pub fn apply(record: &mut Submission, now: Moment, change: Change) {
     record.judgings = change.judgings.unwrap_or(record.judgings);
 }
 
+/// Whether some attempt brought it to its account, or may have, whatever became of it afterwards.
+pub(super) fn may_have_arrived(record: &Submission) -> bool {
+    use AttemptOutcome::{Delivered, Open, Unknown};
+    record.attempts.iter().any(|attempt| matches!(attempt.outcome, Open | Unknown | Delivered))
+}
+
 impl From<&Submission> for Opened {
     fn from(record: &Submission) -> Self {
         Self {
@@ -139,6 +145,7 @@ impl From<&Submission> for Opened {
             attempts: record.attempts.last().map_or(0, |attempt| attempt.number),
             waited_millis: record.waited_millis,
             judgings: record.judgings,
+            may_have_arrived: may_have_arrived(record),
         }
     }
 }

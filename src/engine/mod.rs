@@ -24,7 +24,7 @@ mod vault;
 pub use decide::{NotPossible, decide};
 pub use desk::{Handle, StatusFacts, Stopping};
 pub use event::{
-    AccountKey, Alert, Change, Effect, Event, Inspected, Judgement, Moment, Opened, PersonKey, PersonStanding,
+    AccountKey, Alert, Change, Earlier, Effect, Event, Inspected, Judgement, Moment, Opened, PersonKey, PersonStanding,
     RefreshOutcome, TokenTimes, Verb, Verdict,
 };
 pub use ledger::apply as apply_change;

@@ -30,11 +30,14 @@ pub(super) struct PersonState {
     tokens: Tokens,
     /// Counts pairs, so that an answer to a push with an older token asks for no second refresh.
     pub(super) generation: u32,
+    /// A refresh is on its way, whatever else becomes of the person meanwhile: only its end ends this.
     pub(super) refreshing: bool,
     not_before: Duration,
     pub(super) failures: u32,
     /// A refresh was lost; the old token gets one more try.
     lost: bool,
+    /// How much the destination had delivered when it last refused a token of this person that was new.
+    pub(super) refused_at: Option<u64>,
     /// Lanes that wait for a token.
     pub(super) waiting: BTreeSet<LaneId>,
 }
@@ -61,6 +64,7 @@ impl PersonState {
             not_before: Duration::ZERO,
             failures: 0,
             lost: false,
+            refused_at: None,
             waiting: BTreeSet::new(),
         }
     }
@@ -68,7 +72,6 @@ impl PersonState {
     /// New tokens, from a refresh, an import or the store.
     pub(super) fn stand(&mut self, now: Duration, standing: &PersonStanding) {
         self.generation = self.generation.wrapping_add(1);
-        self.refreshing = false;
         self.failures = 0;
         self.lost = false;
         self.not_before = now;
@@ -138,7 +141,6 @@ impl PersonState {
 
     /// The refresh failed without spending anything.
     pub(super) const fn retry_at(&mut self, at: Duration) {
-        self.refreshing = false;
         self.failures = self.failures.saturating_add(1);
         self.not_before = at;
     }
@@ -152,9 +154,11 @@ impl PersonState {
         again
     }
 
-    pub(super) const fn pause(&mut self) {
-        self.refreshing = false;
+    /// Says whether that is new.
+    pub(super) const fn pause(&mut self) -> bool {
+        let known = matches!(self.tokens, Tokens::Paused);
         self.tokens = Tokens::Paused;
+        !known
     }
 
     pub(super) const fn is_paused(&self) -> bool {

@@ -64,7 +64,9 @@ fn held(reason: &HoldReason) -> String {
         HoldReason::AccountUnknown { reference } => {
             format!("its link names accountReference {reference}, which is not exactly one known account")
         }
-        HoldReason::DuplicateOpen { of } => format!("the same bytes for the same account still wait as {of}"),
+        HoldReason::DuplicateOpen { of } => {
+            format!("the same bytes for the same account still wait, or may have arrived, as {of}")
+        }
         HoldReason::UnexpectedAnswer { status, reference } => match reference {
             Some(reference) => format!("the API answered {status}, reference {reference}"),
             None => format!("the API answered {status}"),

@@ -8,17 +8,19 @@ use super::{
     clerk::{Clerk, Placed},
     custody::{Custodian, Shared},
     desk::{Asked, Handle, StatusFacts},
-    event::{AccountKey, Alert, Effect, Event, Moment, Opened, PersonKey, RefreshOutcome, Verdict},
+    event::{
+        AccountKey, Alert, Earlier, Effect, Event, Moment, Opened, PersonKey, PersonStanding, RefreshOutcome, Verdict,
+    },
     judge::{self, Job, Judged, Judges},
-    ledger::Ledger,
+    ledger::{Ledger, may_have_arrived},
     step::{ChannelRules, Engine, Rules},
-    vault::{Vault, flushed, renew, standing},
+    vault::{Vault, renew, standing},
 };
 use crate::{
     intake::{Inbox, Notice, Orphans, Spool, Stop, Watch, remove_claimed},
     model::{
         Account, AccountReference, ChannelName, ContractName, EvidenceKind, ForeignName, HashKey, KeyedHash, LinkValue,
-        Receipt, Stage, Submission, SubmissionId, Timestamp, TokenState, random_bytes,
+        Stage, Submission, SubmissionId, Timestamp, random_bytes,
     },
     push::{self, Client},
     route::{Directory, Parcel},
@@ -351,12 +353,12 @@ impl Shell {
             }
             Signal::Notice { channel, notice } => self.note(channel, notice),
             Signal::Judged((id, Ok(judgement))) => {
-                let delivered = match &judgement.verdict {
-                    Verdict::Addressed(parcel) => self.delivered_before(parcel),
+                let earlier = match &judgement.verdict {
+                    Verdict::Addressed(parcel) => earlier(&*self.store, parcel),
                     _ => Ok(None),
                 };
-                match delivered {
-                    Ok(delivered) => self.step(Event::Judged { id, judgement, delivered }),
+                match earlier {
+                    Ok(earlier) => self.step(Event::Judged { id, judgement, earlier }),
                     Err(error) => self.judge_later(id, &error.to_string()),
                 }
             }
@@ -411,18 +413,6 @@ impl Shell {
         });
     }
 
-    /// The latest delivery of the same bytes to the same account.
-    fn delivered_before(&self, parcel: &Parcel) -> Result<Option<(SubmissionId, Receipt)>, StoreError> {
-        const LOOKED_AT: usize = 64;
-        let recipient = parcel.recipient();
-        let found = self.store.latest_for(&recipient.contract, &recipient.account, &parcel.claimed(), LOOKED_AT)?;
-        Ok(found.into_iter().filter(|record| record.id != parcel.submission()).find_map(|record| match record.stage {
-            Stage::Delivered { receipt } => Some((record.id, receipt)),
-            Stage::Duplicate { of, receipt } => Some((of, receipt)),
-            _ => None,
-        }))
-    }
-
     fn placed(&mut self, placed: Placed) {
         let id = placed.id;
         // It may have moved on while its file was on the way; then another move is under way.
@@ -439,8 +429,11 @@ impl Shell {
     fn write_lazily(&mut self, id: SubmissionId, edit: impl FnOnce(&mut Submission)) {
         match self.ledger.edit(id, edit) {
             Ok(Some(record)) => {
-                self.writer.commit_lazily(vec![Write::Submission(Box::new(record.clone()))]);
-                self.ledger.flushed(id);
+                let write = vec![Write::Submission(Box::new(record.clone()))];
+                let signals = self.signals.clone();
+                // Until then the ledger keeps the record: the store's is older.
+                let done = move || signals.send(Signal::Flushed { id, then: Vec::new() }).unwrap_or_default();
+                self.writer.commit_lazily_then(write, Box::new(done));
             }
             Ok(None) => {}
             Err(error) => tracing::warn!(%id, %error, "a record could not be read"),
@@ -556,12 +549,9 @@ impl Shell {
     }
 
     fn pause_person(&self, key: &PersonKey, why: String) {
-        if let Some(mut person) = self.vault.person(key) {
-            let now = Timestamp::now();
-            (person.state, person.updated) = (TokenState::Paused { why, since: now }, now);
+        self.vault.pause(key, why, Timestamp::now(), |person| {
             self.writer.commit_lazily(vec![Write::Person(person.clone())]);
-            self.vault.keep(person);
-        }
+        });
     }
 
     fn block_account(&self, key: &AccountKey, why: String) {
@@ -619,15 +609,15 @@ impl Shell {
                 answer.send(decided).unwrap_or_default();
             }
             Asked::Write { writes, answer } => {
-                let (writer, signals) = (self.writer.clone(), self.signals.clone());
-                let events = self.events_of(&writes);
-                tokio::spawn(async move {
-                    let done = flushed(&writer, writes).await;
-                    for event in events.into_iter().filter(|_| done) {
+                let (vault, signals, asked) = (self.vault.clone(), self.signals.clone(), writes.clone());
+                // Told by the writer itself, so that the engine hears of two commands in the order of their writes.
+                let done = move || {
+                    for event in events_of(&vault, &writes, Timestamp::now()) {
                         signals.send(Signal::Event(event)).unwrap_or_default();
                     }
-                    answer.send(done).unwrap_or_default();
-                });
+                    answer.send(true).unwrap_or_default();
+                };
+                self.vault.replace(&asked, || self.writer.commit(asked.clone(), Box::new(done)));
             }
             Asked::Refresh { person, answer } => {
                 let generation = self.engine.expire_token(self.now(), &person);
@@ -635,30 +625,6 @@ impl Shell {
                 answer.send(generation).unwrap_or_default();
             }
         }
-    }
-
-    /// What the engine must be told once the writes are on disk.
-    fn events_of(&self, writes: &[Write]) -> Vec<Event> {
-        let now = Timestamp::now();
-        let mut events = Vec::new();
-        for write in writes {
-            match write {
-                Write::Person(person) => {
-                    let event_standing = standing(person, now);
-                    let person = self.vault.keep(person.clone());
-                    events.push(Event::Person { person, standing: event_standing });
-                }
-                Write::RemovePerson { contract, person } => {
-                    let person = PersonKey { contract: contract.clone(), person: person.clone() };
-                    self.vault.forget(&person);
-                    events.push(Event::Person { person, standing: super::event::PersonStanding::Paused });
-                }
-                Write::Account(account) => events.push(account_event(account)),
-                _ => {}
-            }
-        }
-        events.push(Event::MappingsChanged);
-        events
     }
 
     // --- end --------------------------------------------------------------------------------------
@@ -706,6 +672,28 @@ impl Shell {
         }
         Summary { outcomes, open, timed_out, notices, settling }
     }
+}
+
+/// The writes are on the disk: the vault's tokens may be used, and the engine is told this.
+pub(super) fn events_of(vault: &Vault, writes: &[Write], now: Timestamp) -> Vec<Event> {
+    let mut events = Vec::new();
+    for write in writes {
+        match write {
+            Write::Person(person) => {
+                vault.flushed(person);
+                let key = PersonKey { contract: person.contract.clone(), person: person.id.clone() };
+                events.push(Event::Person { person: key, standing: standing(person, now) });
+            }
+            Write::RemovePerson { contract, person } => {
+                let person = PersonKey { contract: contract.clone(), person: person.clone() };
+                events.push(Event::Person { person, standing: PersonStanding::Paused });
+            }
+            Write::Account(account) => events.push(account_event(account)),
+            _ => {}
+        }
+    }
+    events.push(Event::MappingsChanged);
+    events
 }
 
 fn start_judges(
@@ -766,7 +754,24 @@ impl Directory for ChannelDirectory<'_> {
     }
 }
 
-fn account_event(account: &Account) -> Event {
+/// The latest submission of the same bytes that the same account has, or may have.
+pub(super) fn earlier(store: &dyn Store, parcel: &Parcel) -> Result<Option<Earlier>, StoreError> {
+    const LOOKED_AT: usize = 64;
+    let recipient = parcel.recipient();
+    let mut found = store.latest_for(&recipient.contract, &recipient.account, &parcel.claimed(), LOOKED_AT)?;
+    found.retain(|record| record.id != parcel.submission());
+    let delivered = found.iter().find_map(|record| match &record.stage {
+        Stage::Delivered { receipt } => Some((record.id, Some(receipt.clone()))),
+        Stage::Duplicate { of, receipt } => Some((*of, Some(receipt.clone()))),
+        _ => None,
+    });
+    // Of those that have not ended the engine knows more.
+    let may_have = |record: &&Submission| record.stage.is_final() && may_have_arrived(record) && !parcel.idempotent();
+    let uncertain = || found.iter().find(may_have);
+    Ok(delivered.or_else(|| uncertain().map(|record| (record.id, None))))
+}
+
+pub(super) fn account_event(account: &Account) -> Event {
     let unauthorised = (!account.authorised).then(|| "it is no longer authorised at its provider".to_owned());
     Event::Account {
         account: AccountKey { contract: account.contract.clone(), account: account.id.clone() },

@@ -6,14 +6,14 @@
 //! `ambiguous = "resend"`, or a person decided so.
 
 use super::{
-    event::{AccountKey, Alert, Change, Effect, Event, Judgement, Moment, Opened, PersonKey, Verb, Verdict},
+    event::{AccountKey, Alert, Change, Earlier, Effect, Event, Judgement, Moment, Opened, PersonKey, Verb, Verdict},
     gate::Destination,
     item::{Item, Phase},
     lanes::{LaneId, Lanes},
     persons::{PersonState, TokenNeed},
 };
 use crate::{
-    model::{ChannelName, ContractName, HoldReason, Receipt, Stage, SubmissionId},
+    model::{ChannelName, ContractName, Digest, HoldReason, Stage, SubmissionId},
     push::Backoff,
     route::Parcel,
 };
@@ -90,6 +90,8 @@ pub struct Engine {
     pub(super) suspects: BTreeSet<SubmissionId>,
     pub(super) suspect: Option<SubmissionId>,
     pub(super) waits: BTreeSet<(Duration, SubmissionId)>,
+    /// No open submission's turn is later.
+    pub(super) last_rank: u64,
     pub(super) mappings: u32,
     pub(super) parcels: usize,
     pub(super) random: u64,
@@ -98,7 +100,7 @@ pub struct Engine {
     pub(super) persons_due: Option<Option<Duration>>,
 }
 
-type Waiting = (Judgement, Option<(SubmissionId, Receipt)>);
+type Waiting = (Judgement, Option<Earlier>);
 
 impl Engine {
     /// With nothing to do yet.
@@ -116,6 +118,7 @@ impl Engine {
             suspects: BTreeSet::new(),
             suspect: None,
             waits: BTreeSet::new(),
+            last_rank: 0,
             mappings: 0,
             parcels: 0,
             stopping: false,
@@ -127,18 +130,23 @@ impl Engine {
     pub fn step(&mut self, now: Moment, event: Event, out: &mut Vec<Effect>) {
         match event {
             Event::Opened(opened) => self.open(now, opened, out),
-            Event::Started => self.next_suspect(out),
+            Event::Started => self.started(out),
             Event::Claimed(opened) => {
                 let id = opened.id;
-                self.admit(opened);
-                out.push(Effect::Judge { id });
+                // Somebody who was quicker may have held it or given it up.
+                if !self.items.contains_key(&id) {
+                    self.admit(opened);
+                    self.judge(id, out);
+                }
             }
-            Event::Judged { id, judgement, delivered } => self.judged(now, id, judgement, delivered, out),
+            Event::Judged { id, judgement, earlier } => self.judged(now, id, judgement, earlier, out),
             Event::Answered { id, answer, attempt } => self.answered(now, id, answer, attempt, out),
             Event::Refreshed { person, outcome } => self.refreshed(now, &person, outcome, out),
             Event::Probed { contract, failure } => self.probed(now, &contract, failure.is_some()),
             Event::Person { person, standing } => {
-                self.person(&person).stand(now.monotonic, &standing);
+                let state = self.person(&person);
+                state.stand(now.monotonic, &standing);
+                state.refused_at = None;
                 self.wake_lanes_of(&person);
             }
             Event::Account { account, blocked } => self.account(&account, blocked),
@@ -146,7 +154,10 @@ impl Engine {
             Event::Placed { id } => self.placed(id, out),
             Event::Decided { opened, verb } => self.decided(now, *opened, verb, out),
             Event::Tick => {}
-            Event::Shutdown => self.stopping = true,
+            Event::Shutdown => {
+                self.stopping = true;
+                self.persons_due = None;
+            }
         }
         self.advance(now, out);
     }
@@ -230,10 +241,11 @@ impl Engine {
         match opened.stage.clone() {
             Stage::Claimed => {
                 let judgings = opened.judgings;
-                self.admit(opened);
+                self.admit(opened.clone());
+                self.rejoin(id, &opened);
                 if judgings >= POISON_JUDGINGS {
-                    self.forget_arrival(id);
                     self.hold(id, HoldReason::Poison, None, out);
+                    self.forget_arrival(now, id, out);
                 } else {
                     self.suspects.insert(id);
                 }
@@ -294,9 +306,34 @@ impl Engine {
         }
     }
 
+    /// One that has an account and is no longer in its queue: its bytes stay with the account.
+    fn rejoin(&mut self, id: SubmissionId, opened: &Opened) {
+        if let Some(lane) = self.enter_lane(id, opened) {
+            self.leave_queue(id);
+            if let Some(item) = self.items.get_mut(&id) {
+                item.logged_for = None;
+            }
+            self.queue_lane(lane);
+        }
+    }
+
     fn insert(&mut self, opened: &Opened, phase: Phase) -> &mut Item {
+        self.last_rank = self.last_rank.max(opened.rank);
         let item = Box::new(Item::new(opened, phase));
         self.items.entry(opened.id).insert_entry(item).into_mut()
+    }
+
+    /// Every record is known.
+    fn started(&mut self, out: &mut Vec<Effect>) {
+        self.next_suspect(out);
+        // The last run ended after the end of these ones' first and before they were judged again.
+        let ended = |of: &SubmissionId| self.items.get(of).is_none_or(|item| matches!(item.phase, Phase::Over(_)));
+        let ended: Vec<_> = self.repeats.keys().copied().filter(ended).collect();
+        for of in ended {
+            for repeat in self.repeats.remove(&of).unwrap_or_default() {
+                self.judge(repeat, out);
+            }
+        }
     }
 
     /// After a crash one file at a time is judged, each counted first, so that the one that ends the program is found.
@@ -309,41 +346,72 @@ impl Engine {
         self.suspect = Some(id);
         item.judgings += 1;
         let change = Change { judgings: Some(item.judgings), ..Change::to(id, Stage::Claimed) };
-        out.push(Effect::Log { change: Box::new(change), then: vec![Effect::Judge { id }] });
+        let mut then = Vec::new();
+        self.judge(id, &mut then);
+        out.push(Effect::Log { change: Box::new(change), then });
     }
 
     // --- judging --------------------------------------------------------------------------------
+
+    /// Asks for the file to be judged by the mappings of now; one answer is asked for at a time.
+    fn judge(&mut self, id: SubmissionId, out: &mut Vec<Effect>) {
+        let Some(item) = self.items.get_mut(&id) else { return };
+        item.judging = true;
+        if item.asked {
+            item.asks_again = true;
+            return;
+        }
+        (item.asked, item.mappings) = (true, self.mappings);
+        out.push(Effect::Judge { id });
+    }
+
+    /// Links or accounts changed after it was asked for.
+    fn is_outdated(&self, id: SubmissionId, judgement: &Judgement) -> bool {
+        let current = self.items.get(&id).is_none_or(|item| item.mappings == self.mappings);
+        !current && !matches!(judgement.verdict, Verdict::Refused { .. })
+    }
 
     fn judged(
         &mut self,
         now: Moment,
         id: SubmissionId,
         judgement: Judgement,
-        delivered: Option<(SubmissionId, Receipt)>,
+        earlier: Option<Earlier>,
         out: &mut Vec<Effect>,
     ) {
         if self.suspect == Some(id) {
             self.suspect = None;
             self.next_suspect(out);
         }
+        let Some(item) = self.items.get_mut(&id) else { return };
+        item.asked = false;
+        if matches!(item.phase, Phase::Over(_)) && item.placed {
+            return self.placed(id, out);
+        }
+        if std::mem::take(&mut item.asks_again) || self.is_outdated(id, &judgement) {
+            return self.judge(id, out);
+        }
         let Some(item) = self.items.get(&id) else { return };
         let contract = self.rules.channels.get(&item.channel).map(|channel| channel.contract.clone());
-        let Some(arrivals) = contract.and_then(|contract| self.arrivals.get_mut(&contract)) else {
-            return self.apply(now, id, judgement, delivered, out);
+        let Some(contract) = contract else { return };
+        let Some(place) = self.arrivals.get_mut(&contract).and_then(|arrivals| arrivals.get_mut(&id)) else {
+            return self.apply(now, id, judgement, earlier, out);
         };
-        let Some(place) = arrivals.get_mut(&id) else {
-            return self.apply(now, id, judgement, delivered, out);
-        };
-        *place = Some((judgement, delivered));
-        let mut ready = Vec::new();
-        while let Some(first) = arrivals.first_entry()
-            && first.get().is_some()
+        *place = Some((judgement, earlier));
+        self.apply_in_order(now, &contract, out);
+    }
+
+    /// The judgements that wait for no earlier claim of their contract.
+    fn apply_in_order(&mut self, now: Moment, contract: &ContractName, out: &mut Vec<Effect>) {
+        while let Some(mut first) = self.arrivals.get_mut(contract).and_then(BTreeMap::first_entry)
+            && let Some((judgement, earlier)) = first.get_mut().take()
         {
-            let (id, waiting) = first.remove_entry();
-            ready.extend(waiting.map(|waiting| (id, waiting)));
-        }
-        for (id, (judgement, delivered)) in ready {
-            self.apply(now, id, judgement, delivered, out);
+            let id = *first.key();
+            if self.is_outdated(id, &judgement) {
+                return self.judge(id, out);
+            }
+            self.arrivals.get_mut(contract).and_then(BTreeMap::pop_first);
+            self.apply(now, id, judgement, earlier, out);
         }
     }
 
@@ -352,7 +420,7 @@ impl Engine {
         now: Moment,
         id: SubmissionId,
         judgement: Judgement,
-        delivered: Option<(SubmissionId, Receipt)>,
+        earlier: Option<Earlier>,
         out: &mut Vec<Effect>,
     ) {
         let Some(item) = self.items.get_mut(&id) else { return };
@@ -372,7 +440,7 @@ impl Engine {
                 self.end(now, change, out);
             }
             Verdict::Held(reason) => self.hold(id, reason, judged, out),
-            Verdict::Addressed(parcel) => self.addressed(now, id, parcel, judged, delivered, out),
+            Verdict::Addressed(parcel) => self.addressed(now, id, parcel, judged, earlier, out),
         }
     }
 
@@ -382,7 +450,7 @@ impl Engine {
         id: SubmissionId,
         parcel: Box<Parcel>,
         judged: super::item::Judged,
-        delivered: Option<(SubmissionId, Receipt)>,
+        earlier: Option<Earlier>,
         out: &mut Vec<Effect>,
     ) {
         let recipient = parcel.recipient().clone();
@@ -390,21 +458,20 @@ impl Engine {
         let lane = self.lanes.lane(&account, &recipient.person);
         let Some(item) = self.items.get(&id) else { return };
         let (digest, forced, waiting) = (item.digest, item.forced, matches!(item.phase, Phase::Waiting));
+        // One that waits here already gives way to earlier ones alone, so that of two only one is held.
+        let accepted = item.lane == Some(lane) && matches!(item.phase, Phase::Ready | Phase::Waiting);
         let twin = self.lanes.at(lane).same_content(digest, id).find_map(|twin| {
             let twin_item = self.items.get(&twin)?;
             match &twin_item.phase {
-                Phase::Over(stage) => match &**stage {
-                    Stage::Delivered { receipt } => Some((twin, Some(receipt.clone()))),
-                    _ => None,
-                },
+                Phase::Over(_) => twin_item.left_behind(twin),
                 // A repeat does not make its first wait for it.
                 Phase::Held(HoldReason::DuplicateOpen { .. }) => None,
-                _ if twin < id => Some((twin, None)),
-                _ => None,
+                Phase::Held(_) => (twin < id || twin_item.may_have_arrived).then_some((twin, None)),
+                _ if accepted && twin > id => None,
+                _ => Some((twin, None)),
             }
         });
-        let earlier = twin.or_else(|| delivered.map(|(of, receipt)| (of, Some(receipt))));
-        if let Some((of, receipt)) = earlier.filter(|(of, _)| !forced && *of != id) {
+        if let Some((of, receipt)) = twin.or(earlier).filter(|(of, _)| !forced && *of != id) {
             self.move_to_lane(id, lane);
             self.leave_queue(id);
             if let Some(receipt) = receipt {
@@ -416,7 +483,6 @@ impl Engine {
             return self.hold_for(id, HoldReason::DuplicateOpen { of }, judged, Some(recipient), out);
         }
         self.move_to_lane(id, lane);
-        let mappings = self.mappings;
         let kept = self.parcels < self.rules.parcels || self.lanes.at(lane).head() == Some(id);
         let Some(item) = self.items.get_mut(&id) else { return };
         let was_held = item.phase.place() != Stage::Ready.place();
@@ -424,8 +490,8 @@ impl Engine {
         if item.parcel.is_none() && kept {
             self.parcels += 1;
         }
-        item.keep_parcel(parcel, mappings, kept);
-        if waiting || (was_ready && item.logged_for.as_deref() == Some(&recipient)) {
+        item.keep_parcel(parcel, kept);
+        if (waiting || was_ready) && item.logged_for.as_deref() == Some(&recipient) {
             return; // judged again before its turn, and nothing new was found
         }
         item.phase = Phase::Ready;
@@ -439,14 +505,10 @@ impl Engine {
 
     fn mappings_changed(&mut self, out: &mut Vec<Effect>) {
         self.mappings = self.mappings.wrapping_add(1);
-        for (id, item) in &mut self.items {
-            if let Phase::Held(reason) = &item.phase
-                && reason.is_answered_by_mappings()
-                && !item.judging
-            {
-                item.judging = true;
-                out.push(Effect::Judge { id: *id });
-            }
+        let answered = |item: &Item| matches!(&item.phase, Phase::Held(reason) if reason.is_answered_by_mappings());
+        let held: Vec<_> = self.items.iter().filter(|(_, item)| answered(item) && !item.judging).collect();
+        for id in held.into_iter().map(|(id, _)| *id).collect::<Vec<_>>() {
+            self.judge(id, out);
         }
     }
 
@@ -468,6 +530,7 @@ impl Engine {
         let contracts: Vec<_> = self.destinations.keys().cloned().collect();
         for contract in contracts {
             if let Some(destination) = self.destinations.get_mut(&contract) {
+                destination.end_wait(now.monotonic);
                 destination.probe_if_due(now.monotonic, out);
             }
             if self.persons_due.is_none_or(|due| due.is_some_and(|due| now.monotonic >= due)) {
@@ -476,14 +539,21 @@ impl Engine {
             self.send_in_turn(now, &contract, out);
         }
         if self.persons_due.is_none_or(|due| due.is_some_and(|due| now.monotonic >= due)) {
-            self.persons_due = Some(self.persons.values().filter_map(PersonState::due).min());
+            let due = self.persons.iter().filter_map(|(key, person)| self.renewal_from(key, person));
+            self.persons_due = Some(due.min());
         }
+    }
+
+    /// When a person's tokens want something next; while the destination takes no requests, nothing is due.
+    fn renewal_from(&self, key: &PersonKey, person: &PersonState) -> Option<Duration> {
+        let answers_from = self.destinations.get(&key.contract)?.answers_from()?;
+        person.due().filter(|_| !self.stopping).map(|due| due.max(answers_from))
     }
 
     /// Renewals that nothing asked for: refresh tokens near their end, and refreshes that a crash cut off.
     fn renew_tokens(&mut self, now: Moment, contract: &ContractName, out: &mut Vec<Effect>) {
-        let answers = self.destinations.get(contract).is_some_and(|state| state.answers(now.monotonic));
-        if self.stopping || !answers {
+        let answers_from = self.destinations.get(contract).and_then(Destination::answers_from);
+        if self.stopping || answers_from.is_none_or(|from| from > now.monotonic) {
             return;
         }
         let mut woken = Vec::new();
@@ -507,7 +577,7 @@ impl Engine {
         let connections = self.rules.connections;
         loop {
             let Some(destination) = self.destinations.get_mut(contract) else { return };
-            if self.stopping || !destination.admits(now.monotonic, connections) {
+            if self.stopping || !destination.admits(connections) {
                 return;
             }
             let Some(lane) = destination.turns.pop_front() else { return };
@@ -525,8 +595,7 @@ impl Engine {
             return; // it takes its turn again when that has ended
         }
         if item.parcel.is_none() || item.mappings != self.mappings {
-            item.judging = true;
-            return out.push(Effect::Judge { id });
+            return self.judge(id, out);
         }
         let state = self.persons.entry(person.clone()).or_insert_with(PersonState::new);
         match state.need(now.monotonic) {
@@ -568,6 +637,7 @@ impl Engine {
         out: &mut Vec<Effect>,
     ) {
         use super::event::{PersonStanding, RefreshOutcome};
+        self.person(key).refreshing = false;
         match outcome {
             RefreshOutcome::Renewed(times) => {
                 self.person(key).stand(now.monotonic, &PersonStanding::Fresh(times));
@@ -602,7 +672,9 @@ impl Engine {
     }
 
     pub(super) fn pause_person(&mut self, key: &PersonKey, why: String, out: &mut Vec<Effect>) {
-        self.person(key).pause();
+        if !self.person(key).pause() {
+            return; // told already
+        }
         out.push(Effect::PausePerson { person: key.clone(), why: why.clone() });
         out.push(Effect::Alert(Alert::PersonPaused { person: key.clone(), why }));
     }
@@ -612,11 +684,11 @@ impl Engine {
         if let Some(destination) = self.destinations.get_mut(contract) {
             destination.probed(now.monotonic, wait, failed);
         }
+        self.persons_due = None;
     }
 
     fn account(&mut self, account: &AccountKey, blocked: Option<String>) {
-        if let Some(id) = self.lanes.find(account) {
-            self.lanes.at_mut(id).blocked = blocked;
+        if let Some(id) = self.lanes.block(account, blocked) {
             self.queue_lane(id);
         }
     }
@@ -640,17 +712,40 @@ impl Engine {
         let Some(item) = self.items.get_mut(&id) else { return };
         item.placed = true;
         if item.phase == Phase::Claimed && item.rejoins {
-            return out.push(Effect::Judge { id });
+            return self.judge(id, out);
         }
         if matches!(item.phase, Phase::Over(_)) {
-            let (lane, digest) = (item.lane, item.digest);
+            if item.asked {
+                return; // what is judged comes back to it first
+            }
+            let (lane, digest, left) = (item.lane, item.digest, item.left_behind(id));
             self.items.remove(&id);
+            if let Some(left) = left {
+                self.tell_waiting(lane, digest, &left);
+            }
             if let Some(lane) = lane {
                 self.lanes.at_mut(lane).forget_content(digest, id);
             }
             return;
         }
         self.queue_lane_of(id);
+    }
+
+    /// Judgements that wait for an earlier claim were told what the store knew then: those of the same bytes for the
+    /// same account are told of this one's end, before it is forgotten.
+    fn tell_waiting(&mut self, lane: Option<LaneId>, digest: Digest, left: &Earlier) {
+        let Some(account) = lane.map(|lane| self.lanes.at(lane).account.clone()) else { return };
+        let waiting = self.arrivals.get_mut(&account.contract).into_iter().flatten();
+        for (id, place) in waiting {
+            let same = self.items.get(id).is_some_and(|item| item.digest == digest);
+            if let Some((Judgement { verdict: Verdict::Addressed(parcel), .. }, earlier)) = place
+                && same
+                && earlier.as_ref().is_none_or(|(_, receipt)| receipt.is_none())
+                && parcel.recipient().account == account.account
+            {
+                *earlier = Some(left.clone());
+            }
+        }
     }
 
     /// Into the account's queue where the record says whose it is.
@@ -670,11 +765,10 @@ impl Engine {
         if let Some(old) = item.lane.filter(|old| *old != lane) {
             self.lanes.at_mut(old).leave(item.rank, id);
             self.lanes.at_mut(old).forget_content(item.digest, id);
+            self.queue_lane(old);
         }
+        let Some(item) = self.items.get_mut(&id) else { return };
         let lane_state = self.lanes.at_mut(lane);
-        if item.lane != Some(lane) && item.rejoins {
-            item.rank = lane_state.tail(id);
-        }
         item.lane = Some(lane);
         item.rejoins = false;
         lane_state.join(item.rank, id);
@@ -748,23 +842,32 @@ impl Engine {
         let id = change.id;
         self.leave_queue(id);
         let Some(item) = self.items.get_mut(&id) else { return };
+        item.may_have_arrived |= matches!(change.stage, Stage::Delivered { .. });
         item.phase = Phase::Over(Box::new(change.stage.clone()));
         item.placed = false;
         if let Some(lane) = item.lane {
             self.lanes.at_mut(lane).barred_by.remove(&id);
             self.queue_lane(lane);
         }
+        self.look_again_at_twins(id);
         let mut then = vec![Effect::Place { id }];
         for repeat in self.repeats.remove(&id).unwrap_or_default() {
-            if let Some(item) = self.items.get_mut(&repeat)
-                && !item.judging
-            {
-                item.judging = true;
-                then.push(Effect::Judge { id: repeat });
+            if self.items.get(&repeat).is_some_and(|item| !item.judging) {
+                self.judge(repeat, &mut then);
             }
         }
         let change = Change { waited_millis: Some(self.waited(now, id)), ..change };
         out.push(Effect::Log { change: Box::new(change), then });
+    }
+
+    /// One that a person forced past others of the same bytes has ended: they are judged again before their turn.
+    fn look_again_at_twins(&mut self, id: SubmissionId) {
+        let Some((lane, digest)) = self.items.get(&id).and_then(|item| Some((item.lane?, item.digest))) else { return };
+        for twin in self.lanes.at(lane).same_content(digest, id) {
+            if self.items.get_mut(&twin).is_some_and(|twin| twin.parcel.take().is_some()) {
+                self.parcels = self.parcels.saturating_sub(1);
+            }
+        }
     }
 
     pub(super) fn unknown(
@@ -777,11 +880,13 @@ impl Engine {
         self.leave_queue(id);
         let Some(item) = self.items.get_mut(&id) else { return };
         item.phase = Phase::Unknown;
+        item.may_have_arrived = true;
         item.placed = false;
         let (number, lane) = (item.attempt, item.lane);
         if let Some(lane) = lane {
             self.bar(lane, id);
         }
+        self.look_again_at_twins(id);
         let waited_millis = Some(self.waited(now, id));
         let change = Change { attempt, waited_millis, ..Change::to(id, Stage::Unknown { attempt: number }) };
         let then = vec![Effect::Place { id }, Effect::Alert(Alert::Unknown { id })];
@@ -801,46 +906,54 @@ impl Engine {
             }
             return self.queue_lane_of(id);
         }
+        if !self.items.contains_key(&id) {
+            self.insert(&opened, Phase::Claimed);
+            self.rejoin(id, &opened);
+        }
         match next {
-            Stage::Held(reason) => self.hold(id, reason, None, out),
-            Stage::Dropped => {
-                self.items.entry(id).or_insert_with(|| Box::new(Item::new(&opened, Phase::Claimed)));
-                self.forget_arrival(id);
-                self.end(now, Change::to(id, Stage::Dropped), out);
+            Stage::Held(reason) => {
+                self.hold(id, reason, None, out);
+                self.forget_arrival(now, id, out);
             }
-            _ => self.release(&opened, verb, out),
+            Stage::Dropped => {
+                self.end(now, Change::to(id, Stage::Dropped), out);
+                self.forget_arrival(now, id, out);
+            }
+            _ => self.release(id, verb, out),
         }
     }
 
-    /// Judged again from the start; it joins its account's queue at the tail.
-    fn release(&mut self, opened: &Opened, verb: Verb, out: &mut Vec<Effect>) {
-        let id = opened.id;
+    /// Judged again from the start; its turn is after all others.
+    fn release(&mut self, id: SubmissionId, verb: Verb, out: &mut Vec<Effect>) {
         self.leave_queue(id);
-        let item = self.items.entry(id).or_insert_with(|| Box::new(Item::new(opened, Phase::Claimed)));
+        let Some(item) = self.items.get_mut(&id) else { return };
         let was_unknown = matches!(item.phase, Phase::Unknown);
-        if let Some(lane) = item.lane.take() {
-            let digest = item.digest;
+        // Its bytes stay with the account: a repeat that is judged meanwhile must not go in its stead.
+        if let Some(lane) = item.lane {
             self.lanes.at_mut(lane).barred_by.remove(&id);
-            self.lanes.at_mut(lane).forget_content(digest, id);
             self.queue_lane(lane);
         }
         let Some(item) = self.items.get_mut(&id) else { return };
         item.phase = Phase::Claimed;
+        self.last_rank = self.last_rank.max(item.rank) + 1;
+        item.rank = self.last_rank;
         item.rejoins = true;
         item.judging = true;
         item.placed = false;
         item.logged_for = None;
         item.forced |= was_unknown || verb == Verb::ForceRelease;
-        let change = Change { forced: Some(item.forced), ..Change::to(id, Stage::Claimed) };
+        let change = Change { forced: Some(item.forced), rank: Some(item.rank), ..Change::to(id, Stage::Claimed) };
         out.push(Effect::Log { change: Box::new(change), then: vec![Effect::Place { id }] });
     }
 
-    /// A claim that was given up no longer keeps later ones waiting.
-    fn forget_arrival(&mut self, id: SubmissionId) {
-        for arrivals in self.arrivals.values_mut() {
-            arrivals.remove(&id);
-        }
+    /// A claim that was held or given up no longer keeps later ones waiting.
+    fn forget_arrival(&mut self, now: Moment, id: SubmissionId, out: &mut Vec<Effect>) {
         self.suspects.remove(&id);
+        let contract = self.items.get(&id).and_then(|item| self.rules.channels.get(&item.channel));
+        let Some(contract) = contract.map(|channel| channel.contract.clone()) else { return };
+        if self.arrivals.get_mut(&contract).is_some_and(|arrivals| arrivals.remove(&id).is_some()) {
+            self.apply_in_order(now, &contract, out);
+        }
     }
 
     // --- waits ----------------------------------------------------------------------------------

@@ -105,6 +105,11 @@ impl Writer {
         self.queue.push(Request { writes, done: None }, LAZY_LIMIT);
     }
 
+    /// [`Writer::commit_lazily`], and `done` is called once they are on the disk.
+    pub fn commit_lazily_then(&self, writes: Vec<Write>, done: Box<dyn FnOnce() + Send>) {
+        self.queue.push(Request { writes, done: Some(done) }, LAZY_LIMIT);
+    }
+
     /// Writes what waits and ends the thread. A store that fails is tried for at most `limit`; one that hangs in a
     /// system call is waited for.
     pub fn shutdown(&self, limit: Duration) -> Shutdown {
