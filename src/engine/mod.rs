@@ -18,6 +18,8 @@ mod ledger;
 mod persons;
 mod report;
 mod run;
+#[cfg(test)]
+mod simulation;
 mod step;
 mod vault;
 
