@@ -5,19 +5,24 @@
 //! is true: a start after any end goes on from the store and the folders.
 
 mod answers;
+mod arrivals;
 mod clerk;
 mod custody;
 mod decide;
 mod desk;
+mod ends;
 mod event;
 mod gate;
 mod item;
 pub mod judge;
+mod judging;
 mod lanes;
 mod ledger;
 mod persons;
+mod queues;
 mod report;
 mod run;
+mod sending;
 #[cfg(test)]
 mod simulation;
 mod step;
