@@ -83,8 +83,8 @@ impl Cast {
     }
 
     /// The parcel of these bytes for the account as the store knows it.
-    pub(super) fn parcel(&self, id: SubmissionId, digest: Digest, idempotent: bool, account: &Account) -> Parcel {
-        addressed(account, idempotent).parcel(Consignment {
+    pub(super) fn parcel(&self, id: SubmissionId, digest: Digest, idempotent: bool, account: &Account) -> Box<Parcel> {
+        Box::new(addressed(account, idempotent).parcel(Consignment {
             submission: id,
             folder: self.folder.clone(),
             file: "file".to_owned(),
@@ -92,7 +92,7 @@ impl Cast {
             digest,
             size: 1,
             version: self.version.clone(),
-        })
+        }))
     }
 }
 

@@ -163,9 +163,7 @@ impl World {
             return Verdict::Held(HoldReason::Unlinked { kind: EvidenceKind::Folder });
         };
         match self.store.accounts_by_reference(contract, &link.account).unwrap().as_slice() {
-            [account] => {
-                Verdict::Addressed(Box::new(cast().parcel(record.id, record.digest, content.idempotent, account)))
-            }
+            [account] => Verdict::Addressed(cast().parcel(record.id, record.digest, content.idempotent, account)),
             _ => Verdict::Held(HoldReason::AccountUnknown { reference: link.account }),
         }
     }

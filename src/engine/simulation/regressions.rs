@@ -102,7 +102,7 @@ fn opened(number: u64, content: usize, stage: Stage) -> Opened {
 fn addressed(number: u64, content: usize, account: usize) -> Event {
     let bytes = &cast().contents[content];
     let parcel = cast().parcel(id(number), bytes.digest, bytes.idempotent, &account_record(account));
-    let verdict = Verdict::Addressed(Box::new(parcel));
+    let verdict = Verdict::Addressed(parcel);
     Event::Judged { id: id(number), judgement: Judgement { inspected: Inspected::default(), verdict }, earlier: None }
 }
 
