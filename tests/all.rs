@@ -16,7 +16,11 @@ mod validate;
 mod bridge {
     mod attack;
     mod corpus;
+    #[path = "../faults/crash.rs"]
+    mod crash;
     mod delivery;
+    #[path = "../faults/disk.rs"]
+    mod disk;
     mod intake;
     mod memory;
     mod privacy;

@@ -122,12 +122,22 @@ impl Stand {
     }
 
     pub(crate) fn start_daemon(&mut self) {
+        self.spawn_daemon(&[]);
+        self.wait("the daemon answers", || self.run(&["--json", "status"]).stdout.starts_with(br#"{"running":true"#));
+    }
+
+    /// Starts the daemon with these variables, and does not wait for it.
+    pub(crate) fn spawn_daemon(&mut self, variables: &[(&str, PathBuf)]) {
         let log = fs::File::options().create(true).append(true).open(self.path("log")).unwrap();
         let mut command = program();
         let config = self.path("pushbridge.toml");
         command.arg("--config").arg(config).arg("run").stdin(Stdio::null()).stdout(Stdio::null()).stderr(log);
-        self.daemon = Some(command.spawn().unwrap());
-        self.wait("the daemon answers", || self.run(&["--json", "status"]).stdout.starts_with(br#"{"running":true"#));
+        self.daemon = Some(command.envs(variables.iter().cloned()).spawn().unwrap());
+    }
+
+    /// Whether the daemon has ended by itself.
+    pub(crate) fn has_ended(&mut self) -> bool {
+        self.daemon.as_mut().is_none_or(|daemon| daemon.try_wait().unwrap().is_some())
     }
 
     pub(crate) fn kill_daemon(&mut self) {
