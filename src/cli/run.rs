@@ -10,6 +10,7 @@ use crate::{
     admin::{self, Desk, channel_status},
     config::{Level, LogFormat, duration},
     engine::{self, Mode, Summary},
+    store::unconfirmed,
 };
 use serde_json::json;
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
@@ -63,6 +64,16 @@ pub(super) fn run(context: &Context, args: &Args, form: Form) -> Result<Exit, Fa
 
 async fn daemon(context: &Context, args: &Args) -> Result<Summary, Failed> {
     let store = context.open_store()?;
+    if let Some(pause) = unconfirmed(&*store).map_err(|error| Failed::new(Exit::Unreadable, error))? {
+        return Err(Failed::say(
+            Exit::No,
+            format!(
+                "begin to push: these records were {}; see to it that no other machine pushes with them, then: \
+                 pushbridge store confirm",
+                pause.why
+            ),
+        ));
+    }
     let setup = setup::setup(context, store.clone())?;
     let (spools, clients, hash_key) = (context.spools()?, setup.clients.clone(), setup.hash_key.clone());
     let internal = |error: std::io::Error| Failed::new(Exit::Internal, error);

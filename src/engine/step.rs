@@ -127,7 +127,11 @@ impl Engine {
     pub fn step(&mut self, now: Moment, event: Event, out: &mut Vec<Effect>) {
         match event {
             Event::Opened(opened) => self.open(now, opened, out),
-            Event::Started => self.next_suspect(out),
+            Event::Started => {
+                // Links and accounts may have come while nothing ran.
+                self.mappings_changed(out);
+                self.next_suspect(out);
+            }
             Event::Claimed(opened) => {
                 let id = opened.id;
                 self.admit(opened);

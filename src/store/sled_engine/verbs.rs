@@ -26,6 +26,10 @@ impl Store for SledStore {
         self.open_again()
     }
 
+    fn retire(&self) -> Result<(), StoreError> {
+        self.folder.retire().map_err(|source| StoreError::Io { doing: "retire the store", source })
+    }
+
     fn submission(&self, id: SubmissionId) -> Result<Option<Submission>, StoreError> {
         self.read(|tree| submission(tree, id))
     }
