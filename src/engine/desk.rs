@@ -9,8 +9,11 @@ use crate::{
     model::{ChannelName, ContractName, SubmissionId},
     store::Write,
 };
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, time::Duration};
 use tokio::sync::{mpsc::UnboundedSender, oneshot};
+
+/// How long somebody waits for new tokens.
+const RENEWAL_PATIENCE: Duration = Duration::from_secs(60);
 
 /// A question to the loop.
 pub(super) enum Asked {
@@ -18,6 +21,7 @@ pub(super) enum Asked {
     Decide { id: SubmissionId, verb: Verb, answer: oneshot::Sender<Result<String, String>> },
     Write { writes: Vec<Write>, answer: oneshot::Sender<bool> },
     Refresh { person: PersonKey, answer: oneshot::Sender<bool> },
+    Renewal { person: PersonKey, answer: oneshot::Sender<Result<(), String>> },
 }
 
 /// What the engine knows that the store does not.
@@ -85,5 +89,16 @@ impl Handle {
     /// The engine has ended.
     pub async fn refresh(&self, person: PersonKey) -> Result<bool, Stopping> {
         self.ask(|answer| Asked::Refresh { person, answer }).await
+    }
+
+    /// Has a person's tokens renewed and waits until that has ended; why it did not work otherwise.
+    ///
+    /// # Errors
+    /// The engine has ended.
+    pub async fn renewed(&self, person: PersonKey) -> Result<Result<(), String>, Stopping> {
+        let ended = self.ask(|answer| Asked::Renewal { person, answer });
+        // While a destination is closed no token is renewed.
+        let patient = tokio::time::timeout(RENEWAL_PATIENCE, ended).await;
+        patient.unwrap_or_else(|_| Ok(Err("the API is not served at present".to_owned())))
     }
 }

@@ -56,10 +56,17 @@ pub(super) async fn reference(Shared(state): Shared<Arc<State>>, headers: Header
     let claim = |name: &str| claims[name].as_str().unwrap_or_default().to_owned();
     let code = word("reference");
     let token = claim("access_token");
+    if claims["code_challenge_method"] != "S256" || claim("state").is_empty() || claim("redirect_uri").is_empty() {
+        return error(&state, StatusCode::BAD_REQUEST, "InvalidRequest", "code_challenge, redirect_uri or state");
+    }
     let mut inner = state.lock();
     // Whoever authorises again may come with a token that has ended: it still says who it is.
     let holds = |person: &super::state::Person| person.access.as_ref().is_some_and(|access| access.value == token);
     let person = inner.persons.iter().find(|(_, person)| holds(person)).map(|(id, _)| id.clone());
+    if person.is_none() {
+        drop(inner);
+        return error(&state, StatusCode::UNAUTHORIZED, "InvalidToken", "the access token is nobody's");
+    }
     let pending =
         Pending { challenge: claim("code_challenge"), callback: claim("redirect_uri"), state: claim("state"), person };
     inner.pending.insert(code.clone(), pending);
