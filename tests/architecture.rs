@@ -36,7 +36,7 @@ const DOORS: [(&str, &[&str]); 19] = [
     ("clap", &["cli"]),
     ("clap_complete", &["cli"]),
     ("anyhow", &["cli"]),
-    ("axum", &["sandbox"]),
+    ("axum", &["sandbox", "admin"]),
     ("fhirbolt", &["validate"]),
     ("memchr", &["fhir"]),
     ("regex", &["fhir"]),

@@ -127,10 +127,9 @@ fn list(accounts: &[Account], form: Form) -> Result<Exit, Failed> {
         accounts.iter().try_for_each(print::json)?;
         return Ok(Exit::Done);
     }
-    let state = |account: &Account| match (&account.blocked, account.authorised) {
-        (Some(why), _) => why.clone(),
-        (None, false) => "not authorised at its provider".to_owned(),
-        (None, true) => "open".to_owned(),
+    let state = |account: &Account| match account.blocked_because() {
+        Some(why) => format!("{why}; {}", account.remedy()),
+        None => "open".to_owned(),
     };
     let rows: Vec<_> = accounts
         .iter()

@@ -201,11 +201,8 @@ mod tests {
 
     #[test]
     fn short_lived_refresh_tokens_are_renewed_at_half_their_life_also_after_a_restart() {
-        let times = |refresh: u64, age: u64| TokenTimes {
-            access: seconds(3600),
-            refresh: seconds(refresh),
-            age: seconds(age),
-        };
+        let times =
+            |refresh: u64, age: u64| TokenTimes { access: seconds(3600), refresh: seconds(refresh), age: seconds(age) };
         let mut person = PersonState::new();
         person.stand(seconds(0), &PersonStanding::Fresh(times(86_400, 0)));
         assert!(!person.renewal_due(seconds(43_199)));

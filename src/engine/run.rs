@@ -18,7 +18,8 @@ use crate::{
     intake::{Inbox, Notice, Orphans, Spool, Stop, Watch, remove_claimed},
     model::{
         Account, AccountReference, ChannelName, ContractName, EvidenceKind, ForeignName, HashKey, KeyedHash, LinkValue,
-        Person, Receipt, Stage, Submission, SubmissionId, Timestamp, TokenState, random_bytes, reauthorize,
+        Person, Receipt, Stage, Submission, SubmissionId, Timestamp, TokenState, account_remedy, random_bytes,
+        reauthorize,
     },
     push::{self, Client},
     route::{Directory, Parcel},
@@ -838,7 +839,7 @@ fn log_alert(alert: &Alert) {
             tracing::warn!(contract = %person.contract, person = %person.person, why, remedy, "alert: person must authorise again");
         }
         Alert::AccountBlocked { account, why } => {
-            let remedy = reauthorize(&account.contract, account.account.as_str());
+            let remedy = account_remedy(&account.contract, account.account.as_str(), why);
             tracing::warn!(contract = %account.contract, account = %account.account, why, remedy, "alert: account blocked");
         }
         Alert::AccountOpen { account } => {

@@ -144,7 +144,8 @@ pub(super) async fn renew(vault: &Vault, writer: &Writer, client: &Arc<Client>, 
             if written?.await.is_err() {
                 return ended(RefreshOutcome::Lost);
             }
-            let renewal = Renewal { outcome: RefreshOutcome::Renewed(times(&renewed, now)), pair: renewed.tokens.clone() };
+            let renewal =
+                Renewal { outcome: RefreshOutcome::Renewed(times(&renewed, now)), pair: renewed.tokens.clone() };
             vault.write_of(key, pair, |person| *person = renewed).then_some(renewal)
         }
         Refreshed::Spent { why } | Refreshed::Untrusted { why } => ended(RefreshOutcome::Paused { why }),

@@ -103,8 +103,17 @@ impl Account {
 
     /// What lets its Bundles go again.
     pub fn remedy(&self) -> String {
-        reauthorize(&self.contract, self.reference.as_str())
+        self.blocked_because()
+            .map_or_else(String::new, |why| account_remedy(&self.contract, self.reference.as_str(), why))
     }
+}
+
+/// What lets the Bundles of an account go again that is blocked for this reason.
+pub fn account_remedy(contract: &ContractName, account: &str, why: &str) -> String {
+    if why == Account::NOT_LISTED {
+        return format!("pushbridge authorize --contract {contract}, where its person chooses the service again");
+    }
+    reauthorize(contract, account)
 }
 
 /// The command by which a person or an account is authorised again.
@@ -115,7 +124,11 @@ pub fn reauthorize(contract: &ContractName, whom: &str) -> String {
 /// A word of a command that is printed to be typed: in quotes where a shell would read more in it.
 pub fn shell_word(text: &str) -> String {
     let is_plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.' | ':' | '/' | '@' | ',');
-    if !text.is_empty() && text.chars().all(is_plain) { text.to_owned() } else { format!("'{}'", text.replace('\'', "'\\''")) }
+    if !text.is_empty() && text.chars().all(is_plain) {
+        text.to_owned()
+    } else {
+        format!("'{}'", text.replace('\'', "'\\''"))
+    }
 }
 
 /// What kind of evidence says whose Bundle it is.

@@ -134,13 +134,7 @@ impl Client {
     }
 
     /// The address of a page that asks the person.
-    fn page(
-        &self,
-        page: &str,
-        code: &Secret<String>,
-        invitation: &Invitation<'_>,
-        more: &[(&str, &str)],
-    ) -> String {
+    fn page(&self, page: &str, code: &Secret<String>, invitation: &Invitation<'_>, more: &[(&str, &str)]) -> String {
         let mut url: Url = self.onboard.clone();
         url.set_path(&format!("{}{page}", self.onboard.path()));
         let asked = [("service", invitation.service), ("lng", invitation.locale)];

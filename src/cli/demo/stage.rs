@@ -112,7 +112,10 @@ impl Stand {
 
     async fn authorise_robin(&self, client: &Client, contract: &ContractName) -> Result<AccountReference, Failed> {
         let api = |error: crate::push::Failure| Failed::new(Exit::Api, error);
-        let begun = client.authorize(&Invitation { callback: "http://127.0.0.1/callback", ..Invitation::default() }).await.map_err(api)?;
+        let begun = client
+            .authorize(&Invitation { callback: "http://127.0.0.1/callback", ..Invitation::default() })
+            .await
+            .map_err(api)?;
         let callback = self.state().say_yes(&begun.url);
         let callback = callback.ok_or_else(|| Failed::say(Exit::Internal, "find the authorisation in the sandbox"))?;
         let granted = begun.callback(&callback).map_err(|error| Failed::new(Exit::Api, error))?;
