@@ -14,8 +14,10 @@ use std::path::PathBuf;
 
 /// The accounts that can be pushed to
 #[derive(Debug, clap::Subcommand)]
-#[command(after_help = "Examples:\n  pushbridge accounts sync --contract main     reads them from the API\n  \
-pushbridge accounts ls\n  pushbridge accounts import --contract main accounts.json     a list as the API gives it, with \"person\" in each")]
+#[command(
+    after_help = "Accounts come by pushbridge authorize; the daemon looks after them every accounts_sync.\n\nExamples:\n  pushbridge accounts sync --contract main     reads them from the API\n  \
+pushbridge accounts ls\n  pushbridge accounts import --contract main accounts.json     a list as the API gives it, with \"person\" in each"
+)]
 pub(super) enum Command {
     /// Read the accounts of every person from the API
     Sync {

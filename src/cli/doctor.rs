@@ -290,7 +290,12 @@ fn check_records(context: &Context, status: &Status, checks: &mut Checks) {
         return checks.add("mappings", Verdict::Skipped, "they could not be read", "");
     };
     if accounts.is_empty() {
-        checks.add("accounts", Verdict::Fail, "none is known", "pushbridge accounts sync --contract NAME");
+        checks.add(
+            "accounts",
+            Verdict::Fail,
+            "none is known",
+            "pushbridge authorize, or pushbridge accounts sync --contract NAME",
+        );
     }
     for account in &accounts {
         if let Some(why) = account.blocked_because() {

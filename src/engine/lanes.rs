@@ -142,3 +142,19 @@ impl Lane {
         shared
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_account_that_is_blocked_before_its_first_bundle_has_a_blocked_lane() {
+        let (mut lanes, person) = (Lanes::default(), "alex".parse().unwrap());
+        let account = AccountKey { contract: "main".parse().unwrap(), account: "a-1".parse().unwrap() };
+        assert_eq!(lanes.block(&account, Some("511".to_owned())), None);
+        let lane = lanes.lane(&account, &person);
+        assert_eq!(lanes.at(lane).blocked.as_deref(), Some("511"));
+        assert_eq!(lanes.block(&account, None).as_deref(), Some("511"));
+        assert_eq!(lanes.at(lane).blocked, None);
+    }
+}

@@ -167,3 +167,49 @@ fn unmark(vault: &Vault, writer: &Writer, person: &Person) {
     let person = Person { state: TokenState::Fresh, ..person.clone() };
     vault.write_of(&key, &person.tokens, |_| writer.commit_lazily(vec![Write::Person(person.clone())]));
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::TokenValue;
+
+    fn person(token: &str) -> Person {
+        let value = |kind: &str| TokenValue {
+            value: Secret::new(format!("{kind}-{token}")),
+            expiry: Timestamp::from_seconds(60),
+        };
+        Person {
+            contract: "main".parse().unwrap(),
+            id: "alex".parse().unwrap(),
+            tokens: TokenPair { access: value("access"), refresh: value("refresh") },
+            state: TokenState::Fresh,
+            consent_id: None,
+            updated: Timestamp::from_seconds(20),
+        }
+    }
+
+    #[test]
+    fn nothing_is_written_about_a_pair_that_another_has_replaced() {
+        let (vault, old, new) = (Vault::default(), person("old"), person("new"));
+        let key = vault.keep(old.clone());
+        let pause = |person: &mut Person| person.state = TokenState::Rotating;
+        let mut handed_over = false;
+        vault.arrive([key.clone()], || handed_over = true);
+        assert!(handed_over);
+        assert!(!vault.write_of(&key, &old.tokens, pause), "the new pair is on its way to the disk");
+        assert_eq!(vault.access(&key), Some(old.tokens.access.value.clone()), "a pair is used once it is on disk");
+        vault.keep(new.clone());
+        assert!(!vault.write_of(&key, &old.tokens, pause));
+        assert_eq!(vault.person(&key), Some(new.clone()));
+        assert!(vault.write_of(&key, &new.tokens, pause));
+        assert_eq!(vault.person(&key).unwrap().state, TokenState::Rotating);
+    }
+
+    #[test]
+    fn a_pairs_age_is_counted_from_when_it_came() {
+        let now = Timestamp::from_seconds(50);
+        let PersonStanding::Fresh(times) = standing(&person("x"), now) else { panic!("it is fresh") };
+        let seconds = std::time::Duration::from_secs;
+        assert_eq!((times.refresh, times.age), (seconds(10), seconds(30)));
+    }
+}

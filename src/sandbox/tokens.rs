@@ -15,7 +15,10 @@ use axum::{
 };
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use serde_json::{Value, json};
-use std::{sync::Arc, time::Instant};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 /// `POST oauth/authorize`
 pub(super) async fn authorize(Shared(state): Shared<Arc<State>>, headers: HeaderMap, body: String) -> Response {
@@ -85,18 +88,21 @@ pub(super) async fn token(
         Err(refusal) => return *refusal,
     };
     match claims["grant_type"].as_str() {
-        Some("refresh_token") => refresh(&state, &connection, claims["refresh_token"].as_str().unwrap_or_default()),
+        Some("refresh_token") => {
+            refresh(&state, &connection, claims["refresh_token"].as_str().unwrap_or_default()).await
+        }
         Some("authorization_code") => exchange(&state, &claims),
         _ => error(&state, StatusCode::BAD_REQUEST, "InvalidRequest", "grant_type"),
     }
 }
 
-fn refresh(state: &State, connection: &Connection, token: &str) -> Response {
+async fn refresh(state: &State, connection: &Connection, token: &str) -> Response {
     state.count("refresh");
     let fault = state.lock().orders.next(Target::Refresh);
     match &fault {
         Some(Fault::ResetBefore) => return connection.cut(),
         Some(fault @ Fault::Status { .. }) => return ordered(fault),
+        Some(Fault::Slow { millis }) => tokio::time::sleep(Duration::from_millis(*millis)).await,
         _ => {}
     }
     let person = state.lock().persons.iter().find_map(|(id, person)| {
