@@ -4,7 +4,6 @@
 use super::{
     desk::{Desk, Hands, Refusal, text},
     protocol::{Answer, Authorised, Begun, Invite, Whom},
-    sync::Stale,
 };
 use crate::{
     model::{Account, ContractName, Person, PersonId, Secret, Timestamp, TokenState},
@@ -120,7 +119,7 @@ impl<H: Hands> Desk<H> {
             accounts: Vec::new(),
             trouble: None,
         };
-        match self.sync_person(client, &person, Stale::Renew).await {
+        match self.sync_person(client, &person).await {
             Ok(synced) => {
                 let meant = match &begun.whom {
                     Whom::Account { reference, .. } => Some(reference),

@@ -13,7 +13,7 @@ use crate::{
     intake::{Notice, Spool},
     model::{
         Account, ChannelName, ContractName, EvidenceKind, HashKey, Link, LinkValue, Person, Stage, Submission,
-        SubmissionId, Timestamp, TokenState,
+        SubmissionId, Timestamp, TokenState, reauthorize,
     },
     push::Client,
     store::{Store, StoreError, Write},
@@ -93,9 +93,10 @@ impl Hands for Handle {
     }
 
     async fn refresh(&self, person: PersonKey) -> Result<(), String> {
+        let remedy = reauthorize(&person.contract, person.person.as_str());
         match Self::refresh(self, person).await {
             Ok(true) => Ok(()),
-            Ok(false) => Err("the person has no tokens that could be renewed; it must authorise again".to_owned()),
+            Ok(false) => Err(format!("the person has no tokens that could be renewed; {remedy}")),
             Err(error) => Err(error.to_string()),
         }
     }

@@ -6,10 +6,35 @@ use super::{
 };
 use crate::{
     engine::PersonKey,
-    model::{Account, ContractName, Person, Timestamp},
+    model::{Account, AccountId, ContractName, Person, PersonId, Secret, Timestamp},
     push::{ApiAccount, Client},
     store::Write,
 };
+use std::collections::BTreeMap;
+
+/// A contract's accounts as the records have them while persons are gone through one after another.
+#[derive(Debug, Default)]
+pub(super) struct Known {
+    by_id: BTreeMap<AccountId, Account>,
+    by_person: BTreeMap<PersonId, Vec<AccountId>>,
+}
+
+impl Known {
+    fn new(accounts: Vec<Account>) -> Self {
+        let mut known = Self::default();
+        for account in accounts {
+            known.by_person.entry(account.person.clone()).or_default().push(account.id.clone());
+            known.by_id.insert(account.id.clone(), account);
+        }
+        known
+    }
+
+    fn of<'a>(&'a self, person: &'a PersonId) -> impl Iterator<Item = &'a Account> {
+        let ids = self.by_person.get(person).into_iter().flatten();
+        // One that another person's list has meanwhile is no longer this one's.
+        ids.filter_map(|id| self.by_id.get(id)).filter(move |account| account.person == *person)
+    }
+}
 
 /// What a list of the API changes in the records of one person's accounts.
 #[derive(Debug, Default)]
@@ -26,9 +51,9 @@ pub(super) struct Synced {
 ///
 /// An account that is no longer listed keeps its record and is blocked, so that its Bundles wait for it to come back;
 /// only where another account has taken its reference it is forgotten, because a reference means one account.
-pub(super) fn compare(known: &[Account], listed: Vec<ApiAccount>, person: &Person, now: Timestamp) -> Synced {
+fn compare(known: &Known, listed: Vec<ApiAccount>, person: &Person, now: Timestamp) -> Synced {
     let mut synced = Synced::default();
-    for account in known.iter().filter(|account| account.person == person.id) {
+    for account in known.of(&person.id) {
         if listed.iter().any(|found| found.id == account.id) {
             continue;
         }
@@ -44,6 +69,7 @@ pub(super) fn compare(known: &[Account], listed: Vec<ApiAccount>, person: &Perso
         }
     }
     for found in listed {
+        let before = known.by_id.get(&found.id);
         let account = Account {
             contract: person.contract.clone(),
             person: person.id.clone(),
@@ -52,19 +78,15 @@ pub(super) fn compare(known: &[Account], listed: Vec<ApiAccount>, person: &Perso
             service: found.service,
             authorised: found.authorised,
             blocked: None,
-            updated: now,
+            updated: before.map_or(now, |before| before.updated),
         };
-        let unchanged = known
-            .iter()
-            .find(|known| known.id == account.id)
-            .filter(|known| Account { updated: known.updated, ..account.clone() } == **known);
-        match unchanged {
-            Some(known) => synced.listed.push(known.clone()),
-            None => {
-                synced.writes.push(Write::Account(account.clone()));
-                synced.listed.push(account);
-            }
+        if before == Some(&account) {
+            synced.listed.push(account);
+            continue;
         }
+        let account = Account { updated: now, ..account };
+        synced.writes.push(Write::Account(account.clone()));
+        synced.listed.push(account);
     }
     synced
 }
@@ -91,6 +113,7 @@ impl<H: Hands> Desk<H> {
         let (mut kept, mut gone) = (0, 0);
         let (mut paused, mut failed) = (Vec::new(), Vec::new());
         let now = Timestamp::now();
+        let mut known = Known::new(self.store.accounts(Some(contract)).map_err(text)?);
         for person in persons {
             if stale == Stale::Skip && person.tokens.access.expiry <= now {
                 continue;
@@ -100,7 +123,7 @@ impl<H: Hands> Desk<H> {
                 continue;
             }
             // One person's trouble keeps nobody else's accounts from being read.
-            match self.sync_person(client, &person, stale).await {
+            match self.compared(client, &person, stale, &mut known).await {
                 Ok(synced) => {
                     kept += synced.listed.len();
                     gone += synced.gone;
@@ -122,12 +145,25 @@ impl<H: Hands> Desk<H> {
     }
 
     /// Reads one person's accounts and keeps what changed.
-    pub(super) async fn sync_person(&self, client: &Client, person: &Person, stale: Stale) -> Result<Synced, Refusal> {
+    pub(super) async fn sync_person(&self, client: &Client, person: &Person) -> Result<Synced, Refusal> {
+        let mut known = Known::new(self.store.accounts(Some(&person.contract)).map_err(text)?);
+        self.compared(client, person, Stale::Renew, &mut known).await
+    }
+
+    async fn compared(
+        &self,
+        client: &Client,
+        person: &Person,
+        stale: Stale,
+        known: &mut Known,
+    ) -> Result<Synced, Refusal> {
         let listed = self.list_accounts(client, person, stale).await?;
-        let known = self.store.accounts(Some(&person.contract)).map_err(text)?;
-        let mut synced = compare(&known, listed, person, Timestamp::now());
+        let mut synced = compare(known, listed, person, Timestamp::now());
         if !synced.writes.is_empty() {
             self.hands.write(std::mem::take(&mut synced.writes)).await?;
+        }
+        for account in &synced.listed {
+            known.by_id.insert(account.id.clone(), account.clone());
         }
         Ok(synced)
     }
@@ -149,7 +185,7 @@ impl<H: Hands> Desk<H> {
     }
 
     /// The access token that follows one which the API no longer takes.
-    pub(super) async fn renewed_access(&self, person: &Person) -> Result<crate::model::Secret<String>, String> {
+    pub(super) async fn renewed_access(&self, person: &Person) -> Result<Secret<String>, String> {
         let key = PersonKey { contract: person.contract.clone(), person: person.id.clone() };
         self.hands.renewed(key).await?;
         let person = self.store.person(&person.contract, &person.id).map_err(text)?;
@@ -164,7 +200,7 @@ impl<H: Hands> Desk<H> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::{Secret, TokenPair, TokenState, TokenValue};
+    use crate::model::{TokenPair, TokenState, TokenValue};
 
     const NOW: Timestamp = Timestamp::from_millis(9);
 
@@ -186,32 +222,35 @@ mod tests {
     }
 
     fn known(id: &str, reference: &str) -> Account {
-        compare(&[], vec![listed(id, reference)], &person(), Timestamp::from_millis(1)).listed.remove(0)
+        compare(&Known::default(), vec![listed(id, reference)], &person(), Timestamp::from_millis(1)).listed.remove(0)
+    }
+
+    fn sync(known: Vec<Account>, listed: Vec<ApiAccount>) -> Synced {
+        compare(&Known::new(known), listed, &person(), NOW)
     }
 
     #[test]
     fn what_did_not_change_is_not_written() {
-        let synced = compare(&[known("1", "r1")], vec![listed("1", "r1")], &person(), NOW);
+        let synced = sync(vec![known("1", "r1")], vec![listed("1", "r1")]);
         assert!(synced.writes.is_empty());
         assert_eq!(synced.listed, [known("1", "r1")]);
     }
 
     #[test]
     fn an_account_that_vanishes_is_blocked_once_and_free_when_it_is_back() {
-        let before = [known("1", "r1"), known("2", "r2")];
-        let synced = compare(&before, vec![listed("2", "r2")], &person(), NOW);
+        let synced = sync(vec![known("1", "r1"), known("2", "r2")], vec![listed("2", "r2")]);
         let [Write::Account(gone)] = &synced.writes[..] else { panic!("one write: {:?}", synced.writes) };
         assert_eq!((synced.gone, gone.id.as_str(), gone.blocked_because()), (1, "1", Some(Account::NOT_LISTED)));
-        let again = compare(std::slice::from_ref(gone), Vec::new(), &person(), NOW);
+        let again = sync(vec![gone.clone()], Vec::new());
         assert!(again.writes.is_empty() && again.gone == 1);
-        let back = compare(std::slice::from_ref(gone), vec![listed("1", "r1")], &person(), NOW);
+        let back = sync(vec![gone.clone()], vec![listed("1", "r1")]);
         let [Write::Account(back)] = &back.writes[..] else { panic!("one write: {:?}", back.writes) };
         assert_eq!(back.blocked_because(), None);
     }
 
     #[test]
     fn a_reference_that_moves_to_another_account_never_means_two() {
-        let synced = compare(&[known("1", "r1")], vec![listed("7", "r1")], &person(), NOW);
+        let synced = sync(vec![known("1", "r1")], vec![listed("7", "r1")]);
         assert!(matches!(&synced.writes[0], Write::RemoveAccount { account, .. } if account.as_str() == "1"));
         assert!(matches!(&synced.writes[1], Write::Account(account) if account.id.as_str() == "7"));
     }
@@ -219,7 +258,12 @@ mod tests {
     #[test]
     fn another_persons_accounts_are_left_alone() {
         let other = Account { person: "robin".parse().unwrap(), ..known("1", "r1") };
-        let synced = compare(&[other], vec![listed("2", "r2")], &person(), NOW);
+        let synced = sync(vec![other.clone()], vec![listed("2", "r2")]);
         assert_eq!((synced.writes.len(), synced.gone), (1, 0));
+        // It was this person's when all began, and the other's list has it since.
+        let mut moved = Known::new(vec![known("1", "r1")]);
+        moved.by_id.insert(other.id.clone(), other);
+        let synced = compare(&moved, Vec::new(), &person(), NOW);
+        assert_eq!((synced.writes.len(), synced.gone), (0, 0));
     }
 }

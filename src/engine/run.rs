@@ -684,9 +684,11 @@ impl Shell {
     /// The engine is told what was written; it is on disk now, and a token is used from here on.
     fn written(&mut self, writes: Vec<Write>) {
         let now = Timestamp::now();
-        let mut is_mapping = false;
+        // First, so that what an account's freedom lets go is judged by the new mappings before it is sent.
+        if writes.iter().any(|write| !matches!(write, Write::Person(_))) {
+            self.step(Event::MappingsChanged);
+        }
         for write in writes {
-            is_mapping |= !matches!(write, Write::Person(_));
             match write {
                 Write::Person(person) => {
                     let event_standing = standing(&person, now);
@@ -705,9 +707,6 @@ impl Shell {
                 }
                 _ => {}
             }
-        }
-        if is_mapping {
-            self.step(Event::MappingsChanged);
         }
     }
 

@@ -258,9 +258,12 @@ fn a_spent_refresh_token_holds_its_bundles_until_the_right_person_authorises_aga
     assert!(why.contains("it waits for its person") && why.contains(&command), "{why}");
     // Somebody else follows the link.
     let robin = stand.sandbox.add_person(&["clinic"]);
-    let link = link_by_hand(&stand, &["reauthorize", &person.id]);
-    let (code, text) = paste(&stand, "reauthorize", &stand.sandbox.say_yes_as(&link, Some(&robin.id)).unwrap());
-    assert_eq!((code, text.contains("another person's tokens, and they were not kept")), (1, true), "{text}");
+    let waiting = Waiting::start(&stand, &["reauthorize", &person.id]);
+    let address = stand.sandbox.say_yes_as(waiting.link(), Some(&robin.id)).unwrap();
+    let (page, _) = request(reqwest::Method::GET, &address);
+    assert_eq!((page.status, page.body.contains("This link cannot be used")), (400, true), "{}", page.body);
+    let (code, _, error) = waiting.end();
+    assert_eq!((code, error.contains("another person's tokens, and they were not kept")), (1, true), "{error}");
     let tokens: Value = serde_json::from_str(&stand.ok(&["status", "--json"])).unwrap();
     assert_eq!(
         (tokens["tokens"][0]["state"].as_str(), tokens["tokens"].as_array().unwrap().len()),
@@ -373,6 +376,30 @@ fn accounts_are_read_on_a_schedule_and_one_that_vanishes_keeps_its_bundles_until
     let log = stand.log();
     assert_eq!((log.matches("account blocked").count(), log.matches("account open again").count()), (1, 1), "{log}");
     assert_eq!(stand.sandbox.stats().refreshes, 0);
+}
+
+#[test]
+fn an_account_that_the_api_says_is_not_authorised_waits_and_its_answer_may_come_without_a_code() {
+    let mut stand = Stand::by_folder();
+    stand.set_contract("accounts_sync = \"200ms\"");
+    let person = stand.person(&["clinic"]);
+    let account = &person.accounts[0];
+    stand.link_folder("alex", &account.reference);
+    stand.sandbox.set_authorised(&account.id, Consent::Withdrawn);
+    stand.start_daemon();
+    let command =
+        format!("no longer authorised at its provider; pushbridge reauthorize {} --contract main", account.reference);
+    stand.wait("it is told", || stand.ok(&["status"]).contains(&command));
+    stand.drop_file("alex/weight.json", &sample("valid/weight-batch.json"));
+    stand.wait_for_stage("alex/weight.json", "ready");
+    let link = link_by_hand(&stand, &["reauthorize", &account.reference]);
+    let address = stand.sandbox.say_yes(&link).unwrap();
+    let (before, rest) = address.split_once("&code=").unwrap();
+    let without = format!("{before}&{}", rest.split_once('&').unwrap().1);
+    let (code, text) = paste(&stand, "reauthorize", &without);
+    assert_eq!(code, 0, "{text}");
+    stand.wait_for_stage("alex/weight.json", "delivered");
+    assert_eq!(stand.sandbox.stats().requests.get("exchange"), None);
 }
 
 #[test]

@@ -144,6 +144,8 @@ fn show(status: StatusCode, outcome: Outcome, language: Language) -> Response {
         (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
         (header::X_FRAME_OPTIONS, "DENY"),
         (header::CONTENT_LANGUAGE, language.tag()),
+        // The command that waits ends with this page.
+        (header::CONNECTION, "close"),
     ];
     (status, headers, page(outcome, language)).into_response()
 }

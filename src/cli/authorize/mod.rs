@@ -28,17 +28,18 @@ use std::{
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Three ways for the answer to come back:\n\n\
 1. The person sits here: the browser of this machine comes back to a listener of this command.\n     \
-pushbridge authorize --contract main\n     \
-pushbridge authorize --contract main --link clinic:folder=jansen-7      links the account at once\n\n\
-2. The person is elsewhere, and you have a public address that leads to this machine (by a proxy with TLS):\n     \
-pushbridge authorize --listen 127.0.0.1:8765 --public-url https://push.clinic.example/callback --locale nl\n\n\
-3. The person is elsewhere, and you have none: send the link, have the address that the browser ends at sent to you\n   \
-(also where it says that the page cannot be reached), and give it to a second command, best by standard input:\n     \
+pushbridge authorize\n     \
+pushbridge authorize --contract main --link clinic:folder=jansen-7\n\n\
+2. The person is elsewhere, and you have an https address that leads here, by a proxy for example.\n     \
+pushbridge authorize --listen 127.0.0.1:8765 --public-url https://push.clinic.example/cb\n\n\
+3. The person is elsewhere, and you have none: send the link, and have the address that the browser ends at sent to \
+you, also where it says that the page cannot be reached. Give it to a second command, best by standard input.\n     \
 pushbridge authorize --by-hand case-4711\n     \
 pushbridge authorize --callback-url -\n\n\
-Between the two commands what finishes it lies in the state folder, for this user alone, for a day at most. A link\n\
-that nobody answered in time on way 1 or 2 can be finished by --callback-url too. A contract may allow only certain\n\
-callback addresses: then choose port or address by --listen and --public-url.")]
+Between the two commands what finishes it lies in the state folder, for this user alone, for a day at most. A link \
+that nobody answered in time on way 1 or 2 can be finished by --callback-url too. A contract may allow only certain \
+callback addresses: then choose port or address by --listen and --public-url.\n\n\
+Whoever answers the link decides whose account it is: give it to the person alone.")]
 pub(super) struct Args {
     /// Your own word for the person, shown with the link and at the end, and forgotten then
     label: Option<String>,
@@ -311,7 +312,11 @@ impl Asking<'_> {
             }
             Ok(_) => {
                 let ended = finish(self.context, shelf, &pending.begun, called.address.clone()).await;
-                called.answer(if ended.is_ok() { Outcome::Given } else { Outcome::Failed });
+                called.answer(match &ended {
+                    Ok(_) => Outcome::Given,
+                    Err(failed) if failed.exit == Exit::No => Outcome::Foreign,
+                    Err(_) => Outcome::Failed,
+                });
                 Some(ended)
             }
         }
