@@ -107,11 +107,18 @@ impl<H: Hands> Desk<H> {
     }
 
     /// Takes the address that the person was sent back to: tokens first, on disk before their first use, then accounts.
+    /// A refusal means that the same address may work later.
     pub(super) async fn finish(&self, begun: &Begun, callback: &Secret<String>) -> Result<Answer, Refusal> {
         let client = self.client(&begun.contract)?;
         let granted = Callback::read(callback.expose()).and_then(|callback| callback.granted(&begun.state));
-        let granted = granted.map_err(|error| error.to_string())?;
-        let person = self.tokens_of(client, begun, &granted).await?;
+        let granted = match granted {
+            Ok(granted) => granted,
+            Err(error) => return Ok(Answer::NotAuthorised { text: error.to_string(), api: false }),
+        };
+        let person = match self.tokens_of(client, begun, &granted).await? {
+            Ok(person) => person,
+            Err(Refusal { text, api }) => return Ok(Answer::NotAuthorised { text, api }),
+        };
         let mut authorised = Authorised {
             contract: person.contract.clone(),
             person: person.id.clone(),
@@ -151,32 +158,55 @@ impl<H: Hands> Desk<H> {
         Ok(Answer::Authorised(Box::new(authorised)))
     }
 
-    /// Exchanges the code and keeps the tokens, if they are the right person's.
-    async fn tokens_of(&self, client: &Client, begun: &Begun, granted: &Granted) -> Result<Person, Refusal> {
+    /// Exchanges the code and keeps the tokens, if they are the right person's. The inner error is the last word: the
+    /// code is spent.
+    async fn tokens_of(
+        &self,
+        client: &Client,
+        begun: &Begun,
+        granted: &Granted,
+    ) -> Result<Result<Person, Refusal>, Refusal> {
         let known = |person: &PersonId| self.store.person(&begun.contract, person).map_err(text);
-        let expected = begun.whom.person();
         let Some(code) = &granted.code else {
             // One account at its provider: the person's own tokens stay as they are.
             let person = if let Whom::Account { person, .. } = &begun.whom { known(person)? } else { None };
-            return person.ok_or_else(|| "the callback has no code; begin again".to_owned().into());
+            return Ok(person.ok_or_else(|| "the callback has no code; begin again".to_owned().into()));
         };
-        let tokens = client.exchange_code(code, &begun.verifier).await.map_err(|failure| api(&failure))?;
-        if expected.is_some_and(|expected| *expected != tokens.person) {
+        // From the answer on, only we have these tokens.
+        let hold = self.hands.hold().await?;
+        let tokens = match client.exchange_code(code, &begun.verifier).await {
+            Ok(tokens) => tokens,
+            Err(failure) if may_work_later(&failure) => return Err(api(&failure)),
+            Err(failure) => return Ok(Err(api(&failure))),
+        };
+        if begun.whom.person().is_some_and(|expected| *expected != tokens.person) {
             let text = "somebody else has answered: these are another person's tokens, and they were not kept; begin \
                         again, and let the right person sign in";
-            return Err(text.to_owned().into());
+            return Ok(Err(text.to_owned().into()));
         }
-        let before = known(&tokens.person)?;
         let person = Person {
             contract: begun.contract.clone(),
             id: tokens.person,
             tokens: tokens.pair,
             state: TokenState::Fresh,
-            consent_id: tokens.consent_id.or_else(|| before.and_then(|before| before.consent_id)),
+            consent_id: tokens.consent_id,
             updated: Timestamp::now(),
         };
-        self.hands.write(vec![Write::Person(person.clone())]).await?;
-        Ok(person)
+        let kept = self.hands.write(vec![Write::Person(person.clone())]).await;
+        drop(hold);
+        Ok(match kept {
+            Ok(()) => Ok(person),
+            Err(why) => Err(format!("the tokens could not be kept: {why}; begin again").into()),
+        })
+    }
+}
+
+/// Whether the code is still good after this: it never got there, or the API says that it is busy.
+fn may_work_later(failure: &Failure) -> bool {
+    match failure {
+        Failure::NoConnection(_) => true,
+        Failure::Status { status: 408 | 429 | 503, .. } => true,
+        failure => failure.is_set_up_refused(),
     }
 }
 

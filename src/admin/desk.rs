@@ -9,7 +9,7 @@ use super::{
     sync::Stale,
 };
 use crate::{
-    engine::{Change, Handle, Moment, PersonKey, Verb, apply_change, decide},
+    engine::{Change, Handle, Hold, Moment, PersonKey, Verb, apply_change, decide},
     intake::{Notice, Spool},
     model::{
         Account, ChannelName, ContractName, EvidenceKind, HashKey, Link, LinkValue, Person, Stage, Submission,
@@ -33,6 +33,12 @@ pub trait Hands: Send + Sync {
 
     /// Renews a person's tokens and waits for the end of that.
     fn renewed(&self, person: PersonKey) -> impl Future<Output = Result<(), String>> + Send;
+
+    /// What keeps the other side from ending.
+    type Hold: Send;
+
+    /// Keeps whoever writes from ending until the result is dropped: tokens that were handed out once must reach the disk.
+    fn hold(&self) -> impl Future<Output = Result<Self::Hold, String>> + Send;
 
     /// What only a running engine knows.
     fn status(&self) -> impl Future<Output = Option<crate::engine::StatusFacts>> + Send;
@@ -105,6 +111,12 @@ impl Hands for Handle {
         Self::renewed(self, person).await.map_err(|error| error.to_string())?
     }
 
+    type Hold = Hold;
+
+    async fn hold(&self) -> Result<Hold, String> {
+        Self::hold(self).await.map_err(|error| error.to_string())
+    }
+
     async fn status(&self) -> Option<crate::engine::StatusFacts> {
         Self::status(self).await.ok()
     }
@@ -145,6 +157,12 @@ impl Hands for Offline {
 
     async fn renewed(&self, person: PersonKey) -> Result<(), String> {
         self.refresh(person).await
+    }
+
+    type Hold = ();
+
+    async fn hold(&self) -> Result<(), String> {
+        Ok(())
     }
 
     async fn status(&self) -> Option<crate::engine::StatusFacts> {

@@ -255,6 +255,13 @@ pub enum Answer {
     },
     /// A person's tokens are kept.
     Authorised(Box<Authorised>),
+    /// Nothing was kept, and the same callback will never bring anything.
+    NotAuthorised {
+        /// Why and what to do, for people.
+        text: String,
+        /// Whether it was the API that refused.
+        api: bool,
+    },
     /// It is done.
     Done {
         /// What, for people.

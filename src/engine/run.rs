@@ -7,7 +7,7 @@
 use super::{
     clerk::{Clerk, Placed},
     custody::{Custodian, Shared},
-    desk::{Asked, Handle, StatusFacts},
+    desk::{Asked, Handle, Hold, StatusFacts},
     event::{AccountKey, Alert, Effect, Event, Moment, Opened, PersonKey, RefreshOutcome, Verdict},
     judge::{self, Job, Judged, Judges},
     ledger::Ledger,
@@ -120,6 +120,7 @@ pub(super) enum Signal {
     Placed(Vec<Placed>),
     Flushed { id: SubmissionId, then: Vec<Effect> },
     Written(Vec<Write>),
+    LetGo,
     Renewed { person: PersonKey, renewal: Option<Renewal> },
     Trouble(StoreTrouble),
     Asked(Asked),
@@ -204,6 +205,8 @@ struct Shell {
     notices: BTreeMap<ChannelName, Vec<Notice>>,
     /// Who waits for the end of a person's refresh.
     renewals: BTreeMap<PersonKey, Vec<oneshot::Sender<Result<(), String>>>>,
+    /// How many things are on their way that must reach the disk before the end.
+    holds: usize,
 }
 
 impl Shell {
@@ -247,6 +250,7 @@ impl Shell {
             outcomes: BTreeMap::new(),
             notices: BTreeMap::new(),
             renewals: BTreeMap::new(),
+            holds: 0,
         })
     }
 
@@ -378,6 +382,7 @@ impl Shell {
                 self.carry_out(then);
             }
             Signal::Written(writes) => self.written(writes),
+            Signal::LetGo => self.holds = self.holds.saturating_sub(1),
             Signal::Renewed { person, renewal } => self.renewed(person, renewal),
             Signal::Trouble(StoreTrouble::Failing { why }) => {
                 tracing::error!(why, "the store fails: nothing new is claimed or sent until it works again");
@@ -670,6 +675,13 @@ impl Shell {
                 self.step(Event::Tick);
                 answer.send(generation).unwrap_or_default();
             }
+            // Whoever asks while the engine ends hears that it does.
+            Asked::Hold { answer } if !self.engine.is_stopping() => {
+                self.holds += 1;
+                // Where nobody waits for it any more it is dropped, and so let go.
+                answer.send(Hold::new(self.signals.clone())).unwrap_or_default();
+            }
+            Asked::Hold { .. } => {}
             Asked::Renewal { person, answer } => {
                 if self.engine.expire_token(self.now(), &person) {
                     self.renewals.entry(person).or_default().push(answer);
@@ -732,7 +744,7 @@ impl Shell {
         tokio::pin!(joined);
         let mut watching = true;
         let limit = tokio::time::Instant::now() + self.grace;
-        while watching || self.engine.in_flight() > 0 || self.engine.is_refreshing() {
+        while watching || self.engine.in_flight() > 0 || self.engine.is_refreshing() || self.holds > 0 {
             tokio::select! {
                 signal = inbox.recv() => if let Some(signal) = signal { self.take(signal) },
                 _ = &mut joined, if watching => watching = false,

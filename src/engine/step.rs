@@ -176,6 +176,11 @@ impl Engine {
         self.persons.values().any(|person| person.refreshing)
     }
 
+    /// Whether it was told to end.
+    pub const fn is_stopping(&self) -> bool {
+        self.stopping
+    }
+
     /// Pushes under way.
     pub fn in_flight(&self) -> usize {
         self.destinations.values().map(Destination::in_flight).sum()

@@ -91,7 +91,7 @@ pub(super) async fn token(
         Some("refresh_token") => {
             refresh(&state, &connection, claims["refresh_token"].as_str().unwrap_or_default()).await
         }
-        Some("authorization_code") => exchange(&state, &claims),
+        Some("authorization_code") => exchange(&state, &claims).await,
         _ => error(&state, StatusCode::BAD_REQUEST, "InvalidRequest", "grant_type"),
     }
 }
@@ -127,8 +127,14 @@ async fn refresh(state: &State, connection: &Connection, token: &str) -> Respons
     }
 }
 
-fn exchange(state: &State, claims: &Value) -> Response {
+async fn exchange(state: &State, claims: &Value) -> Response {
     state.count("exchange");
+    let fault = state.lock().orders.next(Target::Exchange);
+    match &fault {
+        Some(fault @ Fault::Status { .. }) => return ordered(fault),
+        Some(Fault::Slow { millis }) => tokio::time::sleep(Duration::from_millis(*millis)).await,
+        _ => {}
+    }
     let code = claims["code"].as_str().unwrap_or_default();
     let pending = state.lock().codes.remove(code);
     let verifier = claims["code_verifier"].as_str().unwrap_or_default();

@@ -242,6 +242,33 @@ fn a_wait_ends_in_time_or_by_an_interrupt_and_the_link_can_still_be_answered() {
 }
 
 #[test]
+fn an_answer_that_cannot_be_used_at_once_can_be_given_again() {
+    let stand = Stand::by_folder();
+    let address = stand.sandbox.say_yes(&link_by_hand(&stand, &["authorize"])).unwrap();
+    let body = r#"{"error":{"code":"Busy"}}"#.to_owned();
+    stand.sandbox.order(Target::Exchange, Fault::Status { status: 503, headers: BTreeMap::new(), body }, 1);
+    let (code, text) = paste(&stand, "authorize", &address);
+    assert_eq!((code, text.contains("nothing is lost yet"), pending(&stand).len()), (6, true, 1), "{text}");
+    let (code, text) = paste(&stand, "authorize", &address);
+    assert_eq!((code, pending(&stand).len()), (0, 0), "{text}");
+}
+
+#[test]
+fn a_daemon_that_is_told_to_end_keeps_the_tokens_that_are_on_their_way_first() {
+    let mut stand = Stand::by_folder();
+    let address = stand.sandbox.say_yes(&link_by_hand(&stand, &["authorize"])).unwrap();
+    stand.sandbox.order(Target::Exchange, Fault::Slow { millis: 700 }, 1);
+    stand.start_daemon();
+    let command = stand.spawn(&["authorize", "--callback-url", &address]);
+    stand.wait("the exchange is under way", || stand.sandbox.stats().requests.contains_key("exchange"));
+    assert_eq!(stand.stop_daemon(), Some(0));
+    command.wait_with_output().unwrap();
+    assert!(stand.ok(&["tokens", "status"]).contains("fresh"));
+    stand.ok(&["accounts", "sync", "--contract", "main"]);
+    assert_eq!(stand.ok(&["--json", "accounts", "ls"]).lines().count(), 1);
+}
+
+#[test]
 fn a_spent_refresh_token_holds_its_bundles_until_the_right_person_authorises_again() {
     let mut stand = Stand::by_folder();
     let person = stand.person(&["clinic"]);

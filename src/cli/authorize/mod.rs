@@ -199,7 +199,7 @@ fn denied(error: &CallbackError) -> Failed {
     Failed::sentence(Exit::No, format!("{error}; nothing was kept, and nothing is sent"))
 }
 
-/// Has the answer's code exchanged. What finishes it is kept only where the same address may work later.
+/// Has the answer's code exchanged. What finishes it is kept where the same address may work later.
 async fn finish(
     context: &Context,
     shelf: &Shelf,
@@ -212,12 +212,15 @@ async fn finish(
             shelf.remove(&begun.state)?;
             Ok(*authorised)
         }
+        Ok(Answer::NotAuthorised { text, api }) => {
+            shelf.remove(&begun.state)?;
+            Err(Failed::sentence(if api { Exit::Api } else { Exit::No }, text))
+        }
         Ok(_) => Err(Failed::say(Exit::Internal, "read the daemon's answer")),
         Err(failed) => {
-            if failed.exit == Exit::No {
-                shelf.remove(&begun.state)?;
-            }
-            Err(failed)
+            let again = "nothing is lost yet: give the same address once more to pushbridge authorize --callback-url -";
+            let begin = if failed.is_sentence { "" } else { "failed to " };
+            Err(Failed::sentence(failed.exit, format!("{begin}{:#}; {again}", failed.error)))
         }
     }
 }
@@ -314,7 +317,8 @@ impl Asking<'_> {
                 let ended = finish(self.context, shelf, &pending.begun, called.address.clone()).await;
                 called.answer(match &ended {
                     Ok(_) => Outcome::Given,
-                    Err(failed) if failed.exit == Exit::No => Outcome::Foreign,
+                    // What finishes it was thrown away: the link is over.
+                    Err(_) if matches!(shelf.find(&pending.begun.state), Ok(None)) => Outcome::Foreign,
                     Err(_) => Outcome::Failed,
                 });
                 Some(ended)
