@@ -15,6 +15,7 @@ mod validate;
 #[cfg(test)]
 mod bridge {
     mod attack;
+    mod authorize;
     mod backup;
     mod corpus;
     #[path = "../faults/crash.rs"]

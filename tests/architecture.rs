@@ -38,7 +38,7 @@ const DOORS: [(&str, &[&str]); 20] = [
     ("clap_complete", &["cli"]),
     ("indicatif", &["cli"]),
     ("anyhow", &["cli"]),
-    ("axum", &["sandbox"]),
+    ("axum", &["sandbox", "admin"]),
     ("fhirbolt", &["validate"]),
     ("memchr", &["fhir"]),
     ("regex", &["fhir"]),

@@ -6,7 +6,7 @@ use super::{
     setup::admits_rule,
 };
 use crate::{
-    admin::{self, Answer, CallError, Desk, Offline, Question},
+    admin::{self, Answer, CallError, Desk, Offline, Question, Schedule},
     config::{self, Config, ConfigErrors},
     intake::Spool,
     model::{ChannelName, ContractName, Secret},
@@ -89,23 +89,35 @@ impl Context {
         self.config.contracts.iter().map(make).collect()
     }
 
+    /// What is looked after by the clock, by contract.
+    pub(super) fn schedules(&self) -> BTreeMap<ContractName, Schedule> {
+        let schedule = |contract: &config::Contract| Schedule {
+            accounts_sync: contract.accounts_sync,
+            token_warning: contract.token_warning,
+        };
+        self.config.contracts.iter().map(|(name, contract)| (name.clone(), schedule(contract))).collect()
+    }
+
     /// Asks the daemon, or answers from the store where none runs.
     pub(super) fn ask(&self, question: Question) -> Result<Answer, Failed> {
-        let runtime = runtime()?;
-        let answer = runtime.block_on(async {
-            match admin::call(&self.socket(), &question).await {
-                Ok(answer) => Ok(answer),
-                Err(CallError::NotRunning) => match self.desk() {
-                    Ok(desk) => Ok(desk.answer(question).await),
-                    // A daemon that was just starting has the store now, and answers.
-                    Err(busy) if busy.exit == Exit::Busy => {
-                        admin::call(&self.socket(), &question).await.map_err(|_| busy)
-                    }
-                    Err(failed) => Err(failed),
-                },
-                Err(error) => Err(Failed::new(Exit::Unreadable, error)),
-            }
-        })?;
+        runtime()?.block_on(self.ask_beside(question))
+    }
+
+    /// [`Context::ask`] for a command that does something else meanwhile. Without a daemon the store is open only for
+    /// the moment of the answer.
+    pub(super) async fn ask_beside(&self, question: Question) -> Result<Answer, Failed> {
+        let answer = match admin::call(&self.socket(), &question).await {
+            Ok(answer) => answer,
+            Err(CallError::NotRunning) => match self.desk() {
+                Ok(desk) => desk.answer(question).await,
+                // A daemon that was just starting has the store now, and answers.
+                Err(busy) if busy.exit == Exit::Busy => {
+                    admin::call(&self.socket(), &question).await.map_err(|_| busy)?
+                }
+                Err(failed) => return Err(failed),
+            },
+            Err(error) => return Err(Failed::new(Exit::Unreadable, error)),
+        };
         match answer {
             Answer::Failed { text, api } => Err(Failed::sentence(if api { Exit::Api } else { Exit::No }, text)),
             answer => Ok(answer),
@@ -128,6 +140,7 @@ impl Context {
             spools: self.spools()?,
             clients,
             unusable,
+            schedules: self.schedules(),
             hands: Offline { store: store.clone() },
             store,
         })

@@ -1,6 +1,7 @@
 //! FRONT DOOR: one file per command; what was typed becomes one call into the house.
 
 mod accounts;
+mod authorize;
 mod completions;
 mod context;
 mod demo;
@@ -32,7 +33,7 @@ use std::{path::PathBuf, process::ExitCode};
     name = "pushbridge",
     version,
     about,
-    after_help = "A first look, without any set-up:\n  pushbridge demo\n\nA real set-up:\n  pushbridge init clinic && cd clinic\n  pushbridge doctor\n  pushbridge run"
+    after_help = "A first look, without any set-up:\n  pushbridge demo\n\nA real set-up:\n  pushbridge init clinic && cd clinic\n  pushbridge authorize\n  pushbridge doctor\n  pushbridge run"
 )]
 struct Cli {
     /// The configuration file
@@ -52,6 +53,8 @@ enum Command {
     Run(run::Args),
     Validate(validate::Args),
     Route(route::Args),
+    Authorize(authorize::Args),
+    Reauthorize(authorize::AgainArgs),
     #[command(subcommand)]
     Accounts(accounts::Command),
     #[command(subcommand)]
@@ -117,6 +120,8 @@ fn dispatch(cli: Cli) -> Result<Exit, Failed> {
         Command::Run(args) => run::run(&context()?, &args, form),
         Command::Validate(args) => validate::run(&args, form),
         Command::Route(args) => route::run(&context()?, &args, form),
+        Command::Authorize(args) => authorize::run(&context()?, args, form),
+        Command::Reauthorize(args) => authorize::again(&context()?, args, form),
         Command::Accounts(command) => accounts::run(&context()?, command, form),
         Command::Links(command) => links::run(&context()?, command, form),
         Command::Tokens(command) => tokens::run(&context()?, command, form),

@@ -87,12 +87,16 @@ async fn daemon(context: &Context, args: &Args) -> Result<Summary, Failed> {
         tracing::info!("stopping");
     };
     let mode = if args.once { Mode::Once { max_time: args.max_time } } else { Mode::Daemon };
-    let socket = context.socket();
+    let (socket, schedules) = (context.socket(), context.schedules());
     let ready = {
         let socket = socket.clone();
         move |hands| {
             tokio::spawn(async move {
-                let desk = Arc::new(Desk { store, hash_key, spools, clients, unusable: BTreeMap::new(), hands });
+                let unusable = BTreeMap::new();
+                let desk = Arc::new(Desk { store, hash_key, spools, clients, unusable, schedules, hands });
+                if mode == Mode::Daemon {
+                    tokio::spawn(admin::tend(desk.clone()));
+                }
                 if let Err(error) = admin::serve(&socket, desk).await {
                     tracing::error!(%error, "commands cannot reach this daemon: its socket cannot be made");
                 }

@@ -240,6 +240,8 @@ fn contract(section: &mut Section<'_, '_>) -> Option<Contract> {
         connect_timeout: section.duration("connect_timeout"),
         idle_timeout: section.duration("idle_timeout"),
         total_timeout: section.duration("total_timeout"),
+        accounts_sync: section.duration("accounts_sync"),
+        token_warning: section.duration("token_warning"),
         application_id: application_id?,
         contract_id: contract_id?,
         key_file: key_file?,

@@ -107,6 +107,18 @@ const TABLES: &[Table] = &[
             with("connect_timeout", "duration", "\"10s\"", "the longest wait for a connection"),
             with("idle_timeout", "duration", "\"60s\"", "the longest silence on an open connection"),
             with("total_timeout", "duration", "\"10m\"", "the longest request"),
+            with(
+                "accounts_sync",
+                "duration",
+                "\"6h\"",
+                "how often the daemon reads the accounts of persons whose token is good from the API; 0s: never by itself",
+            ),
+            with(
+                "token_warning",
+                "duration",
+                "\"14d\"",
+                "how long before its end a refresh token is told of; they are renewed by themselves 15 days ahead",
+            ),
         ],
     },
     Table {

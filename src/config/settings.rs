@@ -96,6 +96,10 @@ pub struct Contract {
     pub idle_timeout: Duration,
     /// The longest request.
     pub total_timeout: Duration,
+    /// How often accounts are read; never where it is zero.
+    pub accounts_sync: Duration,
+    /// How long before its end a refresh token is told of.
+    pub token_warning: Duration,
 }
 
 /// `[channel.NAME]`: an inbox and what becomes of its files.

@@ -60,9 +60,8 @@ impl Engine {
                 self.back_to_ready(now, id, Some(attempt), out);
             }
             Answer::AccountBlocked { why } => {
-                self.lanes.at_mut(lane_id).blocked = Some(why.clone());
                 out.push(Effect::BlockAccount { account: account.clone(), why: why.clone() });
-                out.push(Effect::Alert(Alert::AccountBlocked { account, why }));
+                self.account(&account, Some(why), out);
                 self.back_to_ready(now, id, Some(attempt), out);
             }
             Answer::DestinationPaused { why } => {

@@ -125,6 +125,9 @@ pub enum RefreshOutcome {
         /// For people.
         why: String,
     },
+    /// The person has authorised again meanwhile: what this refresh did counts no more, and the new tokens are an
+    /// event of their own.
+    Superseded,
 }
 
 /// How long a pair still lives, counted from now on the API's clock as far as it is known.
@@ -134,6 +137,8 @@ pub struct TokenTimes {
     pub access: Duration,
     /// The refresh token's rest.
     pub refresh: Duration,
+    /// How long ago the pair came.
+    pub age: Duration,
 }
 
 /// A person's standing at start-up or after an import.
@@ -361,6 +366,11 @@ pub enum Alert {
         account: AccountKey,
         /// Why.
         why: String,
+    },
+    /// Its Bundles go again.
+    AccountOpen {
+        /// Which.
+        account: AccountKey,
     },
     /// A delivery with rejected entries.
     DeliveredWithErrors {

@@ -8,8 +8,9 @@ use std::{collections::BTreeSet, time::Duration};
 
 /// The longest time before an access token's end at which a push asks for a new one first.
 const ACCESS_LEAD: Duration = Duration::from_secs(60);
-/// The longest time before a refresh token's end at which it is renewed although nothing waits.
-const REFRESH_LEAD: Duration = Duration::from_secs(3 * 24 * 3600);
+/// The longest time before a refresh token's end at which it is renewed although nothing waits: earlier than anybody is
+/// told that it nears its end, so that only those are told of that cannot be renewed.
+const REFRESH_LEAD: Duration = Duration::from_secs(15 * 24 * 3600);
 
 /// Where a person's tokens stand, as far as decisions go; the tokens themselves are the shell's.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -167,7 +168,7 @@ fn usable(now: Duration, times: TokenTimes, first: bool) -> Tokens {
     let at = |rest: Duration, lead: Duration| (!rest.is_zero() || first).then(|| now + rest.saturating_sub(lead));
     Tokens::Usable {
         stale_at: at(times.access, ACCESS_LEAD.min(times.access / 5)),
-        renew_at: at(times.refresh, REFRESH_LEAD.min(times.refresh / 10)),
+        renew_at: at(times.refresh, REFRESH_LEAD.min((times.refresh + times.age) / 2)),
     }
 }
 
@@ -180,7 +181,7 @@ mod tests {
     }
 
     const fn fresh(access: u64, refresh: u64) -> PersonStanding {
-        PersonStanding::Fresh(TokenTimes { access: seconds(access), refresh: seconds(refresh) })
+        PersonStanding::Fresh(TokenTimes { access: seconds(access), refresh: seconds(refresh), age: seconds(0) })
     }
 
     #[test]
@@ -194,7 +195,22 @@ mod tests {
         assert_eq!(person.need(seconds(3541)), TokenNeed::Wait);
         assert!(!person.renewal_due(seconds(86_400 * 29)));
         person.refreshing = false;
-        assert!(person.renewal_due(seconds(86_400 * 27)));
+        assert!(!person.renewal_due(seconds(86_400 * 15 - 1)));
+        assert!(person.renewal_due(seconds(86_400 * 15)));
+    }
+
+    #[test]
+    fn short_lived_refresh_tokens_are_renewed_at_half_their_life_also_after_a_restart() {
+        let times =
+            |refresh: u64, age: u64| TokenTimes { access: seconds(3600), refresh: seconds(refresh), age: seconds(age) };
+        let mut person = PersonState::new();
+        person.stand(seconds(0), &PersonStanding::Fresh(times(86_400, 0)));
+        assert!(!person.renewal_due(seconds(43_199)));
+        assert!(person.renewal_due(seconds(43_200)));
+        let mut person = PersonState::new();
+        person.stand(seconds(0), &PersonStanding::Fresh(times(50_000, 36_400)));
+        assert!(!person.renewal_due(seconds(6_799)), "a restart neither puts it off nor calls it forward");
+        assert!(person.renewal_due(seconds(6_800)));
     }
 
     #[test]

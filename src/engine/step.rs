@@ -93,6 +93,7 @@ pub struct Engine {
     pub(super) mappings: u32,
     pub(super) parcels: usize,
     pub(super) random: u64,
+    pub(super) started: bool,
     pub(super) stopping: bool,
     /// When a person's tokens want something next; `None` where that is to be found out anew.
     pub(super) persons_due: Option<Option<Duration>>,
@@ -118,6 +119,7 @@ impl Engine {
             waits: BTreeSet::new(),
             mappings: 0,
             parcels: 0,
+            started: false,
             stopping: false,
             persons_due: Some(None),
         }
@@ -128,6 +130,7 @@ impl Engine {
         match event {
             Event::Opened(opened) => self.open(now, opened, out),
             Event::Started => {
+                self.started = true;
                 // Links and accounts may have come while nothing ran.
                 self.mappings_changed(out);
                 self.next_suspect(out);
@@ -145,7 +148,7 @@ impl Engine {
                 self.person(&person).stand(now.monotonic, &standing);
                 self.wake_lanes_of(&person);
             }
-            Event::Account { account, blocked } => self.account(&account, blocked),
+            Event::Account { account, blocked } => self.account(&account, blocked, out),
             Event::MappingsChanged => self.mappings_changed(out),
             Event::Placed { id } => self.placed(id, out),
             Event::Decided { opened, verb } => self.decided(now, *opened, verb, out),
@@ -173,6 +176,11 @@ impl Engine {
     /// Whether tokens are being renewed.
     pub fn is_refreshing(&self) -> bool {
         self.persons.values().any(|person| person.refreshing)
+    }
+
+    /// Whether it was told to end.
+    pub const fn is_stopping(&self) -> bool {
+        self.stopping
     }
 
     /// Pushes under way.
@@ -578,6 +586,7 @@ impl Engine {
                 self.wake_lanes_of(key);
             }
             RefreshOutcome::Paused { why } => self.pause_person(key, why, out),
+            RefreshOutcome::Superseded => {}
             RefreshOutcome::Later { after, why } => {
                 let wait = self.destination_wait(&key.contract, after);
                 self.person(key).retry_at(now.monotonic + wait);
@@ -618,10 +627,17 @@ impl Engine {
         }
     }
 
-    fn account(&mut self, account: &AccountKey, blocked: Option<String>) {
+    /// An account was found blocked or free. What a start finds in the store was told by an earlier run.
+    pub(super) fn account(&mut self, account: &AccountKey, blocked: Option<String>, out: &mut Vec<Effect>) {
+        let before = self.lanes.block(account, blocked.clone());
         if let Some(id) = self.lanes.find(account) {
-            self.lanes.at_mut(id).blocked = blocked;
             self.queue_lane(id);
+        }
+        let account = account.clone();
+        match (before, blocked) {
+            (None, Some(why)) if self.started => out.push(Effect::Alert(Alert::AccountBlocked { account, why })),
+            (Some(_), None) => out.push(Effect::Alert(Alert::AccountOpen { account })),
+            _ => {}
         }
     }
 

@@ -115,10 +115,10 @@ impl Client {
     ///
     /// # Errors
     /// The API did not give a pair that can be believed.
-    pub async fn exchange_code(&self, code: &str, verifier: &Secret<String>) -> Result<Tokens, Failure> {
+    pub async fn exchange_code(&self, code: &Secret<String>, verifier: &Secret<String>) -> Result<Tokens, Failure> {
         let mut claims = self.claims();
         claims.grant_type = Some("authorization_code");
-        claims.code = Some(code);
+        claims.code = Some(code.expose());
         claims.code_verifier = Some(verifier.expose());
         let body = self.list(self.request(Method::POST, "oauth/token", &claims).body("")).await?;
         Ok(self.believe::<Payload>(&body).await?.into())

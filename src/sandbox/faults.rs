@@ -11,6 +11,8 @@ pub enum Target {
     Push,
     /// Refreshes of tokens.
     Refresh,
+    /// Exchanges of a code for the first tokens.
+    Exchange,
     /// The list of accounts and the contract.
     Accounts,
 }

@@ -77,6 +77,7 @@ pub(super) struct Person {
     pub(super) access: Option<Token>,
     pub(super) refresh: Option<Token>,
     pub(super) unauthorised: BTreeSet<String>,
+    pub(super) unlisted: BTreeSet<String>,
 }
 
 #[derive(Clone, Debug)]
@@ -184,6 +185,17 @@ impl State {
                 super::pages::Consent::Given => person.unauthorised.remove(account),
                 super::pages::Consent::Withdrawn => person.unauthorised.insert(account.to_owned()),
             };
+        }
+    }
+
+    /// The account is no longer among its person's, or is again.
+    pub fn set_listed(&self, account: &str, listed: bool) {
+        for person in self.lock().persons.values_mut() {
+            if listed {
+                person.unlisted.remove(account);
+            } else {
+                person.unlisted.insert(account.to_owned());
+            }
         }
     }
 

@@ -102,6 +102,21 @@ impl Stand {
         program().arg("--config").arg(config).args(arguments).stdin(Stdio::null()).output().unwrap()
     }
 
+    /// A command that goes on while the test does something else.
+    pub(crate) fn spawn(&self, arguments: &[&str]) -> Child {
+        let config = self.path("pushbridge.toml");
+        let mut command = program();
+        command.arg("--config").arg(config).args(arguments).stdin(Stdio::piped());
+        command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
+    }
+
+    /// Adds settings to the contract.
+    pub(crate) fn set_contract(&self, settings: &str) {
+        let config = self.path("pushbridge.toml");
+        let text = fs::read_to_string(&config).unwrap();
+        fs::write(&config, text.replace("[contract.main]\n", &format!("[contract.main]\n{settings}\n"))).unwrap();
+    }
+
     /// Runs a command that must succeed; its standard output.
     pub(crate) fn ok(&self, arguments: &[&str]) -> String {
         let output = self.run(arguments);
