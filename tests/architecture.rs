@@ -26,7 +26,7 @@ const ARROWS: [(&str, &[&str]); 13] = [
 ];
 
 /// Each external crate, and the rooms that may name it.
-const DOORS: [(&str, &[&str]); 19] = [
+const DOORS: [(&str, &[&str]); 21] = [
     // Everything that may do harm or be replaced enters through one room.
     ("sled", &["store"]),
     ("reqwest", &["push"]),
@@ -38,6 +38,8 @@ const DOORS: [(&str, &[&str]); 19] = [
     ("anyhow", &["cli"]),
     ("axum", &["sandbox"]),
     ("fhirbolt", &["validate"]),
+    ("flate2", &["stu3"]),
+    ("tar", &["stu3"]),
     ("memchr", &["fhir"]),
     ("regex", &["fhir"]),
     ("jiff", &["model"]),

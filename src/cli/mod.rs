@@ -9,6 +9,7 @@ pub mod exit;
 mod init;
 mod links;
 mod print;
+mod profiles;
 mod queue;
 mod route;
 mod run;
@@ -49,6 +50,8 @@ enum Command {
     Doctor(doctor::Args),
     Run(run::Args),
     Validate(validate::Args),
+    #[command(subcommand)]
+    Profiles(profiles::Command),
     Route(route::Args),
     #[command(subcommand)]
     Accounts(accounts::Command),
@@ -112,6 +115,7 @@ fn dispatch(cli: Cli) -> Result<Exit, Failed> {
         Command::Doctor(_) => doctor::run(&cli.config, form),
         Command::Run(args) => run::run(&context()?, &args, form),
         Command::Validate(args) => validate::run(&args, form),
+        Command::Profiles(command) => profiles::run(&cli.config, &command, form),
         Command::Route(args) => route::run(&context()?, &args, form),
         Command::Accounts(command) => accounts::run(&context()?, command, form),
         Command::Links(command) => links::run(&context()?, command, form),

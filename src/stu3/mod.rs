@@ -9,6 +9,8 @@
 pub mod errata;
 mod extensions;
 mod index;
+pub mod package;
+pub mod profile;
 mod table;
 mod terminology;
 
@@ -16,13 +18,22 @@ pub use crate::fhir::{Content, Primitive, StructureId};
 use crate::fhir::{Member, Schema};
 pub use extensions::{Extension, Holder, ValueType};
 use index::Index;
-use std::{collections::HashMap, ops::Range, sync::OnceLock};
+use std::{
+    collections::HashMap,
+    ops::Range,
+    sync::{Arc, OnceLock},
+};
 pub use terminology::{CodeSystem, Codes, Membership, Part, Terminology, ValueSet, terminology};
 
 /// The facts of STU3. The same table for the whole life of the program.
 pub fn release() -> &'static Release {
     static RELEASE: OnceLock<Release> = OnceLock::new();
     RELEASE.get_or_init(|| table::decode(include_str!("release.tsv")))
+}
+
+/// The elements of a type of the release (`Patient`, `Quantity`) as profiles begin with them.
+pub fn type_snapshot(name: &str) -> Option<Arc<profile::Snapshot>> {
+    release().structure_named(name).filter(|_| !name.contains('.')).map(profile::of_type)
 }
 
 /// A release of FHIR: its structures and their elements.
