@@ -37,12 +37,14 @@ mod conformance {
     mod fhirpath;
     mod instance;
     mod mutation;
+    mod snapshots;
     mod xml;
 }
 
 mod generate {
     pub(super) mod extensions;
     pub(super) mod package;
+    pub(super) mod profiles;
     pub(super) mod table;
     pub(super) mod terminology;
 }

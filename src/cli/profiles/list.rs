@@ -1,7 +1,7 @@
 //! `profiles ls`: one line for each definition.
 
 use super::{Exit, Failed, Form, print};
-use crate::stu3::package::Library;
+use crate::stu3::package::{Library, Profile};
 
 #[derive(serde::Serialize)]
 struct Row<'l> {
@@ -16,8 +16,9 @@ struct Row<'l> {
     file: &'l str,
 }
 
-pub(super) fn all(library: &Library, form: Form) -> Result<Exit, Failed> {
-    let profiles = library.profiles().iter().map(|profile| Row {
+pub(super) fn all(library: &Library, release: bool, form: Form) -> Result<Exit, Failed> {
+    let own = Library::own_profiles().filter(|_| release).map(|profile| -> &Profile { profile });
+    let profiles = library.profiles().iter().chain(own).map(|profile| Row {
         kind: "profile",
         url: &profile.definition.url,
         version: profile.definition.version.as_deref(),

@@ -30,6 +30,9 @@ pub(super) enum Command {
   pushbridge profiles ls
   pushbridge profiles ls --package zib.tgz --json | jq -r 'select(.kind == \"profile\").url'")]
     Ls {
+        /// List the release's own profiles too, which are always there
+        #[arg(long)]
+        release: bool,
         #[command(flatten)]
         source: Source,
     },
@@ -68,7 +71,7 @@ pub(super) struct Source {
 
 pub(super) fn run(config: &Path, command: &Command, form: Form) -> Result<Exit, Failed> {
     match command {
-        Command::Ls { source } => list::all(&load::library(config, &source.packages)?, form),
+        Command::Ls { release, source } => list::all(&load::library(config, &source.packages)?, *release, form),
         Command::Show { url, source } => show::profile(&load::library(config, &source.packages)?, url, form),
         Command::Check { source } => check(&load::library(config, &source.packages)?, form),
     }

@@ -1,6 +1,9 @@
 //! All definitions that are loaded, each by its canonical URL and version, with a snapshot for every profile.
 
-use super::{DefinedCodeSystem, DefinedValueSet, Manifest, Shelf, shelf::own_type};
+use super::{
+    DefinedCodeSystem, DefinedValueSet, Manifest, Shelf,
+    own::{own_profile, own_type, own_urls},
+};
 use crate::{
     fhir::path::Expression,
     stu3::profile::{self, Defect, Problem, Snapshot, StructureDefinition, Types},
@@ -117,9 +120,15 @@ impl Library {
         &self.problems
     }
 
-    /// The profile of a canonical URL: `url|version`, or `url` for the newest version.
+    /// The profile of a canonical URL: `url|version`, or `url` for the newest version; the release's own are always there.
     pub fn profile(&self, canonical: &str) -> Option<&Profile> {
-        newest(&self.profiles, canonical, |profile| &*profile.definition)
+        let url = canonical.split_once('|').map_or(canonical, |(url, _)| url);
+        own_profile(url).or_else(|| newest(&self.profiles, canonical, |profile| &*profile.definition))
+    }
+
+    /// The profiles that the release itself defines, by URL.
+    pub fn own_profiles() -> impl Iterator<Item = &'static Profile> {
+        own_urls().filter_map(|url| own_profile(&url))
     }
 
     /// The value set of a canonical URL.
@@ -244,6 +253,9 @@ impl Compiler {
             return Some(Ok(profile::of_type(id)));
         }
         let (url, version) = canonical.split_once('|').map_or((canonical, None), |(url, version)| (url, Some(version)));
+        if let Some(own) = own_profile(url) {
+            return Some(own.snapshot.clone().ok_or_else(|| Defect::Unusable(url.into())));
+        }
         let places = self.by_url.get(url)?;
         let is_meant = |place: &&usize| {
             version.is_none_or(|version| self.definitions[**place].version.as_deref() == Some(version))

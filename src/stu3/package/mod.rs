@@ -6,6 +6,7 @@
 mod archive;
 mod library;
 mod object;
+mod own;
 mod shelf;
 mod terminology;
 

@@ -2,11 +2,12 @@
 
 use super::{
     Archive, ArchiveError, ArchiveLimits, DefinedCodeSystem, DefinedValueSet, Library, Manifest, Object, is_stu3,
+    own::{is_own, own_type},
 };
 use crate::{
     fhir::{self, json::Limits},
     stu3::{
-        profile::{Defect, Problem, RELEASE_URL, StructureDefinition},
+        profile::{Defect, Problem, StructureDefinition},
         release,
     },
 };
@@ -85,8 +86,8 @@ impl Shelf {
     fn add_structure(&mut self, object: Object<'_>, file: &Arc<str>) -> Result<(), Problem> {
         let url = object.kept("url");
         let fail = |defect| Problem { file: file.clone(), url: url.clone(), element: None, defect };
-        // the release's own types are known, and nothing else may define them
-        if url.as_deref().and_then(own_type).is_some() {
+        // the release's own types and profiles are known, and nothing else may define them
+        if url.as_deref().is_some_and(|url| own_type(url).is_some() || is_own(url)) {
             return Ok(());
         }
         match object.kept("fhirVersion") {
@@ -100,9 +101,4 @@ impl Shelf {
         self.profiles.push(StructureDefinition::read(object, file)?);
         Ok(())
     }
-}
-
-/// The type of the release that a canonical URL names.
-pub(super) fn own_type(url: &str) -> Option<crate::stu3::StructureId> {
-    url.strip_prefix(RELEASE_URL).and_then(|name| release().structure_named(name))
 }

@@ -13,7 +13,7 @@ use super::{
 };
 use crate::stu3::release;
 use std::{
-    collections::{BTreeSet, HashSet},
+    collections::{BTreeSet, HashMap, HashSet},
     sync::Arc,
 };
 
@@ -35,8 +35,15 @@ pub(in crate::stu3) fn build(
     types: &mut dyn Types,
     problems: &mut Vec<Problem>,
 ) -> Option<Snapshot> {
-    let paths = definition.changes.iter().map(|change| &*change.path).collect();
-    let mut builder = Builder { root: base.root.clone(), types, paths, at: Vec::new(), defects: Vec::new() };
+    let mut builder = Builder {
+        root: base.root.clone(),
+        types,
+        stated: Stated::of(&definition.changes),
+        chain: Chain::default(),
+        taken_away: HashMap::new(),
+        at: Vec::new(),
+        defects: Vec::new(),
+    };
     let (mut usable, mut done, mut failed) = (true, BTreeSet::new(), None);
     let mut tell = |change: Option<&Change>, defect: Defect| {
         usable &= defect.is_warning();
@@ -73,12 +80,68 @@ pub(in crate::stu3) fn build(
 struct Builder<'b> {
     root: Node,
     types: &'b mut dyn Types,
-    /// All paths of the differential.
-    paths: HashSet<&'b str>,
+    /// Of all changes.
+    stated: Stated,
+    /// Of the change at hand.
+    chain: Chain,
+    /// Elements that a change took away, by id, and how often they might stand before.
+    taken_away: HashMap<String, Option<u32>>,
     /// Where the change before stood: names, and places among children.
     at: Vec<(String, usize)>,
     /// Of the change at hand; none of them makes the element's place unknown.
     defects: Vec<Defect>,
+}
+
+/// Where a change stands by paths and slice names alone: the path's parts, each with its id.
+#[derive(Default)]
+struct Chain(Vec<(String, String)>);
+
+impl Chain {
+    /// On to the next change; the id of its element, without its own slice.
+    fn advance(&mut self, change: &Change) -> String {
+        let parts: Vec<&str> = change.path.split('.').take(DEEPEST).collect();
+        let outer = &parts[..parts.len() - 1];
+        let common = self.0.iter().zip(outer).take_while(|((name, _), part)| name == *part).count();
+        self.0.truncate(common);
+        for part in &parts[common..] {
+            let id = self.0.last().map_or_else(|| (*part).to_owned(), |(_, outer)| format!("{outer}.{part}"));
+            self.0.push(((*part).to_owned(), id));
+        }
+        let element = self.id(parts.len() - 1).to_owned();
+        if let (Some(slice), Some((_, id))) = (&change.slice, self.0.last_mut()) {
+            *id = format!("{element}:{slice}");
+        }
+        element
+    }
+
+    fn id(&self, place: usize) -> &str {
+        self.0.get(place).map(|(_, id)| id.as_str()).unwrap_or_default()
+    }
+}
+
+/// What can be known of a differential before it is applied.
+#[derive(Default)]
+struct Stated {
+    /// All elements, by [`Chain`].
+    elements: HashSet<String>,
+    /// How many slices are named for an element.
+    slices: HashMap<String, usize>,
+}
+
+impl Stated {
+    fn of(changes: &[Change]) -> Self {
+        let (mut stated, mut chain, mut named) = (Self::default(), Chain::default(), HashSet::new());
+        for change in changes {
+            let element = chain.advance(change);
+            let inner = chain.0.len() - 1;
+            stated.elements.extend(chain.0[..inner].iter().map(|(_, id)| id.clone()));
+            if change.slice.is_some() && named.insert(chain.id(inner).to_owned()) {
+                *stated.slices.entry(element.clone()).or_default() += 1;
+            }
+            stated.elements.insert(element);
+        }
+        stated
+    }
 }
 
 /// What a part of a path is in an element.
@@ -100,6 +163,8 @@ impl Builder<'_> {
             return Err(Defect::NoElement { name: parts[0].to_owned(), parent });
         }
         let hints = hints(change, parts.len());
+        self.chain.advance(change);
+        let parents: Vec<String> = self.chain.0.iter().map(|(_, id)| id.clone()).collect();
         let before = std::mem::take(&mut self.at);
         let mut route = Vec::with_capacity(parts.len());
         if let Some((last, outer)) = parts[1..].split_last() {
@@ -107,17 +172,20 @@ impl Builder<'_> {
             for (place, part) in outer.iter().enumerate() {
                 common &= before.get(place).is_some_and(|(name, _)| name == part);
                 let known = if common { Some(before[place].1) } else { None };
-                let parent = parts[..=place].join(".");
-                let next = self.step(&route, part, &parent, known, hints.get(place + 1).copied().flatten())?;
+                let next = self.step(&route, part, &parents[place], known, hints.get(place + 1).copied().flatten())?;
                 route.push(next);
             }
-            let parent = parts[..parts.len() - 1].join(".");
-            route.push(self.target(&route, last, &parent, change)?);
+            route.push(self.target(&route, last, &parents[outer.len()], change)?);
         }
         self.at = parts[1..].iter().map(ToString::to_string).zip(route.iter().copied()).collect();
         let id = self.id(&route);
         let mut defects = std::mem::take(&mut self.defects);
-        merge::apply(change, Arc::make_mut(&mut self.node_mut(&route).element), &mut defects);
+        let element = Arc::make_mut(&mut self.node_mut(&route).element);
+        let most = element.max;
+        merge::apply(change, element, &mut defects);
+        if element.max == Some(0) && most != Some(0) {
+            self.taken_away.insert(id.clone(), most);
+        }
         self.defects = defects;
         Ok(id)
     }
@@ -187,26 +255,48 @@ impl Builder<'_> {
         if let Some(known) = slice_named(owner, &element.name, &slice) {
             return Ok(known);
         }
-        // one type of a choice is left, and carries the name that its slice would have
-        if element.name == slice && element.element.slicing.is_none() {
+        // One type of a choice is left, and carries the name that its slice would have; or the name is only a name:
+        // nothing cuts the element, and it is the only one.
+        let id = format!("{parent}.{name}");
+        let of_choice =
+            |element: &Node| element.choice().and_then(|stem| chosen(stem, &slice, &element.element.types)).cloned();
+        let is_only = self.stated.slices.get(&id) == Some(&1) && of_choice(element).is_none();
+        if element.element.slicing.is_none() && (element.name == slice || is_only) {
+            if element.element.max != Some(1) && is_only {
+                self.defects.push(Defect::NoSlicing(slice));
+            }
             return Ok(place);
         }
         let mut template = element.clone();
+        let element_name = element.name.clone();
+        if change.max.is_some_and(|max| max != Some(0)) {
+            self.give_back(route, place, &mut template);
+        }
+        let owner = self.node(route);
         if let Some((outer, _)) = slice.rsplit_once('/') {
-            let outer_place = slice_named(owner, &element.name, outer);
+            let outer_place = slice_named(owner, &element_name, outer);
             template = owner.children[outer_place.ok_or_else(|| Defect::NoSlice(outer.into()))?].clone();
         }
         if template.element.slicing.is_none() {
-            match element.choice() {
+            match template.choice() {
                 Some(_) if !slice.contains('/') => self.imply_slicing(route, place, DiscriminatorKind::Type, "$this"),
                 _ => self.defects.push(Defect::NoSlicing(slice.clone())),
             }
         }
-        let of_choice = template.choice().and_then(|stem| chosen(stem, &slice, &template.element.types)).cloned();
-        if let Some(of_type) = of_choice.filter(|_| change.types.is_empty()) {
+        if let Some(of_type) = of_choice(&template).filter(|_| change.types.is_empty()) {
             narrow(&mut template, &of_type);
         }
         Ok(self.insert_slice(route, template, &slice))
+    }
+
+    /// An element that was taken away and is cut into slices after that: the slices say that it may stand.
+    fn give_back(&mut self, route: &[usize], place: usize, template: &mut Node) {
+        let route = [route, &[place]].concat();
+        if let Some(most) = self.taken_away.remove(&self.id(&route)) {
+            self.defects.push(Defect::TakenAway);
+            Arc::make_mut(&mut self.node_mut(&route).element).max = most;
+            Arc::make_mut(&mut template.element).max = most;
+        }
     }
 
     /// What a name is in an element: one of its members, or one type of a choice.
@@ -258,7 +348,7 @@ impl Builder<'_> {
         let others = choice.element.types.iter().filter(|other| other.code != of_type.code);
         let other_named = others
             .map(|other| format!("{parent}.{stem}{}", capitalised(&other.code)))
-            .any(|path| self.paths.contains(&*path));
+            .any(|path| self.stated.elements.contains(&path));
         let mut chosen = choice.clone();
         narrow(&mut chosen, of_type);
         if slice.is_none() && !other_named && choice.element.slicing.is_none() {

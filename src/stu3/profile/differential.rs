@@ -13,6 +13,9 @@ use std::sync::Arc;
 /// More changes than any profile needs; a file with more is made to do harm.
 const MOST_CHANGES: usize = 20_000;
 
+/// Bytes of a path; those of the release have at most a hundred.
+const LONGEST_PATH: usize = 500;
+
 const MAXIMUM: &str = "http://hl7.org/fhir/StructureDefinition/elementdefinition-maxValueSet";
 
 /// A constraint profile, as published.
@@ -135,6 +138,9 @@ impl Change {
         let fail = |defect| (place.clone(), defect);
         if path.is_empty() {
             return Err(fail(Defect::NoMember("path")));
+        }
+        if path.len() > LONGEST_PATH {
+            return Err(fail(Defect::PathTooLong(LONGEST_PATH)));
         }
         let constraints = object.objects("constraint").map(|constraint| read_constraint(constraint, source));
         let constraints = constraints.collect::<Option<_>>().ok_or_else(|| fail(Defect::NoMember("constraint.key")))?;

@@ -71,6 +71,9 @@ pub enum Defect {
     /// A path of more parts than any needs.
     #[error("its path has more than {0} parts; no element lies as deep")]
     PathTooDeep(usize),
+    /// A path longer than any needs to be.
+    #[error("its path has more than {0} bytes; no element has such a path")]
+    PathTooLong(usize),
     /// A path that leads nowhere.
     #[error("there is no element {name} in {parent}")]
     NoElement {
@@ -108,6 +111,9 @@ pub enum Defect {
     /// More often than the base allows.
     #[error("it may stand more often than what it derives from allows; the base's limit holds")]
     Wider,
+    /// A slice of something that the same profile takes away.
+    #[error("it is a slice of an element that the profile takes away; it is taken as if that were not said")]
+    TakenAway,
     /// A profile of a type that is not there.
     #[error("profile {0} of its type is not loaded; what it asks for is not checked")]
     NoTypeProfile(Arc<str>),
@@ -126,7 +132,12 @@ impl Defect {
     pub const fn is_warning(&self) -> bool {
         matches!(
             self,
-            Self::NoConstraint | Self::Wider | Self::NoTypeProfile(_) | Self::Expression { .. } | Self::NoSlicing(_)
+            Self::NoConstraint
+                | Self::Wider
+                | Self::TakenAway
+                | Self::NoTypeProfile(_)
+                | Self::Expression { .. }
+                | Self::NoSlicing(_)
         )
     }
 }
