@@ -2,7 +2,7 @@
 
 use super::{
     DefinedCodeSystem, DefinedValueSet, Manifest, Shelf,
-    own::{own_profile, own_type, own_urls},
+    own::{is_own, own_profile, own_type, own_urls},
 };
 use crate::{
     fhir::path::Expression,
@@ -234,6 +234,7 @@ impl Compiler {
             }
         };
         self.depth -= 1;
+        problems.extend(self.unknown_profiles(&definition));
         self.problems.append(&mut problems);
         self.states[place] = State::Done(snapshot.clone());
         snapshot.ok_or_else(|| Defect::Unusable(definition.url.clone()))
@@ -245,6 +246,25 @@ impl Compiler {
             return Ok(base);
         }
         Err(Defect::OtherType(definition.type_name.clone(), base.type_name.clone()))
+    }
+
+    /// Profiles that types and references are held to and that are not there.
+    fn unknown_profiles(&self, definition: &StructureDefinition) -> Vec<Problem> {
+        let is_known = |canonical: &str| {
+            let url = canonical.split_once('|').map_or(canonical, |(url, _)| url);
+            own_type(url).is_some() || is_own(url) || self.by_url.contains_key(url)
+        };
+        let mut problems = Vec::new();
+        for change in &definition.changes {
+            let named = change.types.iter().flat_map(|known| [&known.profile, &known.target]).flatten();
+            problems.extend(named.filter(|url| !is_known(url)).map(|url| Problem {
+                file: definition.file.clone(),
+                url: Some(definition.url.clone()),
+                element: Some(change.place().into()),
+                defect: Defect::NoTypeProfile(url.clone()),
+            }));
+        }
+        problems
     }
 
     /// A type of the release or a profile.

@@ -6,11 +6,16 @@
 
 mod base;
 mod build;
+#[cfg(test)]
+mod build_test;
 mod differential;
 mod element;
 mod merge;
 mod problem;
+mod slices;
+mod stated;
 mod tree;
+mod unfold;
 mod value;
 
 pub(in crate::stu3) use base::of_type;

@@ -89,7 +89,9 @@ pub enum Defect {
     #[error("the element stands twice in the differential")]
     ElementTwice,
     /// A slice of something that is not sliced.
-    #[error("slice {0} of an element that is not sliced: nothing says how it is told from others")]
+    #[error(
+        "slice {0} of an element that nothing cuts into slices; where it is the only one, the whole element is meant"
+    )]
     NoSlicing(Arc<str>),
     /// A slice of a slice that is not there.
     #[error("it slices the slice {0} once more, and that is not there")]
@@ -115,7 +117,7 @@ pub enum Defect {
     #[error("it is a slice of an element that the profile takes away; it is taken as if that were not said")]
     TakenAway,
     /// A profile of a type that is not there.
-    #[error("profile {0} of its type is not loaded; what it asks for is not checked")]
+    #[error("profile {0}, which its type names, is not loaded; what it asks for is not checked")]
     NoTypeProfile(Arc<str>),
     /// An expression that cannot be read.
     #[error("constraint {key} is not checked: {text}")]
