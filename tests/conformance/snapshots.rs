@@ -287,3 +287,74 @@ fn stated_zeros(definition: &Value) -> usize {
         .filter(|element| text(element, "max") == Some("0") && text(element, "path").unwrap().ends_with(".extension"))
         .count()
 }
+
+/// Elements where ours is not what is published, and why.
+const OTHER_ELEMENTS: [(&str, &[&str]); 2] = [
+    // published without the constraint that every element inherits
+    ("keys", &["Age", "Count", "Distance", "Duration", "Money"]),
+    // how often a resource stands says nothing; published for these alone
+    (
+        "counts",
+        &["CapabilityStatement", "CompartmentDefinition", "ImplementationGuide", "SearchParameter", "StructureMap"],
+    ),
+];
+
+#[test]
+fn types_of_the_release_are_those_published() {
+    let Some(bytes) = package(CORE) else { return };
+    let archive = Archive::read(&bytes, &ArchiveLimits::default()).unwrap();
+    let mut compared_types = 0;
+    let mut told = Vec::new();
+    for (file, bytes) in archive.files.iter().filter(|(name, _)| name.starts_with("StructureDefinition-")) {
+        let definition: Value = serde_json::from_slice(bytes).unwrap();
+        let kind = text(&definition, "kind").unwrap();
+        if text(&definition, "derivation") == Some("constraint") || !matches!(kind, "resource" | "complex-type") {
+            continue;
+        }
+        let Some(snapshot) = type_snapshot(text(&definition, "name").unwrap()) else { continue };
+        compared_types += 1;
+        let elements = items(&definition["snapshot"], "element");
+        let theirs: Vec<Facts> =
+            elements.iter().zip(ids(elements)).map(|(element, id)| published(element, id)).collect();
+        let own: Vec<Facts> = snapshot.elements().iter().map(ours).collect();
+        let ids = |list: &[Facts]| list.iter().map(|facts| facts.id.clone()).collect::<Vec<_>>();
+        assert_eq!(ids(&own), ids(&theirs), "{file}");
+        for (own, theirs) in own.iter().zip(&theirs) {
+            told.extend(compared(own, theirs).into_iter().map(|what| format!("{}: {what}", own.id)));
+        }
+    }
+    assert_eq!(compared_types, 154);
+    told.retain(|difference| {
+        !OTHER_ELEMENTS
+            .iter()
+            .any(|(what, ids)| ids.iter().any(|id| difference.starts_with(&format!("{id}: {what}: "))))
+    });
+    assert!(told.is_empty(), "{told:#?}");
+}
+
+#[test]
+fn every_zib2017_profile_is_usable() {
+    let Some(bytes) = package(ZIB) else { return };
+    let library = library(&[&bytes]);
+    assert_eq!((library.profiles().len(), library.value_sets().len()), (214, 261));
+    let unusable: Vec<_> = library.profiles().iter().filter(|profile| profile.snapshot.is_none()).collect();
+    assert!(unusable.is_empty(), "{unusable:#?}");
+    // "slice numberOfChildrenLivingAtHomeCode" of a `coding` without slicing; it is the only one, so every coding is meant
+    let told: Vec<(&str, &str)> = library
+        .problems()
+        .iter()
+        .map(|problem| (problem.file.rsplit('/').next().unwrap(), problem.element.as_deref().unwrap()))
+        .collect();
+    let place = "Observation.component:numberOfChildrenLivingAtHome.code.coding:numberOfChildrenLivingAtHomeCode";
+    assert_eq!(told, [("StructureDefinition-zib-FamilySituation.json", place)]);
+    // with the release's package beside it, in either order, nothing is different
+    let Some(core) = package(CORE) else { return };
+    let both = [self::library(&[&bytes, &core]), self::library(&[&core, &bytes])];
+    for other in &both {
+        assert_eq!(other.profiles().len(), 214);
+        for (one, other) in library.profiles().iter().zip(other.profiles()) {
+            assert_eq!(one.snapshot, other.snapshot, "{}", one.definition.url);
+        }
+    }
+    assert_eq!(both[0].problems(), both[1].problems());
+}

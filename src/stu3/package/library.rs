@@ -309,3 +309,120 @@ fn unreadable_expressions(definition: &StructureDefinition) -> Vec<Problem> {
     }
     problems
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::{Value, json};
+
+    fn profile(url: &str, version: Option<&str>, name: &str) -> Value {
+        let mut profile = json!({"resourceType": "StructureDefinition", "url": url, "name": name, "status": "draft",
+            "kind": "resource", "abstract": false, "type": "Patient", "derivation": "constraint",
+            "baseDefinition": "http://hl7.org/fhir/StructureDefinition/Patient",
+            "differential": {"element": [{"path": "Patient.name", "min": 1}]}});
+        if let Some(version) = version {
+            profile["version"] = version.into();
+        }
+        profile
+    }
+
+    fn library(files: &[(&str, Value)]) -> Library {
+        let mut shelf = Shelf::new();
+        for (name, content) in files {
+            shelf.add_file(name, content.to_string().as_bytes());
+        }
+        shelf.library()
+    }
+
+    #[test]
+    fn the_order_of_files_changes_nothing() {
+        let mut files = [
+            ("a.json", profile("http://example.org/a", None, "a")),
+            ("b.json", profile("http://example.org/b", Some("1.0.0"), "one")),
+            ("c.json", profile("http://example.org/b", Some("1.0.0"), "other")),
+            ("d.json", json!({"resourceType": "ValueSet", "url": "http://example.org/v", "status": "draft"})),
+            ("e.json", json!({"resourceType": "Patient"})),
+        ];
+        let one = library(&files);
+        files.reverse();
+        let other = library(&files);
+        assert_eq!(one.problems(), other.problems());
+        let urls = |library: &Library| -> Vec<Arc<str>> {
+            library.profiles().iter().map(|profile| profile.definition.url.clone()).collect()
+        };
+        assert_eq!(
+            (urls(&one), urls(&other)),
+            (vec!["http://example.org/a".into()], vec!["http://example.org/a".into()])
+        );
+        let told: Vec<String> = one.problems().iter().map(ToString::to_string).collect();
+        assert_eq!(told.len(), 3);
+        assert!(told[0].starts_with("b.json: it is also in c.json"), "{told:?}");
+        assert!(told[1].starts_with("c.json: it is also in b.json"), "{told:?}");
+        assert!(told[2].starts_with("e.json: this is no StructureDefinition"), "{told:?}");
+    }
+
+    #[test]
+    fn the_same_file_twice_is_one() {
+        let same = profile("http://example.org/a", None, "a");
+        let twice = library(&[("z.json", same.clone()), ("a.json", same)]);
+        assert_eq!((twice.profiles().len(), twice.problems()), (1, &[][..]));
+        assert_eq!(&*twice.profiles()[0].definition.file, "a.json");
+    }
+
+    #[test]
+    fn the_newest_version_is_meant_unless_one_is_named() {
+        let url = "http://example.org/a";
+        let versions = ["1.10.0", "1.9.0", "1.10.0-beta"];
+        let files = versions.map(|version| (version, profile(url, Some(version), version)));
+        let library = library(&files);
+        let name = |canonical: &str| library.profile(canonical).map(|profile| profile.definition.name.to_string());
+        assert_eq!(name(url).as_deref(), Some("1.10.0"));
+        assert_eq!(name("http://example.org/a|1.9.0").as_deref(), Some("1.9.0"));
+        assert_eq!(name("http://example.org/a|2"), None);
+        assert_eq!(name("http://hl7.org/fhir/StructureDefinition/bp").as_deref(), Some("Vital Signs Profile"));
+    }
+
+    #[test]
+    fn files_that_cannot_be_used_are_told() {
+        let mut shelf = Shelf::new();
+        shelf.add_file("cut.json", br#"{"resourceType": "StructureDefinition", "#);
+        shelf.add_file(
+            "release.json",
+            br#"{"resourceType":"StructureDefinition","url":"http://example.org/a","fhirVersion":"4.0.1"}"#,
+        );
+        shelf.add_file(
+            "model.json",
+            br#"{"resourceType":"StructureDefinition","url":"http://example.org/b","kind":"logical"}"#,
+        );
+        shelf.add_file(
+            "own.json",
+            br#"{"resourceType":"StructureDefinition","url":"http://hl7.org/fhir/StructureDefinition/Patient"}"#,
+        );
+        let xml = "<StructureDefinition xmlns='http://hl7.org/fhir'><url value='http://example.org/x'/><name value='x'/>\
+            <kind value='resource'/><type value='Patient'/>\
+            <baseDefinition value='http://hl7.org/fhir/StructureDefinition/Patient'/><derivation value='constraint'/>\
+            <differential><element><path value='Patient.name'/><min value='1'/></element></differential></StructureDefinition>";
+        shelf.add_file("x.xml", xml.as_bytes());
+        let library = shelf.library();
+        let told: Vec<(&str, &Defect)> = library.problems().iter().map(|known| (&*known.file, &known.defect)).collect();
+        assert!(matches!(told[0], ("cut.json", Defect::Unreadable { line: 1, .. })), "{told:?}");
+        assert!(matches!(told[1], ("model.json", Defect::NoConstraint)), "{told:?}");
+        assert!(matches!(told[2], ("release.json", Defect::OtherRelease(_))), "{told:?}");
+        assert_eq!(told.len(), 3);
+        let snapshot = library.profile("http://example.org/x").unwrap().snapshot.clone().unwrap();
+        assert_eq!(snapshot.root.members().find(|node| &*node.name == "name").unwrap().element.min, 1);
+    }
+
+    #[test]
+    fn an_expression_that_cannot_be_read_leaves_its_profile() {
+        let mut broken = profile("http://example.org/a", None, "a");
+        broken["differential"]["element"][0]["constraint"] =
+            json!([{"key": "a-1", "severity": "error", "human": "a", "expression": "family.("}]);
+        let library = library(&[("a.json", broken)]);
+        assert!(library.profiles()[0].snapshot.is_some());
+        let problem = &library.problems()[0];
+        assert!(matches!(&problem.defect, Defect::Expression { key, .. } if &**key == "a-1"));
+        assert_eq!(problem.element.as_deref(), Some("Patient.name"));
+        assert!(problem.defect.is_warning());
+    }
+}
