@@ -1,9 +1,10 @@
 //! The library: what FHIR STU3 (3.0.2) itself says, as tables of facts.
 //!
-//! `release.tsv`, `terminology.tsv` and `extensions.tsv` are written by a generator that stands in `tests/generate` from the
-//! release's own package; a test compares them. [`release`] decodes its table once, in about a millisecond; after that
+//! `release.tsv`, `terminology.tsv`, `extensions.tsv` and `profiles.tsv` are written by a generator that stands in
+//! `tests/generate` from the release's own package; a test compares them. [`release`] decodes its table once, in about a millisecond; after that
 //! a member is looked up by its structure and name with one probe and no allocation. Codes are asked of [`terminology()`],
-//! extensions of [`Release::extension`].
+//! extensions of [`Release::extension`]. What packages add is a [`package::Library`]; what a profile asks for in all is a
+//! [`profile::Snapshot`].
 //! Spec: <https://hl7.org/fhir/STU3/formats.html>, <https://hl7.org/fhir/STU3/json.html>.
 
 pub mod errata;

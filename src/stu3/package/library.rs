@@ -131,6 +131,15 @@ impl Library {
         own_urls().filter_map(|url| own_profile(&url))
     }
 
+    /// What a canonical URL asks for: of a type of the release, a profile of it, or one that is loaded; `None` where there
+    /// is none, or an unusable one.
+    pub fn snapshot(&self, canonical: &str) -> Option<Arc<Snapshot>> {
+        match own_type(canonical) {
+            Some(id) => Some(profile::of_type(id)),
+            None => self.profile(canonical)?.snapshot.clone(),
+        }
+    }
+
     /// The value set of a canonical URL.
     pub fn value_set(&self, canonical: &str) -> Option<&Arc<DefinedValueSet>> {
         newest(&self.value_sets, canonical, |set| &**set)
@@ -385,6 +394,7 @@ mod tests {
     #[test]
     fn files_that_cannot_be_used_are_told() {
         let mut shelf = Shelf::new();
+        shelf.add_file("large.json", &vec![b' '; (32 << 20) + 1]);
         shelf.add_file("cut.json", br#"{"resourceType": "StructureDefinition", "#);
         shelf.add_file(
             "release.json",
@@ -406,9 +416,10 @@ mod tests {
         let library = shelf.library();
         let told: Vec<(&str, &Defect)> = library.problems().iter().map(|known| (&*known.file, &known.defect)).collect();
         assert!(matches!(told[0], ("cut.json", Defect::Unreadable { line: 1, .. })), "{told:?}");
-        assert!(matches!(told[1], ("model.json", Defect::NoConstraint)), "{told:?}");
-        assert!(matches!(told[2], ("release.json", Defect::OtherRelease(_))), "{told:?}");
-        assert_eq!(told.len(), 3);
+        assert!(matches!(told[1], ("large.json", Defect::FileTooLarge(_))), "{told:?}");
+        assert!(matches!(told[2], ("model.json", Defect::NoConstraint)), "{told:?}");
+        assert!(matches!(told[3], ("release.json", Defect::OtherRelease(_))), "{told:?}");
+        assert_eq!(told.len(), 4);
         let snapshot = library.profile("http://example.org/x").unwrap().snapshot.clone().unwrap();
         assert_eq!(snapshot.root.members().find(|node| &*node.name == "name").unwrap().element.min, 1);
     }

@@ -61,7 +61,12 @@ impl Shelf {
     }
 
     fn add(&mut self, file: &Arc<str>, bytes: &[u8], origin: Origin) {
-        let limits = Limits { max_bytes: ArchiveLimits::default().max_file, ..Limits::default() };
+        let max_bytes = ArchiveLimits::default().max_file;
+        if bytes.len() as u64 > max_bytes {
+            let defect = Defect::FileTooLarge(max_bytes);
+            return self.problems.push(Problem { file: file.clone(), url: None, element: None, defect });
+        }
+        let limits = Limits { max_bytes, ..Limits::default() };
         let document = match fhir::read(bytes, &limits, release()) {
             Ok(document) => document,
             Err(error) => {

@@ -265,3 +265,15 @@ fn slices_of_slices_of_slices_are_counted() {
     let told = defects(&profiles);
     assert!(told.iter().any(|(_, defect)| matches!(defect, Defect::TooLarge(_))), "{told:?}");
 }
+
+#[test]
+fn more_elements_than_any_profile_needs_are_refused() {
+    let slice = |number: usize| json!({"path": "Patient.identifier", "sliceName": format!("s{number}")});
+    let many = |count: usize| Value::Array((0..count).map(slice).collect());
+    let told = defects(&[profile("a", "Patient", "Patient", &many(20_000))]);
+    assert_eq!(told, [(None, Defect::TooManyElements(10_000))]);
+    // as many as may be are slices that nothing tells apart
+    let told = defects(&[profile("a", "Patient", "Patient", &many(10_000))]);
+    assert_eq!(told.len(), 10_000);
+    assert!(told.iter().all(|(_, defect)| matches!(defect, Defect::NoSlicing(_))));
+}

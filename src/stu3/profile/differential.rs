@@ -11,7 +11,7 @@ use crate::{
 use std::sync::Arc;
 
 /// More changes than any profile needs; a file with more is made to do harm.
-const MOST_CHANGES: usize = 20_000;
+const MOST_CHANGES: usize = 10_000;
 
 /// Bytes of a path; those of the release have at most a hundred.
 const LONGEST_PATH: usize = 500;

@@ -1,7 +1,19 @@
 //! Profiles: what a `StructureDefinition` states, and the whole that follows from it and from what it derives from.
 //!
-//! A [`StructureDefinition`] is read as its author states it ([`Change`]s); [`build`] makes the [`Snapshot`]: a tree of
+//! A [`StructureDefinition`] is read as its author states it ([`Change`]s); `build.rs` makes the [`Snapshot`]: a tree of
 //! [`Node`]s that share what they have in common. What is wrong with a profile is a [`Problem`] with its element.
+//!
+//! How a snapshot is read:
+//! - A [`Node`] says what holds for every occurrence of its element. Slices stand behind it in the same list, with the same
+//!   name; what a slice says holds in addition, for those that its discriminators tell to be of it. How often the
+//!   element stands is counted over all slices; a slice's own counts are its own.
+//! - `extension` and `modifierExtension` are always sliced by `url`. Where a type of a choice is constrained beside others,
+//!   the choice is sliced by type; where it is the only one that is named, the element itself becomes that type
+//!   (`valueQuantity`), as in the snapshots of the release.
+//! - A node without children says nothing of what is in it: its type does, the profile of its type, or the element that
+//!   it refers to ([`ElementDefinition::content_reference`]). Where there are children they are all there.
+//! - Constraints of a type are at the type's own root, not at the elements of that type.
+//!
 //! Spec: <https://hl7.org/fhir/STU3/profiling.html>.
 
 mod base;

@@ -30,6 +30,9 @@ pub enum Defect {
         /// Why.
         text: String,
     },
+    /// More bytes than any definition needs.
+    #[error("it has more than {0} bytes; no definition needs as many")]
+    FileTooLarge(u64),
     /// No definition that is used here.
     #[error("this is no StructureDefinition, ValueSet or CodeSystem; take the file away")]
     OtherResource,
