@@ -115,6 +115,7 @@ impl Builder<'_> {
                 common &= before.get(place).is_some_and(|(name, _)| name == part);
                 let known = if common { Some(before[place].1) } else { None };
                 let next = self.step(&route, part, &parents[place], known, hints.get(place + 1).copied().flatten())?;
+                common &= known == Some(next);
                 route.push(next);
             }
             route.push(self.target(&route, last, &parents[outer.len()], change)?);
@@ -186,7 +187,7 @@ impl Builder<'_> {
         }
         match self.find(route, name, parent)? {
             Found::Member(place) => Ok(place),
-            Found::Choice(place, of_type) => Ok(self.choose(route, place, &of_type, name, parent, None)),
+            Found::Choice(place, of_type) => self.choose(route, place, &of_type, name, parent, None),
         }
     }
 }

@@ -277,3 +277,107 @@ fn more_elements_than_any_profile_needs_are_refused() {
     assert_eq!(told.len(), 10_000);
     assert!(told.iter().all(|(_, defect)| matches!(defect, Defect::NoSlicing(_))));
 }
+
+mod whatever_is_stated {
+    use super::{library, profile};
+    use crate::stu3::profile::Node;
+    use proptest::prelude::*;
+    use serde_json::{Value, json};
+
+    /// Paths that lead somewhere, and a few that do not.
+    const PATHS: [&str; 18] = [
+        "",
+        "code",
+        "code.coding",
+        "code.coding.system",
+        "code.coding.extension",
+        "value[x]",
+        "valueQuantity",
+        "valueQuantity.code",
+        "valueString",
+        "value\u{e9}",
+        "extension",
+        "extension.url",
+        "extension.valueQuantity.unit",
+        "component",
+        "component.value[x]",
+        "component.valueString",
+        "component.referenceRange.low",
+        "component.",
+    ];
+    const SLICES: [Option<&str>; 6] = [None, None, Some("a"), Some("b"), Some("a/b"), Some("valueQuantity")];
+
+    fn change() -> impl Strategy<Value = Value> {
+        let path = (prop::sample::select(&PATHS[..]), prop::collection::vec(prop::sample::select(&SLICES[..]), 4));
+        let slice = prop::sample::select(&SLICES[..]);
+        let types = prop::sample::select(vec![
+            json!(null),
+            json!([{"code": "Quantity"}]),
+            json!([{"code": "\u{e9}"}]),
+            json!([{"code": "Extension", "profile": "http://example.org/p1"}]),
+        ]);
+        (path, slice, types, 0..2u32, prop::option::weighted(0.3, 0..4u32), any::<[bool; 3]>()).prop_map(
+            |(path, slice, types, min, max, [has_id, is_sliced, has_min])| {
+                let (path, slices) = path;
+                let names: Vec<&str> =
+                    std::iter::once("Observation").chain(path.split('.').filter(|_| !path.is_empty())).collect();
+                let ids = names.iter().skip(1).zip(slices).map(|(name, slice)| match slice {
+                    Some(slice) => format!("{name}:{slice}"),
+                    None => (*name).to_owned(),
+                });
+                let mut change = json!({"path": names.join(".")});
+                if has_id {
+                    change["id"] =
+                        std::iter::once("Observation".to_owned()).chain(ids).collect::<Vec<_>>().join(".").into();
+                }
+                if is_sliced {
+                    change["slicing"] = json!({"discriminator": [{"type": "value", "path": "url"}], "rules": "open"});
+                }
+                if let Some(slice) = slice {
+                    change["sliceName"] = slice.into();
+                }
+                if has_min {
+                    change["min"] = min.into();
+                }
+                if let Some(max) = max {
+                    change["max"] = max.to_string().into();
+                }
+                if !types.is_null() {
+                    change["type"] = types;
+                }
+                change
+            },
+        )
+    }
+
+    /// Slices stand behind the element that they are slices of, each name once, and nothing stands less often than never.
+    fn is_sound(node: &Node) -> bool {
+        node.children.iter().enumerate().all(|(place, child)| {
+            let before = &node.children[..place];
+            let has_element = before.iter().any(|other| other.name == child.name && other.slice.is_none());
+            let is_new = !before.iter().any(|other| other.name == child.name && other.slice == child.slice);
+            let counts = child.element.max.is_none_or(|max| child.element.min <= max);
+            is_new && counts && has_element == child.slice.is_some() && is_sound(child)
+        })
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { cases: 500, ..ProptestConfig::default() })]
+        #[test]
+        fn it_is_a_sound_snapshot_or_a_word_on_why_not(
+            first in prop::collection::vec(change(), 0..6),
+            second in prop::collection::vec(change(), 0..6),
+        ) {
+            let outer = profile("p1", "Observation", "Observation", &Value::Array(first));
+            let inner = profile("p2", "http://example.org/p1", "Observation", &Value::Array(second));
+            let (one, other) = (library(&[outer.clone(), inner.clone()]), library(&[inner, outer]));
+            for (profile, same) in one.profiles().iter().zip(other.profiles()) {
+                prop_assert_eq!(&profile.snapshot, &same.snapshot);
+                match &profile.snapshot {
+                    Some(snapshot) => prop_assert!(is_sound(&snapshot.root), "{:#?}", snapshot.root),
+                    None => prop_assert!(one.problems().iter().any(|problem| !problem.defect.is_warning())),
+                }
+            }
+        }
+    }
+}

@@ -189,7 +189,9 @@ fn read_typed(object: Object<'_>, prefix: &str) -> Option<Typed> {
     let (suffix, node) = object.choice(prefix)?;
     let twin = object.document.get(object.node, &format!("_{prefix}{suffix}"));
     let mut lower = suffix.clone();
-    lower[..1].make_ascii_lowercase();
+    if let Some(first) = lower.get_mut(..1) {
+        first.make_ascii_lowercase();
+    }
     let type_name = if Primitive::named(&lower).is_some() { lower } else { suffix };
     Some(Typed {
         type_name: type_name.into(),

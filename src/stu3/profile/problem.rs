@@ -99,6 +99,9 @@ pub enum Defect {
     /// A slice of a slice that is not there.
     #[error("it slices the slice {0} once more, and that is not there")]
     NoSlice(Arc<str>),
+    /// A slice of a type that has the name of one of another type.
+    #[error("slice {0} is there already, and of another type; give this one another name")]
+    OtherSlice(Arc<str>),
     /// `min` above `max`.
     #[error("at least {min}, but at most {max}: nothing can meet both")]
     MinAboveMax {

@@ -24,7 +24,7 @@ impl Builder<'_> {
         let place = match (found, slice) {
             (Found::Member(place), None) => return Ok(place),
             (Found::Choice(place, of_type), slice) => {
-                return Ok(self.choose(route, place, &of_type, name, parent, slice));
+                return self.choose(route, place, &of_type, name, parent, slice);
             }
             (Found::Member(place), Some(_)) => place,
         };
@@ -108,19 +108,21 @@ impl Builder<'_> {
         name: &str,
         parent: &str,
         slice: Option<&Arc<str>>,
-    ) -> usize {
+    ) -> Result<usize, Defect> {
         let owner = self.node(route);
         let choice = owner.children[place].clone();
-        let is_it = |child: &Node| {
-            child.name == choice.name
-                && match (&child.slice, slice) {
-                    (Some(known), Some(slice)) => known == slice,
-                    (Some(_), None) => child.element.types.iter().all(|known| known.code == of_type.code),
-                    (None, _) => false,
-                }
+        let is_of_type = |child: &Node| child.element.types.iter().all(|known| known.code == of_type.code);
+        let named: &str = slice.map_or(name, |slice| slice);
+        let known = match slice_named(owner, &choice.name, named) {
+            None if slice.is_none() => owner
+                .children
+                .iter()
+                .position(|child| child.name == choice.name && child.slice.is_some() && is_of_type(child)),
+            known => known,
         };
-        if let Some(known) = owner.children.iter().position(is_it) {
-            return known;
+        if let Some(known) = known {
+            let fits = is_of_type(&owner.children[known]);
+            return if fits { Ok(known) } else { Err(Defect::OtherSlice(named.into())) };
         }
         let stem = choice.choice().unwrap_or_default();
         let others = choice.element.types.iter().filter(|other| other.code != of_type.code);
@@ -132,13 +134,12 @@ impl Builder<'_> {
         if slice.is_none() && !other_named && choice.element.slicing.is_none() {
             chosen.name = name.into();
             *self.node_mut(&[route, &[place]].concat()) = chosen;
-            return place;
+            return Ok(place);
         }
         if choice.element.slicing.is_none() {
             self.imply_slicing(route, place, DiscriminatorKind::Type, "$this");
         }
-        let slice = slice.map_or(name, |slice| slice);
-        self.insert_slice(route, chosen, slice)
+        Ok(self.insert_slice(route, chosen, named))
     }
 
     fn imply_slicing(&mut self, route: &[usize], place: usize, kind: DiscriminatorKind, path: &str) {
