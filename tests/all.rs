@@ -4,6 +4,9 @@
 mod architecture;
 
 #[cfg(test)]
+mod profiles;
+
+#[cfg(test)]
 mod readme;
 
 #[cfg(test)]
@@ -44,12 +47,14 @@ mod conformance {
     mod fhirpath;
     mod instance;
     mod mutation;
+    mod snapshots;
     mod xml;
 }
 
 mod generate {
     pub(super) mod extensions;
     pub(super) mod package;
+    pub(super) mod profiles;
     pub(super) mod table;
     pub(super) mod terminology;
 }

@@ -27,7 +27,7 @@ const ARROWS: [(&str, &[&str]); 14] = [
 ];
 
 /// Each external crate, and the rooms that may name it.
-const DOORS: [(&str, &[&str]); 20] = [
+const DOORS: [(&str, &[&str]); 22] = [
     // Everything that may do harm or be replaced enters through one room.
     ("sled", &["store"]),
     ("reqwest", &["push"]),
@@ -40,6 +40,8 @@ const DOORS: [(&str, &[&str]); 20] = [
     ("anyhow", &["cli"]),
     ("axum", &["sandbox", "admin"]),
     ("fhirbolt", &["validate"]),
+    ("flate2", &["stu3"]),
+    ("tar", &["stu3"]),
     ("memchr", &["fhir"]),
     ("regex", &["fhir"]),
     ("jiff", &["model"]),
