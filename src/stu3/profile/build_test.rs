@@ -365,7 +365,7 @@ mod whatever_is_stated {
     }
 
     proptest! {
-        #![proptest_config(ProptestConfig { cases: 500, ..ProptestConfig::default() })]
+        #![proptest_config(ProptestConfig { cases: 500, failure_persistence: None, ..ProptestConfig::default() })]
         #[test]
         fn it_is_a_sound_snapshot_or_a_word_on_why_not(
             first in prop::collection::vec(change(), 0..6),
