@@ -28,9 +28,13 @@ mod bridge {
     mod disk;
     mod intake;
     mod memory;
+    #[path = "../faults/power.rs"]
+    mod power;
     mod privacy;
     mod routing;
     mod secrets;
+    #[path = "../faults/siege.rs"]
+    mod siege;
     mod stand;
     mod xml;
 }
