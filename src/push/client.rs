@@ -317,9 +317,11 @@ async fn post(
     match answered {
         Ok(reply) => {
             let answer = classify(&reply, client.now());
-            // A server may answer before it has read all: then it cannot have taken anything.
+            // A server may answer before it has read all: then it cannot have taken anything, whatever it says.
             let answer = match (answer, handed) {
-                (Answer::Unknown, Handed::Part) => Answer::Later { after: None, scope: Scope::Submission },
+                (Answer::Unknown | Answer::Delivered(_), Handed::Part) => {
+                    Answer::Later { after: None, scope: Scope::Submission }
+                }
                 (answer, _) => answer,
             };
             (answer, Some(reply.status), reply.error().unwrap_or_default())
