@@ -786,6 +786,12 @@ fn log_alert(alert: &Alert) {
         Alert::PersonPaused { person, why } => {
             tracing::warn!(contract = %person.contract, person = %person.person, why, "alert: person must authorise again");
         }
+        Alert::PersonRefused { person, why } => {
+            tracing::warn!(contract = %person.contract, person = %person.person, why, "alert: person is not served");
+        }
+        Alert::PersonServed { person } => {
+            tracing::warn!(contract = %person.contract, person = %person.person, "alert: person is served again");
+        }
         Alert::AccountBlocked { account, why } => {
             tracing::warn!(contract = %account.contract, account = %account.account, why, "alert: account blocked");
         }
@@ -799,6 +805,7 @@ const fn refresh_word(outcome: &RefreshOutcome) -> &'static str {
         RefreshOutcome::Renewed(_) => "renewed",
         RefreshOutcome::Paused { .. } => "person paused",
         RefreshOutcome::Later { .. } => "later",
+        RefreshOutcome::Refused { .. } => "refused",
         RefreshOutcome::Lost => "lost",
         RefreshOutcome::DestinationPaused { .. } => "destination paused",
     }

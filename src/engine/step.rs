@@ -70,6 +70,7 @@ pub struct Rules {
 const POISON_JUDGINGS: u32 = 3;
 /// A destination is looked after more often than a single file.
 const DESTINATION_WAITS: Backoff = Backoff { first: Duration::from_secs(1), longest: Duration::from_secs(60) };
+const PERSON_WAITS: Backoff = Backoff { first: Duration::from_secs(1), longest: Duration::from_secs(5 * 60) };
 const SUBMISSION_WAITS: Backoff = Backoff { first: Duration::from_secs(1), longest: Duration::from_secs(15 * 60) };
 
 /// The engine's whole state.
@@ -476,8 +477,20 @@ impl Engine {
             self.send_in_turn(now, &contract, out);
         }
         if self.persons_due.is_none_or(|due| due.is_some_and(|due| now.monotonic >= due)) {
-            self.persons_due = Some(self.persons.values().filter_map(PersonState::due).min());
+            self.persons_due = Some(self.next_of_persons(now));
         }
+    }
+
+    /// When a person's tokens want something next. While its destination is closed nothing is asked for, so nothing is due.
+    fn next_of_persons(&self, now: Moment) -> Option<Duration> {
+        let due = |(key, person): (&PersonKey, &PersonState)| {
+            let due = person.due()?;
+            match self.destinations.get(&key.contract) {
+                Some(destination) if !destination.answers(now.monotonic) => Some(due.max(destination.due()?)),
+                _ => Some(due),
+            }
+        };
+        self.persons.iter().filter_map(due).min()
     }
 
     /// Renewals that nothing asked for: refresh tokens near their end, and refreshes that a crash cut off.
@@ -567,10 +580,10 @@ impl Engine {
         outcome: super::event::RefreshOutcome,
         out: &mut Vec<Effect>,
     ) {
-        use super::event::{PersonStanding, RefreshOutcome};
+        use super::event::RefreshOutcome;
         match outcome {
             RefreshOutcome::Renewed(times) => {
-                self.person(key).stand(now.monotonic, &PersonStanding::Fresh(times));
+                self.person(key).renewed(now.monotonic, times);
                 self.wake_lanes_of(key);
             }
             RefreshOutcome::Paused { why } => self.pause_person(key, why, out),
@@ -581,12 +594,10 @@ impl Engine {
                     destination.back_off(now.monotonic, wait, &why, out);
                 }
             }
+            RefreshOutcome::Refused { why } => self.person_refused(now, key, &why, out),
             RefreshOutcome::Lost => {
                 let wait = self.destination_wait(&key.contract, None);
-                if !self.person(key).lose(now.monotonic + wait) {
-                    let why = "a refresh of the tokens was cut off and the old token is no longer taken";
-                    self.pause_person(key, why.to_owned(), out);
-                }
+                self.person(key).lose(now.monotonic + wait);
                 if let Some(destination) = self.destinations.get_mut(&key.contract) {
                     destination.close(now.monotonic, wait, "the token endpoint did not answer", out);
                 }
@@ -609,6 +620,7 @@ impl Engine {
 
     fn probed(&mut self, now: Moment, contract: &ContractName, failed: bool) {
         let wait = self.destination_wait(contract, None);
+        self.persons_due = None;
         if let Some(destination) = self.destinations.get_mut(contract) {
             destination.probed(now.monotonic, wait, failed);
         }
@@ -848,6 +860,11 @@ impl Engine {
     pub(super) fn destination_wait(&mut self, contract: &ContractName, after: Option<Duration>) -> Duration {
         let failures = self.destinations.get(contract).map_or(0, Destination::failures);
         after.unwrap_or_else(|| DESTINATION_WAITS.wait(failures.max(1), self.next_random()))
+    }
+
+    pub(super) fn person_wait(&mut self, key: &PersonKey) -> Duration {
+        let failures = self.person(key).failures.saturating_add(1);
+        PERSON_WAITS.wait(failures, self.next_random())
     }
 
     pub(super) fn submission_wait(&mut self, attempt: u32, after: Option<Duration>) -> Duration {

@@ -107,6 +107,10 @@ pub(super) async fn renew(vault: &Vault, writer: &Writer, client: &Arc<Client>, 
             unmark(writer, person);
             RefreshOutcome::Later { after, why }
         }
+        Refreshed::Refused { why } => {
+            unmark(writer, person);
+            RefreshOutcome::Refused { why }
+        }
         Refreshed::DestinationPaused { why } => {
             unmark(writer, person);
             RefreshOutcome::DestinationPaused { why }

@@ -27,6 +27,12 @@ pub enum Refreshed {
         /// For people.
         why: String,
     },
+    /// The token endpoint refuses, and not in the API's own words: a gateway before it may have spoken, and nothing is
+    /// known to be spent.
+    Refused {
+        /// For people.
+        why: String,
+    },
     /// Nothing was spent.
     Later {
         /// What the API asked for.
@@ -102,6 +108,9 @@ impl Client {
         match &failure {
             failure if failure.is_set_up_refused() => Refreshed::DestinationPaused { why },
             Failure::Status { status: 408 | 429 | 503, after, .. } => Refreshed::Later { after: *after, why },
+            Failure::Status { status: 400..=499, code: None, .. } => Refreshed::Refused {
+                why: format!("new tokens are refused without a word on why: {why}; authorise again if this goes on"),
+            },
             Failure::Status { status: 400..=499, .. } => {
                 Refreshed::Spent { why: format!("the refresh token is over: {why}") }
             }
