@@ -859,7 +859,7 @@ impl Engine {
 
     pub(super) fn destination_wait(&mut self, contract: &ContractName, after: Option<Duration>) -> Duration {
         let failures = self.destinations.get(contract).map_or(0, Destination::failures);
-        after.unwrap_or_else(|| DESTINATION_WAITS.wait(failures.max(1), self.next_random()))
+        asked_or_own(after, failures, DESTINATION_WAITS.wait(failures.max(1), self.next_random()))
     }
 
     pub(super) fn person_wait(&mut self, key: &PersonKey) -> Duration {
@@ -868,7 +868,7 @@ impl Engine {
     }
 
     pub(super) fn submission_wait(&mut self, attempt: u32, after: Option<Duration>) -> Duration {
-        after.unwrap_or_else(|| SUBMISSION_WAITS.wait(attempt, self.next_random()))
+        asked_or_own(after, attempt.saturating_sub(1), SUBMISSION_WAITS.wait(attempt, self.next_random()))
     }
 
     /// Splitmix64: enough to spread waits.
@@ -878,5 +878,29 @@ impl Engine {
         z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
         z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
         z ^ (z >> 31)
+    }
+}
+
+/// What the API asks for wins. Who asks for no wait at all again and again is spared all the same: `failures` came before.
+fn asked_or_own(after: Option<Duration>, failures: u32, own: Duration) -> Duration {
+    const NEXT_TO_NOTHING: Duration = Duration::from_secs(1);
+    match after {
+        None => own,
+        Some(after) if failures > 0 && after < NEXT_TO_NOTHING => after.max(own),
+        Some(after) => after,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_asks_for_no_wait_over_and_over_is_spared_all_the_same() {
+        let seconds = Duration::from_secs;
+        assert_eq!(asked_or_own(Some(seconds(0)), 0, seconds(9)), seconds(0));
+        assert_eq!(asked_or_own(Some(seconds(0)), 3, seconds(9)), seconds(9));
+        assert_eq!(asked_or_own(Some(seconds(2)), 3, seconds(9)), seconds(2));
+        assert_eq!(asked_or_own(None, 0, seconds(9)), seconds(9));
     }
 }
