@@ -26,7 +26,7 @@ use crate::{
     validate::Validator,
 };
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     io,
     sync::{Arc, atomic::Ordering, mpsc::SyncSender},
     thread,
@@ -196,6 +196,8 @@ struct Shell {
     grace: Duration,
     outcomes: BTreeMap<&'static str, u64>,
     notices: BTreeMap<ChannelName, Vec<Notice>>,
+    /// Contracts whose API's clock is far from ours.
+    wrong_clocks: BTreeSet<ContractName>,
 }
 
 impl Shell {
@@ -238,6 +240,7 @@ impl Shell {
             grace: setup.grace,
             outcomes: BTreeMap::new(),
             notices: BTreeMap::new(),
+            wrong_clocks: BTreeSet::new(),
         })
     }
 
@@ -252,7 +255,7 @@ impl Shell {
         for account in self.store.accounts(None)? {
             self.step(account_event(&account));
         }
-        let (mut open, mut without_channel) = (std::collections::BTreeSet::new(), 0_u64);
+        let (mut open, mut without_channel) = (BTreeSet::new(), 0_u64);
         let mut after = None;
         loop {
             let page = self.store.open_submissions(after, OPEN_PAGE)?;
@@ -335,7 +338,10 @@ impl Shell {
 
     fn take(&mut self, signal: Signal) {
         match signal {
-            Signal::Event(event) => self.step(event),
+            Signal::Event(event) => {
+                self.step(event);
+                self.compare_clocks();
+            }
             Signal::Claims { submissions, done } => self.record(submissions, done),
             Signal::Recorded { opened, done } => {
                 for opened in opened {
@@ -381,6 +387,24 @@ impl Shell {
         self.engine.step(self.now(), event, &mut effects);
         self.carry_out(effects);
         self.custody.unjudged.store(self.engine.unjudged(), Ordering::Relaxed);
+    }
+
+    /// Tells when our clock turns out to be wrong by the API's, and when it no longer is.
+    fn compare_clocks(&mut self) {
+        const WRONG: i64 = 30_000;
+        for (contract, client) in &self.clients {
+            let skew = client.clock_skew_millis();
+            if skew.abs() > WRONG && self.wrong_clocks.insert(contract.clone()) {
+                tracing::warn!(
+                    %contract,
+                    seconds = skew / 1000,
+                    "alert: the API's clock is ahead of ours by so many seconds; requests are corrected by it: \
+                     let this machine's clock follow a time server"
+                );
+            } else if skew.abs() <= WRONG && self.wrong_clocks.remove(contract) {
+                tracing::warn!(%contract, "alert: our clock and the API's agree again");
+            }
+        }
     }
 
     fn record(&mut self, submissions: Vec<Submission>, done: SyncSender<()>) {

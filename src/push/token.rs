@@ -91,11 +91,13 @@ impl From<Payload> for Tokens {
 impl Client {
     /// Renews a pair. The refresh token is taken by value: it is spent by this, whatever comes back.
     pub async fn refresh(&self, refresh: Secret<String>) -> Refreshed {
-        let mut claims = self.claims();
-        claims.grant_type = Some("refresh_token");
-        claims.refresh_token = Some(refresh.expose());
-        let request = self.request(Method::POST, "oauth/token", &claims).body("");
-        let failure = match self.list(request).await {
+        let request = || {
+            let mut claims = self.claims();
+            claims.grant_type = Some("refresh_token");
+            claims.refresh_token = Some(refresh.expose());
+            self.request(Method::POST, "oauth/token", &claims).body("")
+        };
+        let failure = match self.ask(request).await {
             Ok(body) => match self.believe::<Payload>(&body).await {
                 Ok(payload) => return Refreshed::Renewed(payload.into()),
                 // The pair came whole, and without the key set it cannot be believed: as good as lost.
@@ -125,11 +127,14 @@ impl Client {
     /// # Errors
     /// The API did not give a pair that can be believed.
     pub async fn exchange_code(&self, code: &str, verifier: &Secret<String>) -> Result<Tokens, Failure> {
-        let mut claims = self.claims();
-        claims.grant_type = Some("authorization_code");
-        claims.code = Some(code);
-        claims.code_verifier = Some(verifier.expose());
-        let body = self.list(self.request(Method::POST, "oauth/token", &claims).body("")).await?;
+        let request = || {
+            let mut claims = self.claims();
+            claims.grant_type = Some("authorization_code");
+            claims.code = Some(code);
+            claims.code_verifier = Some(verifier.expose());
+            self.request(Method::POST, "oauth/token", &claims).body("")
+        };
+        let body = self.ask(request).await?;
         Ok(self.believe::<Payload>(&body).await?.into())
     }
 }
