@@ -55,11 +55,11 @@ impl Engine {
             Answer::TokenStale => {
                 let state = self.person(&person);
                 let current = state.generation == generation;
-                let unproven = state.is_unproven();
+                let (unproven, told) = (state.is_unproven(), state.is_told());
                 if current && unproven {
                     let why = "the API refuses a token that it has just given out";
                     self.person_refused(now, &person, why, out);
-                } else if current && first_stale {
+                } else if current && (first_stale || told) {
                     if let Some(item) = self.items.get_mut(&id) {
                         item.stale_once = true;
                     }

@@ -167,8 +167,14 @@ impl PersonState {
     pub(super) const fn rest(&mut self, until: Duration) -> bool {
         self.retry_at(until);
         let news = !self.resting;
-        self.resting = true;
+        // It may have ended before it was ever used: after the rest it is renewed once more.
+        (self.resting, self.unproven) = (true, false);
         news
+    }
+
+    /// Whether somebody was told that it is not served.
+    pub(super) const fn is_told(&self) -> bool {
+        self.resting
     }
 
     /// The API took its token; says whether that is news.
@@ -274,6 +280,7 @@ mod tests {
         person.renewed(seconds(1), TokenTimes { access: seconds(3600), refresh: seconds(86_400) });
         assert!(person.is_unproven());
         assert!(person.rest(seconds(5)));
+        assert!(!person.is_unproven(), "after the rest it may be renewed once more");
         assert_eq!(person.need(seconds(4)), TokenNeed::Wait);
         assert_eq!(person.need(seconds(5)), TokenNeed::Usable);
         assert!(!person.rest(seconds(9)));

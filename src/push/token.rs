@@ -54,6 +54,16 @@ pub enum Refreshed {
     },
 }
 
+/// How long the key set is waited for between two tries.
+const KEY_SET_WAITS: [Duration; 6] = [
+    Duration::from_millis(250),
+    Duration::from_millis(500),
+    Duration::from_secs(1),
+    Duration::from_secs(2),
+    Duration::from_secs(5),
+    Duration::from_secs(10),
+];
+
 #[derive(Deserialize)]
 struct Payload {
     access_token: TokenPayload,
@@ -98,10 +108,13 @@ impl Client {
             self.request(Method::POST, "oauth/token", &claims).body("")
         };
         let failure = match self.ask(request).await {
-            Ok(body) => match self.believe::<Payload>(&body).await {
+            Ok(body) => match self.believe_in_time(&body).await {
                 Ok(payload) => return Refreshed::Renewed(payload.into()),
-                // The pair came whole, and without the key set it cannot be believed: as good as lost.
-                Err(Failure::NoAnswer | Failure::NoConnection(_) | Failure::Status { .. }) => return Refreshed::Lost,
+                // The pair came whole, and without the key set it cannot be believed: as good as lost. What is no
+                // token at all may be anybody's words, and what became of the old token is to be asked.
+                Err(Failure::NoAnswer | Failure::NoConnection(_) | Failure::Status { .. } | Failure::Unreadable(_)) => {
+                    return Refreshed::Lost;
+                }
                 Err(failure) => return Refreshed::Untrusted { why: failure.to_string() },
             },
             Err(failure) => failure,
@@ -120,6 +133,19 @@ impl Client {
             Failure::NoConnection(_) => Refreshed::Later { after: None, why },
             _ => Refreshed::Lost,
         }
+    }
+
+    /// A pair that came whole must not be lost because the key set cannot be had at that moment: it is asked for again.
+    async fn believe_in_time(&self, body: &[u8]) -> Result<Payload, Failure> {
+        for wait in KEY_SET_WAITS {
+            match self.believe(body).await {
+                Err(Failure::NoAnswer | Failure::NoConnection(_) | Failure::Status { .. }) => {
+                    tokio::time::sleep(wait).await;
+                }
+                believed => return believed,
+            }
+        }
+        self.believe(body).await
     }
 
     /// Exchanges the code of a callback for the first pair; `verifier` proves that we began the authorisation (RFC 7636).

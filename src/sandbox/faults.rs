@@ -13,6 +13,8 @@ pub enum Target {
     Refresh,
     /// The list of accounts and the contract.
     Accounts,
+    /// The key set that answers are verified by.
+    KeySet,
 }
 
 /// What goes wrong.

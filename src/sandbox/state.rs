@@ -153,13 +153,18 @@ impl State {
             .map(|service| NewAccount { id: word("account"), reference: word("ref"), service: (*service).to_owned() })
             .collect();
         self.lock().persons.insert(id.clone(), Person { accounts: accounts.clone(), ..Person::default() });
-        let (access, refresh) = self.renew(&id);
-        let tokens = json!({
+        let tokens = self.authorise_again(&id);
+        NewPerson { id, accounts, tokens }
+    }
+
+    /// The person says yes once more; its new tokens, as the official client hands them out.
+    pub fn authorise_again(&self, person: &str) -> Value {
+        let (access, refresh) = self.renew(person);
+        json!({
             "accessToken": {"value": access.value, "expiry": access.expiry},
             "refreshToken": {"value": refresh.value, "expiry": refresh.expiry},
-            "user": {"id": id}, "consentid": format!("consent-{id}"),
-        });
-        NewPerson { id, accounts, tokens }
+            "user": {"id": person}, "consentid": format!("consent-{person}"),
+        })
     }
 
     /// A new pair; the old one is spent from this moment on.
