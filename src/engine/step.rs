@@ -289,7 +289,8 @@ impl Engine {
     fn admit(&mut self, opened: Opened) {
         let id = opened.id;
         let contract = self.rules.channels.get(&opened.channel).map(|channel| channel.contract.clone());
-        self.insert(&opened, Phase::Claimed).judging = true;
+        let mappings = self.mappings;
+        self.insert(&opened, Phase::Claimed).begin_judging(mappings);
         if let Some(contract) = contract {
             self.arrivals.entry(contract).or_default().insert(id, None);
         }
@@ -372,7 +373,16 @@ impl Engine {
                 let change = Change { judged, ..Change::to(id, Stage::Refused { why }) };
                 self.end(now, change, out);
             }
-            Verdict::Held(reason) => self.hold(id, reason, judged, out),
+            Verdict::Held(reason) => {
+                let answerable = reason.is_answered_by_mappings();
+                self.hold(id, reason, judged, out);
+                // A mapping that came while it was judged may answer it, and nobody would tell it of that again.
+                if let Some(item) = self.items.get_mut(&id).filter(|item| item.judged_by != self.mappings && answerable)
+                {
+                    item.begin_judging(self.mappings);
+                    out.push(Effect::Judge { id });
+                }
+            }
             Verdict::Addressed(parcel) => self.addressed(now, id, parcel, judged, delivered, out),
         }
     }
@@ -406,6 +416,11 @@ impl Engine {
         });
         let earlier = twin.or_else(|| delivered.map(|(of, receipt)| (of, Some(receipt))));
         if let Some((of, receipt)) = earlier.filter(|(of, _)| !forced && *of != id) {
+            if let Some(item) = self.items.get_mut(&id).filter(|item| item.judged_by != self.mappings) {
+                // By the newest mappings it may be another account's, and no repeat at all.
+                item.begin_judging(self.mappings);
+                return out.push(Effect::Judge { id });
+            }
             self.move_to_lane(id, lane);
             self.leave_queue(id);
             if let Some(receipt) = receipt {
@@ -417,7 +432,6 @@ impl Engine {
             return self.hold_for(id, HoldReason::DuplicateOpen { of }, judged, Some(recipient), out);
         }
         self.move_to_lane(id, lane);
-        let mappings = self.mappings;
         let kept = self.parcels < self.rules.parcels || self.lanes.at(lane).head() == Some(id);
         let Some(item) = self.items.get_mut(&id) else { return };
         let was_held = item.phase.place() != Stage::Ready.place();
@@ -425,7 +439,7 @@ impl Engine {
         if item.parcel.is_none() && kept {
             self.parcels += 1;
         }
-        item.keep_parcel(parcel, mappings, kept);
+        item.keep_parcel(parcel, kept);
         if waiting || (was_ready && item.logged_for.as_deref() == Some(&recipient)) {
             return; // judged again before its turn, and nothing new was found
         }
@@ -445,7 +459,7 @@ impl Engine {
                 && reason.is_answered_by_mappings()
                 && !item.judging
             {
-                item.judging = true;
+                item.begin_judging(self.mappings);
                 out.push(Effect::Judge { id: *id });
             }
         }
@@ -538,7 +552,7 @@ impl Engine {
             return; // it takes its turn again when that has ended
         }
         if item.parcel.is_none() || item.mappings != self.mappings {
-            item.judging = true;
+            item.begin_judging(self.mappings);
             return out.push(Effect::Judge { id });
         }
         let state = self.persons.entry(person.clone()).or_insert_with(PersonState::new);
@@ -771,7 +785,7 @@ impl Engine {
             if let Some(item) = self.items.get_mut(&repeat)
                 && !item.judging
             {
-                item.judging = true;
+                item.begin_judging(self.mappings);
                 then.push(Effect::Judge { id: repeat });
             }
         }
@@ -839,7 +853,7 @@ impl Engine {
         let Some(item) = self.items.get_mut(&id) else { return };
         item.phase = Phase::Claimed;
         item.rejoins = true;
-        item.judging = true;
+        item.begin_judging(self.mappings);
         item.placed = false;
         item.logged_for = None;
         item.forced |= was_unknown || verb == Verb::ForceRelease;
@@ -892,15 +906,4 @@ fn asked_or_own(after: Option<Duration>, failures: u32, own: Duration) -> Durati
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn who_asks_for_no_wait_over_and_over_is_spared_all_the_same() {
-        let seconds = Duration::from_secs;
-        assert_eq!(asked_or_own(Some(seconds(0)), 0, seconds(9)), seconds(0));
-        assert_eq!(asked_or_own(Some(seconds(0)), 3, seconds(9)), seconds(9));
-        assert_eq!(asked_or_own(Some(seconds(2)), 3, seconds(9)), seconds(2));
-        assert_eq!(asked_or_own(None, 0, seconds(9)), seconds(9));
-    }
-}
+mod tests;
