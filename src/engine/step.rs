@@ -694,9 +694,13 @@ impl Engine {
     fn move_to_lane(&mut self, id: SubmissionId, lane: LaneId) {
         let Some(item) = self.items.get_mut(&id) else { return };
         if let Some(old) = item.lane.filter(|old| *old != lane) {
-            self.lanes.at_mut(old).leave(item.rank, id);
-            self.lanes.at_mut(old).forget_content(item.digest, id);
+            let (rank, digest) = (item.rank, item.digest);
+            self.lanes.at_mut(old).leave(rank, id);
+            self.lanes.at_mut(old).forget_content(digest, id);
+            // Those behind it have their turn.
+            self.queue_lane(old);
         }
+        let Some(item) = self.items.get_mut(&id) else { return };
         let lane_state = self.lanes.at_mut(lane);
         if item.lane != Some(lane) && item.rejoins {
             item.rank = lane_state.tail(id);

@@ -162,6 +162,23 @@ fn a_mapping_that_comes_while_a_file_is_judged_is_not_forgotten_when_it_is_held(
 }
 
 #[test]
+fn a_file_that_moves_to_another_account_lets_those_behind_it_go() {
+    let mut engine = engine();
+    knows_persons(&mut engine);
+    // The first one's judgement ends the wait of both; both are on their way to one account.
+    for id in [1, 2] {
+        step(&mut engine, id, Event::Claimed(claimed(id)));
+    }
+    step(&mut engine, 3, Event::MappingsChanged);
+    step(&mut engine, 4, judged(1, addressed(1, "old")));
+    step(&mut engine, 5, judged(2, addressed(2, "old")));
+    let effects = step(&mut engine, 6, judged(1, addressed(1, "new")));
+    let (pushes, judges) = wanted(&effects);
+    assert_eq!(pushes, ["account-new"]);
+    assert!(judges, "the second one is looked at, now that it stands first");
+}
+
+#[test]
 fn who_asks_for_no_wait_over_and_over_is_spared_all_the_same() {
     let seconds = Duration::from_secs;
     assert_eq!(asked_or_own(Some(seconds(0)), 0, seconds(9)), seconds(0));
