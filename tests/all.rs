@@ -10,10 +10,15 @@ mod readme;
 mod samples;
 
 #[cfg(test)]
+mod stand;
+
+#[cfg(test)]
 mod validate;
 
 #[cfg(test)]
 mod bridge {
+    use super::stand;
+
     mod attack;
     mod corpus;
     mod delivery;
@@ -21,7 +26,6 @@ mod bridge {
     mod memory;
     mod privacy;
     mod routing;
-    mod stand;
     mod xml;
 }
 

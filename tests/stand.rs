@@ -70,6 +70,12 @@ impl Stand {
         )
     }
 
+    /// Changes the configuration's text before a daemon reads it.
+    pub(crate) fn edit_config(&self, edit: impl FnOnce(String) -> String) {
+        let path = self.path("pushbridge.toml");
+        fs::write(&path, edit(fs::read_to_string(&path).unwrap())).unwrap();
+    }
+
     pub(crate) fn path(&self, path: &str) -> PathBuf {
         self.folder.path().join(path)
     }
@@ -148,18 +154,6 @@ impl Stand {
     /// A file of /proc about the daemon.
     pub(crate) fn proc(&self, file: &str) -> PathBuf {
         Path::new("/proc").join(self.daemon.as_ref().expect("a daemon").id().to_string()).join(file)
-    }
-
-    /// How often the daemon's threads of this name have gone to sleep so far.
-    pub(crate) fn waits_of_threads(&self, name: &str) -> u64 {
-        let tasks = fs::read_dir(self.proc("task")).unwrap().map(|task| task.unwrap().path());
-        let named = tasks.filter(|task| fs::read_to_string(task.join("comm")).is_ok_and(|comm| comm.trim() == name));
-        let waits = named.map(|task| {
-            let status = fs::read_to_string(task.join("status")).unwrap();
-            let waits = status.lines().find_map(|line| line.strip_prefix("voluntary_ctxt_switches:")).unwrap();
-            waits.trim().parse::<u64>().unwrap()
-        });
-        waits.sum()
     }
 
     /// The most memory that the daemon had at once, in MB.
