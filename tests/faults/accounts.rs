@@ -112,7 +112,7 @@ fn rules(channel: &Channel) -> route::Rules {
 fn a_parcel_comes_of_agreeing_evidence_alone() {
     let (validator, policy) = (Validator::new(), Policy::default());
     let (judged, addressed, refused) = (Cell::new(0_u64), Cell::new(0_u64), Cell::new(0_u64));
-    let cases = count(2_000, 50_000);
+    let cases = count(1_000, 50_000);
     let result = runner(&mut Draws::new("accounts"), cases).run(&world(8), |world| {
         for (number, file) in world.files.iter().enumerate() {
             let bytes = file.bundle(number);
@@ -283,7 +283,7 @@ impl Staged {
 fn a_daemon_sends_each_bundle_where_the_oracle_says_also_when_links_change_while_it_waits() {
     let (mut draws, files) = (Draws::new("accounts"), count(150, 2_000));
     let mut sent = 0;
-    let worlds = count(3, 20);
+    let worlds = count(2, 20);
     for _ in 0..worlds {
         let mut runner = runner(&mut draws, 1);
         let first = loop {
