@@ -13,29 +13,25 @@ mod readme;
 mod samples;
 
 #[cfg(test)]
+mod stand;
+
+#[cfg(test)]
 mod validate;
 
 #[cfg(test)]
 mod bridge {
+    use super::stand;
+
     mod attack;
     mod authorize;
     mod backup;
     mod corpus;
-    #[path = "../faults/crash.rs"]
-    mod crash;
     mod delivery;
-    #[path = "../faults/disk.rs"]
-    mod disk;
     mod intake;
     mod memory;
-    #[path = "../faults/power.rs"]
-    mod power;
     mod privacy;
     mod routing;
     mod secrets;
-    #[path = "../faults/siege.rs"]
-    mod siege;
-    mod stand;
     mod xml;
 }
 

@@ -2,7 +2,8 @@
 //! started again.
 
 use super::{
-    siege::{Dice, Siege, rounds},
+    run::{Draws, count},
+    siege::Siege,
     stand::Stand,
 };
 use pushbridge::faults::POINTS;
@@ -14,25 +15,25 @@ use std::{
 
 #[test]
 fn kills_at_each_point_and_at_random_moments_lose_nothing_and_send_nothing_twice() {
-    let mut siege = Siege::of(Stand::by_folder(), Dice::new());
+    let mut siege = Siege::of(Stand::by_folder(), Draws::new("crash"));
     let (mut at_points, mut at_random) = (BTreeMap::<&str, usize>::new(), 0);
-    for round in 0..rounds(200, 10_000) {
+    for round in 0..count(200, 10_000) {
         let point = POINTS[round / 2 % POINTS.len()];
         let named = cfg!(feature = "faults") && round.is_multiple_of(2);
         siege.drop_files(2);
-        if siege.dice.below(4) == 0 || named && point.starts_with("refresh") {
+        if siege.draws.below(4) == 0 || named && point.starts_with("refresh") {
             siege.expire_a_token();
         }
-        let times = if point.starts_with("refresh") { 1 } else { 1 + siege.dice.below(2) };
+        let times = if point.starts_with("refresh") { 1 } else { 1 + siege.draws.below(2) };
         let order = if named { format!("{point} abort {times}\n") } else { String::new() };
         fs::write(siege.stand.path("orders"), order).unwrap();
-        let random = Duration::from_millis(20 + siege.dice.below(400));
+        let random = Duration::from_millis(20 + siege.draws.next() % 400);
         let limit = Instant::now() + if named { Duration::from_secs(2) } else { random };
         siege.stand.spawn_daemon(&[("PUSHBRIDGE_FAULT_ORDERS", siege.stand.path("orders"))]);
-        while Instant::now() < limit && !siege.stand.has_ended() {
+        while Instant::now() < limit && !has_ended(&mut siege.stand) {
             std::thread::sleep(Duration::from_millis(5));
         }
-        if siege.stand.has_ended() {
+        if has_ended(&mut siege.stand) {
             *at_points.entry(point).or_default() += 1;
         } else {
             at_random += 1;
@@ -51,6 +52,11 @@ fn kills_at_each_point_and_at_random_moments_lose_nothing_and_send_nothing_twice
     } else {
         println!("crash: SKIPPED the named points: this build has none (cargo test --features faults)");
     }
+}
+
+/// Whether the daemon has ended by itself.
+fn has_ended(stand: &mut Stand) -> bool {
+    stand.daemon.as_mut().is_none_or(|daemon| daemon.try_wait().unwrap().is_some())
 }
 
 #[test]

@@ -2,7 +2,8 @@
 //! daemon ends, and what had not reached the images is lost, as on a disk. Then they are mounted again.
 
 use super::{
-    siege::{Dice, Siege, rounds},
+    run::{Draws, count},
+    siege::Siege,
     stand::Stand,
 };
 use std::{
@@ -92,14 +93,14 @@ fn when_the_power_goes_nothing_is_lost_and_nothing_is_sent_twice() {
         }
     };
     forgets(&disks[0], &stand.path("state"));
-    let mut siege = Siege::of(stand, Dice::new());
-    let cuts = rounds(40, 1_000);
+    let mut siege = Siege::of(stand, Draws::new("power"));
+    let cuts = count(40, 1_000);
     for _ in 0..cuts {
         siege.drop_files(3);
-        if siege.dice.below(4) == 0 {
+        if siege.draws.below(4) == 0 {
             siege.expire_a_token();
         }
-        let lifetime = Duration::from_millis(100 + siege.dice.below(600));
+        let lifetime = Duration::from_millis(100 + siege.draws.next() % 600);
         siege.stand.spawn_daemon(&[]);
         std::thread::sleep(lifetime);
         // Nobody writes any more: both images are of one moment.

@@ -1,49 +1,24 @@
 //! A daemon under siege: files arrive and tokens rotate while it is ended again and again, and in the end what the
 //! sandbox took is the judge.
 
-use super::stand::{Stand, names, sample};
+use super::{
+    run::Draws,
+    stand::{Stand, names, sample},
+};
 use pushbridge::{model::Digest, sandbox::NewPerson};
 use serde_json::Value;
 use std::{
     collections::BTreeMap,
-    env, fmt, fs,
+    fmt, fs,
     time::{Duration, Instant},
 };
 
 /// Folders of the inbox, an account each.
 const FOLDERS: usize = 6;
 
-/// How often the short run ends the daemon, and how often the long one that `PUSHBRIDGE_FAULTS=long` asks for.
-pub(super) fn rounds(short: usize, long: usize) -> usize {
-    if env::var_os("PUSHBRIDGE_FAULTS").is_some_and(|how| how == "long") { long } else { short }
-}
-
-/// Numbers that follow from a seed (splitmix64).
-pub(super) struct Dice {
-    pub(super) seed: u64,
-    state: u64,
-}
-
-impl Dice {
-    /// `PUSHBRIDGE_SEED` replays a run.
-    pub(super) fn new() -> Self {
-        let seed = env::var("PUSHBRIDGE_SEED").map_or(20_261_124, |seed| seed.parse().unwrap());
-        println!("siege: PUSHBRIDGE_SEED={seed}");
-        Self { seed, state: seed }
-    }
-
-    pub(super) fn below(&mut self, limit: u64) -> u64 {
-        self.state = self.state.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut mixed = self.state;
-        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        (mixed ^ (mixed >> 31)) % limit
-    }
-}
-
 pub(super) struct Siege {
     pub(super) stand: Stand,
-    pub(super) dice: Dice,
+    pub(super) draws: Draws,
     persons: Vec<NewPerson>,
     files: usize,
     authorised_again: usize,
@@ -51,7 +26,6 @@ pub(super) struct Siege {
 
 /// What the judge found.
 pub(super) struct Outcome {
-    seed: u64,
     files: usize,
     /// Unknown: not arrived, and arrived.
     unknown: [usize; 2],
@@ -61,11 +35,11 @@ pub(super) struct Outcome {
 
 impl fmt::Display for Outcome {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { seed, files, unknown: [missing, arrived], poison, authorised_again } = self;
+        let Self { files, unknown: [missing, arrived], poison, authorised_again } = self;
         write!(
             f,
             "{files} files, each taken once; {} were Unknown, {missing} of them had not arrived; {poison} held as poison; \
-             {authorised_again} authorisations after a refresh whose answer was not on the disk; seed {seed}",
+             {authorised_again} authorisations after a refresh whose answer was not on the disk",
             missing + arrived
         )
     }
@@ -96,13 +70,13 @@ fn is_settled_as(record: &Value, stages: &[&str]) -> bool {
 
 impl Siege {
     /// Folders that are linked to the accounts of two persons.
-    pub(super) fn of(stand: Stand, dice: Dice) -> Self {
+    pub(super) fn of(stand: Stand, draws: Draws) -> Self {
         let persons = vec![stand.person(&["a", "b", "c", "d"]), stand.person(&["e", "f"])];
         let accounts = persons.iter().flat_map(|person| &person.accounts);
         for (number, account) in accounts.enumerate() {
             stand.link_folder(&number.to_string(), &account.reference);
         }
-        Self { stand, dice, persons, files: 0, authorised_again: 0 }
+        Self { stand, draws, persons, files: 0, authorised_again: 0 }
     }
 
     pub(super) fn drop_files(&mut self, count: usize) {
@@ -113,8 +87,8 @@ impl Siege {
     }
 
     pub(super) fn expire_a_token(&mut self) {
-        let person = usize::try_from(self.dice.below(2)).unwrap();
-        self.stand.sandbox.expire_access_token(&self.persons[person].id);
+        let person = &self.persons[self.draws.below(2)];
+        self.stand.sandbox.expire_access_token(&person.id);
     }
 
     /// A pair whose answer was not on the disk is spent: that, and only that, can cost a person its authorisation.
@@ -204,7 +178,7 @@ impl Siege {
         }
         assert!(names(&self.stand.path("channels/clinic/work")).is_empty());
         assert_eq!(self.stand.stop_daemon(), Some(0));
-        let Self { files, authorised_again, dice: Dice { seed, .. }, .. } = self;
-        Outcome { seed, files, unknown, poison, authorised_again }
+        let Self { files, authorised_again, .. } = self;
+        Outcome { files, unknown, poison, authorised_again }
     }
 }
