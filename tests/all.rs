@@ -15,6 +15,7 @@ mod validate;
 #[cfg(test)]
 mod bridge {
     mod attack;
+    mod audit;
     mod corpus;
     mod delivery;
     mod intake;

@@ -1,6 +1,7 @@
 //! Answers questions from the store, and hands decisions to whoever may carry them out.
 
 use super::{
+    audit::{Audit, Begun, Caller, Deed},
     protocol::{
         Answer, ChannelStatus, Decided, LinkView, Question, Recorded, Selector, StageStatus, Status, TokenStatus,
     },
@@ -45,6 +46,8 @@ pub struct Desk<H> {
     pub clients: BTreeMap<ContractName, Arc<Client>>,
     /// Contracts that have none, with the reason.
     pub unusable: BTreeMap<ContractName, String>,
+    /// Where decisions are written before they are carried out.
+    pub audit: Audit,
     /// Who carries out.
     pub hands: H,
 }
@@ -127,19 +130,95 @@ impl Hands for Offline {
 }
 
 impl<H: Hands> Desk<H> {
-    /// Answers one question.
-    pub async fn answer(&self, question: Question) -> Answer {
-        self.try_answer(question).await.unwrap_or_else(|Refusal { text, api }| Answer::Failed { text, api })
+    /// Answers one question. Whatever changes something stands in the audit log before it is done.
+    pub async fn answer(&self, question: Question, caller: &Caller) -> Answer {
+        let answered = match self.deed(&question) {
+            None => self.try_answer(question, caller).await,
+            Some(deed) => self.audited(deed, question, caller).await,
+        };
+        answered.unwrap_or_else(|Refusal { text, api }| Answer::Failed { text, api })
     }
 
-    async fn try_answer(&self, question: Question) -> Result<Answer, Refusal> {
+    async fn audited(&self, deed: Deed, question: Question, caller: &Caller) -> Result<Answer, Refusal> {
+        let begun = self.begin(caller, vec![deed]).await?;
+        let answered = self.try_answer(question, caller).await;
+        let outcome = match &answered {
+            Ok(Answer::Done { text }) => Ok(text.clone()),
+            Ok(_) => Ok("done".to_owned()),
+            Err(refusal) => Err(refusal.text.clone()),
+        };
+        self.end(begun.into_iter().map(|begun| (begun, outcome.clone())).collect()).await;
+        answered
+    }
+
+    async fn begin(&self, caller: &Caller, deeds: Vec<Deed>) -> Result<Vec<Begun>, String> {
+        let (audit, caller) = (self.audit.clone(), caller.clone());
+        let written = tokio::task::spawn_blocking(move || audit.begin(&caller, deeds)).await;
+        written.map_err(|error| error.to_string()).and_then(|begun| begun.map_err(|error| error.to_string())).map_err(
+            |error| {
+                let path = self.audit.path().display();
+                format!("nothing was done, because it cannot be written into the audit log {path}: {error}")
+            },
+        )
+    }
+
+    /// It is done by now: what cannot be written any more is told in the log of the program.
+    async fn end(&self, ended: Vec<(Begun, Result<String, String>)>) {
+        let audit = self.audit.clone();
+        let written = tokio::task::spawn_blocking(move || audit.end(ended)).await;
+        if !matches!(written, Ok(Ok(()))) {
+            tracing::error!("what became of a decision could not be written into the audit log");
+        }
+    }
+
+    /// What the audit log says of a question; nothing of those that only look. Decisions have a line for each submission.
+    fn deed(&self, question: &Question) -> Option<Deed> {
+        let link = |command: &str, channel: &ChannelName, kind: EvidenceKind, system: &Option<String>, value: &str| {
+            let parts: Vec<&[u8]> = system.iter().map(String::as_bytes).chain([value.as_bytes()]).collect();
+            let value = Some(self.hash_key.evidence(channel, kind, &parts));
+            Deed { channel: Some(channel.clone()), kind: Some(kind), value, ..Deed::of(command) }
+        };
+        let under =
+            |command: &str, contract: &ContractName| Deed { contract: Some(contract.clone()), ..Deed::of(command) };
+        match question {
+            Question::Status
+            | Question::Find { .. }
+            | Question::Decide { .. }
+            | Question::Accounts { .. }
+            | Question::Links { .. }
+            | Question::Tokens => None,
+            Question::KeepAccounts { accounts } => Some(Deed {
+                accounts: accounts.iter().map(|account| account.reference.clone()).collect(),
+                contract: accounts.first().map(|account| account.contract.clone()),
+                ..Deed::of("accounts add")
+            }),
+            Question::RemoveAccount { contract, reference } => {
+                Some(Deed { accounts: vec![reference.clone()], ..under("accounts rm", contract) })
+            }
+            Question::SyncAccounts { contract } => Some(under("accounts sync", contract)),
+            Question::AddLink { channel, kind, system, value, account } => {
+                Some(Deed { accounts: vec![account.clone()], ..link("links add", channel, *kind, system, value) })
+            }
+            Question::RemoveLink { channel, kind, system, value } => {
+                Some(link("links rm", channel, *kind, system, value))
+            }
+            Question::ImportTokens { contract, person, .. } => {
+                Some(Deed { person: Some(person.clone()), ..under("tokens import", contract) })
+            }
+            Question::RefreshTokens { contract, person } => {
+                Some(Deed { person: person.clone(), ..under("tokens refresh", contract) })
+            }
+        }
+    }
+
+    async fn try_answer(&self, question: Question, caller: &Caller) -> Result<Answer, Refusal> {
         match question {
             Question::Status => Ok(Answer::Status(Box::new(self.status().await?))),
             Question::Find { selector } => {
                 let found = self.select(&selector)?;
                 Ok(Answer::Submissions { submissions: found.into_iter().map(|record| self.recorded(record)).collect() })
             }
-            Question::Decide { selector, verb } => Ok(self.decide(&selector, verb).await?),
+            Question::Decide { selector, verb } => Ok(self.decide(&selector, verb, caller).await?),
             Question::Accounts { contract } => {
                 Ok(Answer::Accounts { accounts: self.store.accounts(contract.as_ref()).map_err(text)? })
             }
@@ -207,16 +286,32 @@ impl<H: Hands> Desk<H> {
         }
     }
 
-    async fn decide(&self, selector: &Selector, verb: Verb) -> Result<Answer, String> {
+    async fn decide(&self, selector: &Selector, verb: Verb, caller: &Caller) -> Result<Answer, String> {
+        /// Decisions that share one sync of the audit log.
+        const SHARED: usize = 256;
         let mut found = self.select(selector)?;
         found.sort_by_key(|record| record.id);
         let mut decided = Vec::with_capacity(found.len());
-        for record in found {
-            let (stage, error) = match self.hands.decide(record.id, verb).await {
-                Ok(stage) => (Some(stage), None),
-                Err(error) => (None, Some(error)),
+        for some in found.chunks(SHARED) {
+            let begun = match self.begin(caller, some.iter().map(|record| decision(record, verb)).collect()).await {
+                Ok(begun) => begun,
+                // Those before these are done and written.
+                Err(why) if !decided.is_empty() => {
+                    let refused =
+                        |record: &Submission| Decided { id: record.id, stage: None, error: Some(why.clone()) };
+                    decided.extend(found[decided.len()..].iter().map(refused));
+                    break;
+                }
+                Err(why) => return Err(why),
             };
-            decided.push(Decided { id: record.id, stage, error });
+            let mut ended = Vec::with_capacity(begun.len());
+            for (record, begun) in some.iter().zip(begun) {
+                let outcome = self.hands.decide(record.id, verb).await;
+                let (stage, error) = (outcome.clone().ok(), outcome.clone().err());
+                decided.push(Decided { id: record.id, stage, error });
+                ended.push((begun, outcome));
+            }
+            self.end(ended).await;
         }
         Ok(Answer::Decided { decided })
     }
@@ -354,6 +449,24 @@ fn count(entry: std::collections::btree_map::Entry<'_, String, StageStatus>, rec
     let counted = entry.or_insert(StageStatus { count: 0, oldest: None });
     counted.count += 1;
     counted.oldest = Some(counted.oldest.map_or(record.claimed_at, |oldest| oldest.min(record.claimed_at)));
+}
+
+/// What the audit log says of a decision.
+fn decision(record: &Submission, verb: Verb) -> Deed {
+    let command = match verb {
+        Verb::Retry => "queue retry",
+        Verb::Hold => "queue hold",
+        Verb::Release => "queue release",
+        Verb::ForceRelease => "queue release --force",
+        Verb::Drop => "queue drop",
+    };
+    Deed {
+        submission: Some(record.id),
+        stage: Some(record.stage.as_str().to_owned()),
+        channel: Some(record.channel.clone()),
+        accounts: record.recipient.iter().map(|recipient| recipient.reference.clone()).collect(),
+        ..Deed::of(command)
+    }
 }
 
 fn token_status(person: Person) -> TokenStatus {

@@ -6,7 +6,7 @@ use super::{
     setup::admits_rule,
 };
 use crate::{
-    admin::{self, Answer, CallError, Desk, Offline, Question},
+    admin::{self, Answer, Audit, CallError, Caller, Deed, Desk, Offline, Question},
     config::{self, Config, ConfigErrors},
     intake::Spool,
     model::{ChannelName, ContractName, Secret},
@@ -74,6 +74,31 @@ impl Context {
         }
     }
 
+    pub(super) fn audit(&self) -> Audit {
+        Audit::new(&self.config.state)
+    }
+
+    /// Does what no daemon may do for us, with its lines in the audit log: none before, nothing done.
+    pub(super) fn audited<T>(&self, deed: Deed, act: impl FnOnce() -> Result<T, Failed>) -> Result<T, Failed> {
+        let audit = self.audit();
+        make_folder(&self.config.state)?;
+        let begun = audit.begin(&this_caller()?, vec![deed]).map_err(|error| {
+            let path = audit.path().display();
+            let text = format!("nothing was done, because it cannot be written into the audit log {path}: {error}");
+            Failed::sentence(Exit::Unreadable, text)
+        })?;
+        let acted = act();
+        let outcome = match &acted {
+            Ok(_) => Ok("done".to_owned()),
+            Err(failed) => Err(format!("failed to {:#}", failed.error)),
+        };
+        let ended = audit.end(begun.into_iter().map(|begun| (begun, outcome.clone())).collect());
+        if let Err(error) = ended {
+            print::complain(&format!("pushbridge: what became of it is not in the audit log: {error}"));
+        }
+        acted
+    }
+
     pub(super) fn spools(&self) -> Result<BTreeMap<ChannelName, Spool>, Failed> {
         let open = |(name, channel): (&ChannelName, &config::Channel)| {
             let spool = Spool::open(&channel.folder).map_err(|error| Failed::new(Exit::Unreadable, error))?;
@@ -96,7 +121,7 @@ impl Context {
             match admin::call(&self.socket(), &question).await {
                 Ok(answer) => Ok(answer),
                 Err(CallError::NotRunning) => match self.desk() {
-                    Ok(desk) => Ok(desk.answer(question).await),
+                    Ok(desk) => Ok(desk.answer(question, &this_caller()?).await),
                     // A daemon that was just starting has the store now, and answers.
                     Err(busy) if busy.exit == Exit::Busy => {
                         admin::call(&self.socket(), &question).await.map_err(|_| busy)
@@ -128,10 +153,16 @@ impl Context {
             spools: self.spools()?,
             clients,
             unusable,
+            audit: self.audit(),
             hands: Offline { store: store.clone() },
             store,
         })
     }
+}
+
+fn this_caller() -> Result<Caller, Failed> {
+    Caller::of_this_process()
+        .map_err(|error| Failed::say(Exit::Unreadable, format!("read from /proc who runs this: {error}")))
 }
 
 /// The client of one contract.

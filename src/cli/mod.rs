@@ -1,6 +1,7 @@
 //! FRONT DOOR: one file per command; what was typed becomes one call into the house.
 
 mod accounts;
+mod audit;
 mod completions;
 mod context;
 mod demo;
@@ -61,6 +62,7 @@ enum Command {
     #[command(subcommand)]
     Queue(queue::Command),
     Status(status::Args),
+    Audit(audit::Args),
     #[command(subcommand)]
     Store(store::Command),
     #[command(subcommand)]
@@ -122,6 +124,7 @@ fn dispatch(cli: Cli) -> Result<Exit, Failed> {
         Command::Tokens(command) => tokens::run(&context()?, command, form),
         Command::Queue(command) => queue::run(&context()?, command, form),
         Command::Status(_) => status::run(&context()?, form),
+        Command::Audit(args) => audit::run(&context()?, &args, form),
         Command::Store(command) => store::run(&context()?, command, form),
         Command::Secrets(command) => secrets::run(context, &command, form),
         Command::Sandbox(args) => sandbox::run(&args, form),

@@ -79,7 +79,8 @@ const FINDINGS_TOLD: usize = 10;
 const STAGES: [&str; 10] =
     ["claimed", "ready", "sending", "waiting", "held", "unknown", "delivered", "refused", "duplicate", "dropped"];
 
-fn parse_since(text: &str) -> Result<Timestamp, String> {
+/// An instant that is named by how long ago it was, or by its date.
+pub(super) fn parse_since(text: &str) -> Result<Timestamp, String> {
     if let Some(ago) = duration(text) {
         let now = Timestamp::now().as_millis();
         return Ok(Timestamp::from_millis(now.saturating_sub(i64::try_from(ago.as_millis()).unwrap_or(i64::MAX))));

@@ -76,12 +76,12 @@ async fn daemon(context: &Context, args: &Args) -> Result<Summary, Failed> {
         tracing::info!("stopping");
     };
     let mode = if args.once { Mode::Once { max_time: args.max_time } } else { Mode::Daemon };
-    let socket = context.socket();
+    let (socket, audit) = (context.socket(), context.audit());
     let ready = {
         let socket = socket.clone();
         move |hands| {
             tokio::spawn(async move {
-                let desk = Arc::new(Desk { store, hash_key, spools, clients, unusable: BTreeMap::new(), hands });
+                let desk = Arc::new(Desk { store, hash_key, spools, clients, unusable: BTreeMap::new(), audit, hands });
                 if let Err(error) = admin::serve(&socket, desk).await {
                     tracing::error!(%error, "commands cannot reach this daemon: its socket cannot be made");
                 }
