@@ -14,6 +14,7 @@ mod validate;
 
 #[cfg(test)]
 mod bridge {
+    mod alerts;
     mod attack;
     mod audit;
     mod corpus;

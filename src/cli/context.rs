@@ -19,7 +19,7 @@ use std::{
     io::{self, Write},
     os::unix::fs::{DirBuilderExt, OpenOptionsExt},
     path::{Path, PathBuf},
-    sync::Arc,
+    sync::{Arc, OnceLock},
     time::{Duration, Instant},
 };
 
@@ -33,13 +33,15 @@ const LOCK_LOOK: Duration = Duration::from_millis(20);
 /// A loaded configuration and the paths that follow from it.
 pub(super) struct Context {
     pub(super) config: Config,
+    /// What opening the store did about damage.
+    pub(super) rebuilt: OnceLock<String>,
 }
 
 impl Context {
     /// Loads the configuration and tells its warnings.
     pub(super) fn load(file: &Path) -> Result<Self, Failed> {
         match config::load(file, admits_rule) {
-            Ok(config) => Ok(Self { config }),
+            Ok(config) => Ok(Self { config, rebuilt: OnceLock::new() }),
             Err(error @ ConfigErrors::File { .. }) => Err(Failed::new(Exit::Unreadable, error)),
             Err(error) => Err(Failed::new(Exit::Config, error)),
         }
@@ -62,6 +64,7 @@ impl Context {
                 Ok(store) => {
                     if let Some(rebuilt) = store.rebuilt() {
                         print::complain(&format!("pushbridge: {rebuilt}"));
+                        self.rebuilt.get_or_init(|| rebuilt.to_string());
                     }
                     return Ok(Arc::new(store));
                 }

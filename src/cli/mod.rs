@@ -1,6 +1,7 @@
 //! FRONT DOOR: one file per command; what was typed becomes one call into the house.
 
 mod accounts;
+mod alerts;
 mod audit;
 mod completions;
 mod context;
@@ -64,6 +65,8 @@ enum Command {
     Status(status::Args),
     Audit(audit::Args),
     #[command(subcommand)]
+    Alerts(alerts::Command),
+    #[command(subcommand)]
     Store(store::Command),
     #[command(subcommand)]
     Secrets(secrets::Command),
@@ -124,6 +127,7 @@ fn dispatch(cli: Cli) -> Result<Exit, Failed> {
         Command::Tokens(command) => tokens::run(&context()?, command, form),
         Command::Queue(command) => queue::run(&context()?, command, form),
         Command::Status(_) => status::run(&context()?, form),
+        Command::Alerts(command) => alerts::run(&context()?, &command, form),
         Command::Audit(args) => audit::run(&context()?, &args, form),
         Command::Store(command) => store::run(&context()?, command, form),
         Command::Secrets(command) => secrets::run(context, &command, form),

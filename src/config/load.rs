@@ -5,10 +5,11 @@ use super::{
     reference::{Table, reference},
     section::{Places, Raw, Reading, Section, join, nearest},
     settings::{
-        AmbiguousSetting, Channel, Config, Contract, Level, Limits, Log, LogFormat, OrderSetting, PollingSetting, Route,
+        Alerts, AmbiguousSetting, Channel, Config, Contract, Level, Limits, Log, LogFormat, OrderSetting,
+        PollingSetting, Route,
     },
 };
-use crate::model::{ChannelName, ContractName};
+use crate::model::{ChannelName, ContractName, Secret};
 use std::{
     collections::BTreeMap,
     fmt, fs, io,
@@ -143,14 +144,16 @@ fn top(reading: &mut Reading<'_>, file: &Path, mut values: BTreeMap<String, Raw>
     let secret_values = take(reading, "", &mut values, "secrets");
     let log_values = take(reading, "", &mut values, "log");
     let limit_values = take(reading, "", &mut values, "limits");
+    let alert_values = take(reading, "", &mut values, "alerts");
     let contract_values = take(reading, "", &mut values, "contract");
     let channel_values = take(reading, "", &mut values, "channel");
     let mut section =
-        Section::new(reading, "", table(""), values, &["secrets", "log", "limits", "contract", "channel"]);
+        Section::new(reading, "", table(""), values, &["secrets", "log", "limits", "alerts", "contract", "channel"]);
     let state = section.path("state");
     let secrets = key_source(&mut Section::new(reading, "secrets", table("secrets"), secret_values, &[]));
     let log = log(&mut Section::new(reading, "log", table("log"), log_values, &[]));
     let limits = limits(&mut Section::new(reading, "limits", table("limits"), limit_values, &[]));
+    let alerts = alerts(&mut Section::new(reading, "alerts", table("alerts"), alert_values, &[]));
     let mut contracts = BTreeMap::new();
     for (name, value) in contract_values {
         let path = join("contract", &name);
@@ -168,7 +171,17 @@ fn top(reading: &mut Reading<'_>, file: &Path, mut values: BTreeMap<String, Raw>
     let channels: BTreeMap<_, _> = channels.into_iter().filter_map(|(name, channel)| Some((name, channel?))).collect();
     cross_check(reading, &contracts, &channels, &mut warnings);
     let contracts = contracts.into_iter().filter_map(|(name, contract)| Some((name, contract?))).collect();
-    Some(Config { file: file.to_owned(), state: state?, secrets, log: log?, limits, contracts, channels, warnings })
+    Some(Config {
+        file: file.to_owned(),
+        state: state?,
+        secrets,
+        log: log?,
+        limits,
+        alerts,
+        contracts,
+        channels,
+        warnings,
+    })
 }
 
 fn named<T: std::str::FromStr<Err = crate::model::InvalidId>>(
@@ -226,6 +239,31 @@ fn limits(section: &mut Section<'_, '_>) -> Limits {
     }
 }
 
+fn alerts(section: &mut Section<'_, '_>) -> Alerts {
+    let mut command = section.list("command");
+    // A path is meant from the file's folder; a bare name is looked up in PATH.
+    if let Some(program) = command.first_mut().filter(|program| program.contains('/')) {
+        *program = section.resolve(program).to_string_lossy().into_owned();
+    }
+    let webhook = section.text("webhook").filter(|address| {
+        let is_safe = is_safe(address);
+        if !is_safe {
+            section.refuse(
+                "webhook",
+                "alerts would travel in clear",
+                "write an https URL (http only to 127.0.0.1 or localhost)",
+            );
+        }
+        is_safe
+    });
+    Alerts {
+        command,
+        webhook: webhook.map(Secret::new),
+        timeout: section.duration("timeout"),
+        gather: section.duration("gather"),
+    }
+}
+
 fn contract(section: &mut Section<'_, '_>) -> Option<Contract> {
     let application_id = section.needed("application_id");
     let contract_id = section.needed("contract_id");
@@ -251,12 +289,17 @@ fn contract(section: &mut Section<'_, '_>) -> Option<Contract> {
 /// An address of the API, with one trailing slash; tokens never travel in clear to another machine.
 fn url(section: &mut Section<'_, '_>, key: &str) -> Option<String> {
     let text = section.text(key)?;
-    let is_local = ["http://127.", "http://localhost:", "http://localhost/", "http://[::1]"];
-    if !text.starts_with("https://") && !is_local.iter().any(|start| text.starts_with(start)) {
+    if !is_safe(&text) {
         section.refuse(key, "tokens would travel in clear", "write an https URL (http only to 127.0.0.1 or localhost)");
         return None;
     }
     Some(format!("{}/", text.trim_end_matches('/')))
+}
+
+/// What is sent there does not travel in clear to another machine.
+fn is_safe(address: &str) -> bool {
+    let is_local = ["http://127.", "http://localhost:", "http://localhost/", "http://[::1]"];
+    address.starts_with("https://") || is_local.iter().any(|start| address.starts_with(start))
 }
 
 fn channel(
@@ -299,6 +342,7 @@ fn channel(
         max_depth: section.number("max_depth", 8, 1_000),
         max_entries: section.number("max_entries", 1, 1_000_000),
         rescan: section.duration("rescan"),
+        quiet_alert: section.is_given("quiet_alert").then(|| section.duration("quiet_alert")),
         max_age: section.duration("max_age"),
         contract: contract?,
         inbox: inbox?,
@@ -502,7 +546,17 @@ folder = true
     fn the_file_that_init_writes_can_be_read_as_it_is_and_with_every_default_written_out() {
         let file = super::super::commented_file();
         let plain = read_text(&file).unwrap();
-        let without_default = ["key = ", "ca_file", "proxy", "folder", "done_suffix", "expression", "default_account"];
+        let without_default = [
+            "key = ",
+            "ca_file",
+            "proxy",
+            "folder",
+            "done_suffix",
+            "expression",
+            "default_account",
+            "webhook",
+            "quiet_alert",
+        ];
         let all: String = file
             .lines()
             .map(|line| match line.strip_prefix("# ").filter(|line| line.contains(" = ")) {
@@ -555,6 +609,18 @@ folder = true
         let found = errors(&GOOD.replace("http://127.0.0.1:1/", "http://api.example/"));
         assert!(found[0].contains("contract.main.base_url tokens would travel in clear"), "{found:?}");
         assert!(errors(&GOOD.replace("http://127.0.0.1:1/", "http://localhost.example/"))[0].contains("in clear"));
+    }
+
+    #[test]
+    fn alerts_never_travel_in_clear_and_their_address_is_never_shown() {
+        let with = |alerts: &str| format!("[alerts]\n{alerts}\n{GOOD}");
+        let config =
+            read_text(&with("command = [\"bin/page\", \"bin/x\"]\nwebhook = \"https://a.example/secret\"")).unwrap();
+        assert_eq!(config.alerts.command, ["/etc/bin/page", "bin/x"]);
+        assert!(!format!("{config:?}").contains("secret\""));
+        let found = errors(&with("webhook = \"http://a.example/secret\""));
+        assert!(found[0].contains("alerts.webhook alerts would travel in clear") && !found[0].contains("a.example"));
+        assert_eq!(read_text(GOOD).unwrap().alerts.webhook, None);
     }
 
     #[test]

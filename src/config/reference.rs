@@ -83,6 +83,31 @@ const TABLES: &[Table] = &[
         ],
     },
     Table {
+        name: "alerts",
+        text: "who is told when trouble begins and when it ends; never patient data",
+        entries: &[
+            with(
+                "command",
+                "list: program, arguments",
+                "[]",
+                "run for each alert, without a shell, with a JSON object on its standard input",
+            ),
+            without(
+                "webhook",
+                "URL",
+                "\"https://alerts.example/hook\"",
+                "gets each alert as JSON by POST; https, or http to this machine",
+            ),
+            with(
+                "timeout",
+                "duration",
+                "\"10s\"",
+                "how long one delivery may take; a failed one is tried three times more",
+            ),
+            with("gather", "duration", "\"2s\"", "alerts of one kind within this time are one, with a count"),
+        ],
+    },
+    Table {
         name: "contract.NAME",
         text: "an application's write contract with the API",
         entries: &[
@@ -161,6 +186,12 @@ const TABLES: &[Table] = &[
                 "duration",
                 "\"10s\"",
                 "the longest time between two looks at the whole inbox; events come on top",
+            ),
+            without(
+                "quiet_alert",
+                "duration",
+                "\"24h\"",
+                "an alert when no file has come for so long, and one when files come again",
             ),
             with("polling", "auto|always", "\"auto\"", "auto uses file events where the file system has them"),
             with(

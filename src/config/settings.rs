@@ -17,6 +17,8 @@ pub struct Config {
     pub log: Log,
     /// What the daemon may use.
     pub limits: Limits,
+    /// Who is told of trouble.
+    pub alerts: Alerts,
     /// Contracts by name.
     pub contracts: BTreeMap<ContractName, Contract>,
     /// Channels by name.
@@ -69,6 +71,19 @@ pub struct Limits {
     pub min_free: u64,
     /// How long pushes under way may take to end at shutdown.
     pub shutdown_grace: Duration,
+}
+
+/// `[alerts]`: who is told when trouble begins and when it ends.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Alerts {
+    /// A program and its arguments.
+    pub command: Vec<String>,
+    /// An address; it may hold a secret.
+    pub webhook: Option<crate::model::Secret<String>>,
+    /// How long one delivery may take.
+    pub timeout: Duration,
+    /// What comes within this time is told together.
+    pub gather: Duration,
 }
 
 /// `[contract.NAME]`: an application's contract with the API.
@@ -129,6 +144,8 @@ pub struct Channel {
     pub max_entries: u32,
     /// The longest time between two scans.
     pub rescan: Duration,
+    /// Without a file for so long somebody is told.
+    pub quiet_alert: Option<Duration>,
     /// Whether events are used.
     pub polling: PollingSetting,
     /// What passes an Unknown.

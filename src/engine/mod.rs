@@ -19,6 +19,7 @@ mod persons;
 mod report;
 mod run;
 mod step;
+mod tell;
 mod vault;
 
 pub use decide::{NotPossible, decide};

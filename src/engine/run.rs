@@ -12,9 +12,11 @@ use super::{
     judge::{self, Job, Judged, Judges},
     ledger::Ledger,
     step::{ChannelRules, Engine, Rules},
+    tell,
     vault::{Vault, flushed, renew, standing},
 };
 use crate::{
+    alert::{Bell, Kind, News},
     intake::{Inbox, Notice, Orphans, Spool, Stop, Watch, remove_claimed},
     model::{
         Account, AccountReference, ChannelName, ContractName, EvidenceKind, ForeignName, HashKey, KeyedHash, LinkValue,
@@ -26,7 +28,7 @@ use crate::{
     validate::Validator,
 };
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     io,
     sync::{Arc, atomic::Ordering, mpsc::SyncSender},
     thread,
@@ -62,6 +64,8 @@ pub struct Setup {
     pub memory: u64,
     /// How long pushes under way may take to end at shutdown.
     pub grace: Duration,
+    /// Who is told of trouble.
+    pub bell: Bell,
 }
 
 /// How long a run lasts.
@@ -122,6 +126,8 @@ pub(super) enum Signal {
 const OPEN_PAGE: usize = 1_000;
 /// How often `run --once` looks whether everything has come to rest.
 const LOOK: Duration = Duration::from_millis(25);
+/// How long alerts may take to leave at the end.
+const LAST_ALERTS: Duration = Duration::from_secs(10);
 /// Notices kept for `status`.
 const NOTICES_KEPT: usize = 1_000;
 
@@ -194,6 +200,9 @@ struct Shell {
     signals: UnboundedSender<Signal>,
     started: Instant,
     grace: Duration,
+    bell: Bell,
+    /// Destinations that an earlier run told as paused: the first delivery says that they are not.
+    doubtful: BTreeSet<String>,
     outcomes: BTreeMap<&'static str, u64>,
     notices: BTreeMap<ChannelName, Vec<Notice>>,
 }
@@ -236,6 +245,8 @@ impl Shell {
             signals,
             started: Instant::now(),
             grace: setup.grace,
+            doubtful: setup.bell.paused_destinations(),
+            bell: setup.bell,
             outcomes: BTreeMap::new(),
             notices: BTreeMap::new(),
         })
@@ -244,15 +255,18 @@ impl Shell {
     /// Everything goes on where the last run left it.
     fn recover(&mut self) -> Result<(), RunError> {
         let now = Timestamp::now();
+        tell::at_start(&self.bell, &self.inboxes);
         for person in self.store.persons(None)? {
+            tell::of_standing(&person).into_iter().for_each(|news| self.bell.ring(news));
             let event_standing = standing(&person, now);
             let person = self.vault.keep(person);
             self.step(Event::Person { person, standing: event_standing });
         }
         for account in self.store.accounts(None)? {
+            self.bell.ring(tell::of_state(&account));
             self.step(account_event(&account));
         }
-        let (mut open, mut without_channel) = (std::collections::BTreeSet::new(), 0_u64);
+        let (mut open, mut without_channel) = (BTreeSet::new(), 0_u64);
         let mut after = None;
         loop {
             let page = self.store.open_submissions(after, OPEN_PAGE)?;
@@ -368,10 +382,7 @@ impl Shell {
                 self.ledger.flushed(id);
                 self.carry_out(then);
             }
-            Signal::Trouble(StoreTrouble::Failing { why }) => {
-                tracing::error!(why, "the store fails: nothing new is claimed or sent until it works again");
-            }
-            Signal::Trouble(StoreTrouble::Recovered) => tracing::info!("the store works again"),
+            Signal::Trouble(trouble) => self.store_trouble(&trouble),
             Signal::Asked(asked) => self.asked(asked),
         }
     }
@@ -383,11 +394,25 @@ impl Shell {
         self.custody.unjudged.store(self.engine.unjudged(), Ordering::Relaxed);
     }
 
+    fn store_trouble(&self, trouble: &StoreTrouble) {
+        match trouble {
+            StoreTrouble::Failing { why } => {
+                tracing::error!(why, "the store fails: nothing new is claimed or sent until it works again");
+            }
+            StoreTrouble::Recovered => tracing::info!("the store works again"),
+        }
+        self.bell.ring(tell::of_trouble(trouble));
+        if let Some(why) = self.store.was_rebuilt() {
+            self.bell.ring(News::of(Kind::StoreRebuilt).because(why));
+        }
+    }
+
     fn record(&mut self, submissions: Vec<Submission>, done: SyncSender<()>) {
         let opened = submissions.iter().map(Opened::from).collect();
         let mut writes = Vec::with_capacity(submissions.len());
         for submission in submissions {
             log_stage(&submission);
+            self.bell.file_came(&submission.channel);
             // Whatever kept it in the inbox is over.
             if let Some(notices) = self.notices.get_mut(&submission.channel) {
                 notices.retain(
@@ -459,6 +484,7 @@ impl Shell {
             Notice::DiskFree => tracing::info!(%channel, "there is room on the disk again"),
             Notice::EventsMissing { why } => tracing::warn!(%channel, why, "no file events: the inbox is polled"),
         }
+        tell::of_notice(&channel, &notice).into_iter().for_each(|news| self.bell.ring(news));
         let notices = self.notices.entry(channel).or_default();
         if notices.len() >= NOTICES_KEPT {
             notices.remove(0);
@@ -483,7 +509,10 @@ impl Shell {
                 Effect::PausePerson { person, why } => self.pause_person(&person, why),
                 Effect::BlockAccount { account, why } => self.block_account(&account, why),
                 Effect::Probe { contract } => self.probe(contract),
-                Effect::Alert(alert) => log_alert(&alert),
+                Effect::Alert(alert) => {
+                    log_alert(&alert);
+                    tell::of_alert(&alert).into_iter().for_each(|news| self.bell.ring(news));
+                }
             }
         }
     }
@@ -500,9 +529,20 @@ impl Shell {
         if record.stage.is_final() || matches!(record.stage, Stage::Held(_) | Stage::Unknown { .. }) {
             *self.outcomes.entry(super::report::outcome(&record.stage)).or_default() += 1;
         }
+        // A held one that is judged again and stays as it is was told before.
+        let news = (record.since == now.wall).then(|| tell::of_stage(record)).flatten();
         let write = vec![Write::Submission(Box::new(record.clone()))];
-        let signals = self.signals.clone();
-        self.writer.commit(write, Box::new(move || signals.send(Signal::Flushed { id, then }).unwrap_or_default()));
+        if let (Stage::Delivered { .. }, Some(to)) = (&record.stage, &record.recipient)
+            && self.doubtful.remove(to.contract.as_str())
+        {
+            self.bell.ring(News::under(Kind::DestinationOpen, &to.contract));
+        }
+        let (signals, bell) = (self.signals.clone(), self.bell.clone());
+        let flushed = move || {
+            news.into_iter().for_each(|news| bell.ring(news));
+            signals.send(Signal::Flushed { id, then }).unwrap_or_default();
+        };
+        self.writer.commit(write, Box::new(flushed));
     }
 
     /// The store does not answer now: nothing that follows has begun, and it is tried until it does.
@@ -548,8 +588,12 @@ impl Shell {
     fn refresh(&self, person: PersonKey) {
         let Some(client) = self.clients.get(&person.contract).cloned() else { return };
         let (vault, writer, signals) = (self.vault.clone(), self.writer.clone(), self.signals.clone());
+        let bell = self.bell.clone();
         tokio::spawn(async move {
             let outcome = renew(&vault, &writer, &client, &person).await;
+            if matches!(outcome, RefreshOutcome::Renewed(_)) {
+                bell.ring(tell::of_person(Kind::PersonAuthorised, &person));
+            }
             tracing::info!(contract = %person.contract, outcome = refresh_word(&outcome), "tokens");
             signals.send(Signal::Event(Event::Refreshed { person, outcome })).unwrap_or_default();
         });
@@ -620,12 +664,13 @@ impl Shell {
             }
             Asked::Write { writes, answer } => {
                 let (writer, signals) = (self.writer.clone(), self.signals.clone());
-                let events = self.events_of(&writes);
+                let (events, news, bell) = (self.events_of(&writes), tell::of_writes(&writes), self.bell.clone());
                 tokio::spawn(async move {
                     let done = flushed(&writer, writes).await;
                     for event in events.into_iter().filter(|_| done) {
                         signals.send(Signal::Event(event)).unwrap_or_default();
                     }
+                    news.into_iter().filter(|_| done).for_each(|news| bell.ring(news));
                     answer.send(done).unwrap_or_default();
                 });
             }
@@ -695,7 +740,7 @@ impl Shell {
         }
         let (open, outcomes) = (self.engine.counts(), std::mem::take(&mut self.outcomes));
         let notices = std::mem::take(&mut self.notices);
-        let Self { judges, clerk, writer, grace, .. } = self;
+        let Self { judges, clerk, writer, grace, bell, .. } = self;
         let ended = tokio::task::spawn_blocking(move || {
             judges.stop();
             clerk.stop();
@@ -704,6 +749,7 @@ impl Shell {
         if !matches!(ended.await, Ok(crate::store::Shutdown::Drained)) {
             tracing::error!("the store did not take the last records; the next start looks after them");
         }
+        bell.close(LAST_ALERTS).await;
         Summary { outcomes, open, timed_out, notices, settling }
     }
 }

@@ -17,6 +17,7 @@ mod pem;
 mod sign;
 mod token;
 mod verify;
+mod webhook;
 
 pub use accounts::{ApiAccount, ContractFacts};
 pub use answer::{Answer, Scope};
@@ -28,3 +29,4 @@ pub use pem::PemError;
 pub use sign::KeyError;
 pub use token::{OfficialTokens, Refreshed, Tokens};
 pub use verify::Untrusted;
+pub use webhook::Webhook;

@@ -195,6 +195,11 @@ pub trait Store: Send + Sync {
     /// As for opening; the store stays closed then, and this may be tried again.
     fn reopen(&self) -> Result<(), StoreError>;
 
+    /// What the last opening did about damage, for people; told once.
+    fn was_rebuilt(&self) -> Option<String> {
+        None
+    }
+
     /// [`Store::apply`] and [`Store::sync`]: what it returns for survives power loss.
     ///
     /// # Errors
