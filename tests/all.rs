@@ -22,6 +22,7 @@ mod bridge {
     mod intake;
     mod memory;
     mod privacy;
+    mod retention;
     mod routing;
     mod secrets;
     mod stand;

@@ -5,19 +5,24 @@ use super::{
     protocol::{
         Answer, ChannelStatus, Decided, LinkView, Question, Recorded, Selector, StageStatus, Status, TokenStatus,
     },
+    retention::retire,
     select::select,
 };
 use crate::{
-    engine::{Change, Handle, Moment, PersonKey, Verb, apply_change, decide},
+    engine::{Change, Handle, Moment, PersonKey, Verb, apply_change, decide, has_its_file},
     intake::{Notice, Spool},
     model::{
-        Account, ChannelName, ContractName, EvidenceKind, HashKey, Link, LinkValue, Person, Stage, Submission,
-        SubmissionId, Timestamp, TokenState,
+        Account, ChannelName, ContractName, EvidenceKind, HashKey, Link, LinkValue, Person, Retention, Stage,
+        Submission, SubmissionId, Timestamp, TokenState,
     },
     push::Client,
     store::{Store, StoreError, Write},
 };
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+    time::Duration,
+};
 
 /// What differs with and without a daemon.
 pub trait Hands: Send + Sync {
@@ -29,6 +34,9 @@ pub trait Hands: Send + Sync {
 
     /// Renews a person's tokens now.
     fn refresh(&self, person: PersonKey) -> impl Future<Output = Result<(), String>> + Send;
+
+    /// Marks submissions that have ended as files that are about to be removed, on the disk; those that may be.
+    fn retire(&self, ids: BTreeSet<SubmissionId>) -> impl Future<Output = Result<Vec<SubmissionId>, String>> + Send;
 
     /// What only a running engine knows.
     fn status(&self) -> impl Future<Output = Option<crate::engine::StatusFacts>> + Send;
@@ -48,6 +56,8 @@ pub struct Desk<H> {
     pub unusable: BTreeMap<ContractName, String>,
     /// Where decisions are written before they are carried out.
     pub audit: Audit,
+    /// How long files are kept.
+    pub retention: Retention,
     /// Who carries out.
     pub hands: H,
 }
@@ -86,6 +96,10 @@ impl Hands for Handle {
         }
     }
 
+    async fn retire(&self, ids: BTreeSet<SubmissionId>) -> Result<Vec<SubmissionId>, String> {
+        Self::retire(self, ids).await.map_err(|error| error.to_string())?
+    }
+
     async fn status(&self) -> Option<crate::engine::StatusFacts> {
         Self::status(self).await.ok()
     }
@@ -105,6 +119,7 @@ impl Hands for Offline {
     async fn decide(&self, id: SubmissionId, verb: Verb) -> Result<String, String> {
         let record = self.store.submission(id).map_err(|error| error.to_string())?;
         let mut record = record.ok_or("no such submission")?;
+        has_its_file(&record).map_err(|error| error.to_string())?;
         // A daemon that ended while it sent left a Sending behind: nobody is sending now.
         let stage = match record.stage {
             Stage::Sending { attempt } => Stage::Unknown { attempt },
@@ -122,6 +137,10 @@ impl Hands for Offline {
     async fn refresh(&self, _: PersonKey) -> Result<(), String> {
         Err("tokens are renewed by the daemon alone, so that no two do it at once; start it with pushbridge run"
             .to_owned())
+    }
+
+    async fn retire(&self, ids: BTreeSet<SubmissionId>) -> Result<Vec<SubmissionId>, String> {
+        retire(&self.store, &ids)
     }
 
     async fn status(&self) -> Option<crate::engine::StatusFacts> {
@@ -144,6 +163,10 @@ impl<H: Hands> Desk<H> {
         let answered = self.try_answer(question, caller).await;
         let outcome = match &answered {
             Ok(Answer::Done { text }) => Ok(text.clone()),
+            Ok(Answer::Pruned(pruned)) => {
+                let (removed, freed) = pruned.totals();
+                Ok(format!("files of {removed} submissions removed, {freed} bytes freed"))
+            }
             Ok(_) => Ok("done".to_owned()),
             Err(refusal) => Err(refusal.text.clone()),
         };
@@ -186,7 +209,9 @@ impl<H: Hands> Desk<H> {
             | Question::Decide { .. }
             | Question::Accounts { .. }
             | Question::Links { .. }
+            | Question::Prune { dry_run: true }
             | Question::Tokens => None,
+            Question::Prune { dry_run: false } => Some(Deed::of("prune")),
             Question::KeepAccounts { accounts } => Some(Deed {
                 accounts: accounts.iter().map(|account| account.reference.clone()).collect(),
                 contract: accounts.first().map(|account| account.contract.clone()),
@@ -269,6 +294,7 @@ impl<H: Hands> Desk<H> {
                 self.hands.write(vec![Write::Person(person)]).await?;
                 Ok(Answer::Done { text })
             }
+            Question::Prune { dry_run } => Ok(Answer::Pruned(self.prune(Timestamp::now(), dry_run).await)),
             Question::RefreshTokens { contract, person } => Ok(self.refresh(&contract, person).await?),
         }
     }
@@ -278,7 +304,7 @@ impl<H: Hands> Desk<H> {
     }
 
     fn recorded(&self, submission: Submission) -> Recorded {
-        let spool = self.spools.get(&submission.channel);
+        let spool = self.spools.get(&submission.channel).filter(|_| submission.pruned.is_none());
         Recorded {
             path: spool.map(|spool| spool.path(submission.stage.place(), &submission)),
             report: spool.and_then(|spool| spool.report_path(&submission)),

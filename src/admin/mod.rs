@@ -8,6 +8,7 @@
 mod audit;
 mod desk;
 mod protocol;
+mod retention;
 mod select;
 mod socket;
 
@@ -16,4 +17,5 @@ pub use desk::{Desk, Hands, Offline, channel_status};
 pub use protocol::{
     Answer, ChannelStatus, Decided, LinkView, Question, Recorded, Selector, StageStatus, Status, TokenStatus,
 };
+pub use retention::{Pruned, PrunedPlace};
 pub use socket::{CallError, call, is_running, serve};

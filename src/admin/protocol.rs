@@ -112,6 +112,11 @@ pub enum Question {
         /// The consent that it rests on.
         consent_id: Option<String>,
     },
+    /// Removes the files that have had their time.
+    Prune {
+        /// Only says which these are.
+        dry_run: bool,
+    },
     /// Renews a person's tokens now.
     RefreshTokens {
         /// Under this contract.
@@ -152,6 +157,8 @@ pub enum Answer {
         /// Sorted.
         tokens: Vec<TokenStatus>,
     },
+    /// What retention removed, or would.
+    Pruned(super::retention::Pruned),
     /// It is done.
     Done {
         /// What, for people.

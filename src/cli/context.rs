@@ -157,6 +157,7 @@ impl Context {
             clients,
             unusable,
             audit: self.audit(),
+            retention: self.config.retention,
             hands: Offline { store: store.clone() },
             store,
         })

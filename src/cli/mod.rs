@@ -12,6 +12,7 @@ mod init;
 mod keys;
 mod links;
 mod print;
+mod prune;
 mod queue;
 mod route;
 mod run;
@@ -63,6 +64,7 @@ enum Command {
     #[command(subcommand)]
     Queue(queue::Command),
     Status(status::Args),
+    Prune(prune::Args),
     Audit(audit::Args),
     #[command(subcommand)]
     Alerts(alerts::Command),
@@ -127,6 +129,7 @@ fn dispatch(cli: Cli) -> Result<Exit, Failed> {
         Command::Tokens(command) => tokens::run(&context()?, command, form),
         Command::Queue(command) => queue::run(&context()?, command, form),
         Command::Status(_) => status::run(&context()?, form),
+        Command::Prune(args) => prune::run(&context()?, &args, form),
         Command::Alerts(command) => alerts::run(&context()?, &command, form),
         Command::Audit(args) => audit::run(&context()?, &args, form),
         Command::Store(command) => store::run(&context()?, command, form),

@@ -273,7 +273,7 @@ fn tell(found: &[Recorded], form: Form) -> Result<Exit, Failed> {
             print::json(&serde_json::json!({
                 "id": submission.id, "file": submission.origin.path, "outcome": outcome(&submission.stage),
                 "reason": reason(&submission.stage), "remedy": remedy(submission), "path": recorded.path,
-                "report": recorded.report, "attempts": submission.attempts, "recipient": submission.recipient,
+                "report": recorded.report, "pruned": submission.pruned.map(|at| at.to_string()), "attempts": submission.attempts, "recipient": submission.recipient,
                 "findings": submission.findings, "findings_total": submission.findings_total,
             }))?;
             continue;
@@ -289,6 +289,9 @@ fn tell(found: &[Recorded], form: Form) -> Result<Exit, Failed> {
             submission.channel,
             submission.digest
         );
+        if let Some(at) = submission.pruned {
+            text.push_str(&format!("  file and reports were removed by retention at {at}; the record stays\n"));
+        }
         if let Some(to) = &submission.recipient {
             let kinds: Vec<_> = to.evidence.iter().map(|kind| kind.as_str()).collect();
             text.push_str(&format!("  account {} by {}\n", to.reference, kinds.join(", ")));

@@ -4,7 +4,7 @@ use super::{
     Form,
     context::Context,
     exit::{Exit, Failed},
-    print, setup,
+    print, prune, setup,
 };
 use crate::{
     admin::{self, Desk, channel_status},
@@ -77,11 +77,22 @@ async fn daemon(context: &Context, args: &Args) -> Result<Summary, Failed> {
     };
     let mode = if args.once { Mode::Once { max_time: args.max_time } } else { Mode::Daemon };
     let (socket, audit) = (context.socket(), context.audit());
+    let (retention, every) = (context.config.retention, context.config.prune_every);
     let ready = {
         let socket = socket.clone();
         move |hands| {
             tokio::spawn(async move {
-                let desk = Arc::new(Desk { store, hash_key, spools, clients, unusable: BTreeMap::new(), audit, hands });
+                let desk = Arc::new(Desk {
+                    store,
+                    hash_key,
+                    spools,
+                    clients,
+                    unusable: BTreeMap::new(),
+                    audit,
+                    retention,
+                    hands,
+                });
+                tokio::spawn(prune::regularly(desk.clone(), every));
                 if let Err(error) = admin::serve(&socket, desk).await {
                     tracing::error!(%error, "commands cannot reach this daemon: its socket cannot be made");
                 }

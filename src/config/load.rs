@@ -9,11 +9,12 @@ use super::{
         PollingSetting, Route,
     },
 };
-use crate::model::{ChannelName, ContractName, Secret};
+use crate::model::{ChannelName, ContractName, Retention, Secret};
 use std::{
     collections::BTreeMap,
     fmt, fs, io,
     path::{Path, PathBuf},
+    time::Duration,
 };
 
 /// One thing that is wrong, where, and what to do.
@@ -145,14 +146,22 @@ fn top(reading: &mut Reading<'_>, file: &Path, mut values: BTreeMap<String, Raw>
     let log_values = take(reading, "", &mut values, "log");
     let limit_values = take(reading, "", &mut values, "limits");
     let alert_values = take(reading, "", &mut values, "alerts");
+    let retention_values = take(reading, "", &mut values, "retention");
     let contract_values = take(reading, "", &mut values, "contract");
     let channel_values = take(reading, "", &mut values, "channel");
-    let mut section =
-        Section::new(reading, "", table(""), values, &["secrets", "log", "limits", "alerts", "contract", "channel"]);
+    let mut section = Section::new(
+        reading,
+        "",
+        table(""),
+        values,
+        &["secrets", "log", "limits", "retention", "alerts", "contract", "channel"],
+    );
     let state = section.path("state");
     let secrets = key_source(&mut Section::new(reading, "secrets", table("secrets"), secret_values, &[]));
     let log = log(&mut Section::new(reading, "log", table("log"), log_values, &[]));
     let limits = limits(&mut Section::new(reading, "limits", table("limits"), limit_values, &[]));
+    let (retention, prune_every) =
+        retention(&mut Section::new(reading, "retention", table("retention"), retention_values, &[]));
     let alerts = alerts(&mut Section::new(reading, "alerts", table("alerts"), alert_values, &[]));
     let mut contracts = BTreeMap::new();
     for (name, value) in contract_values {
@@ -178,6 +187,8 @@ fn top(reading: &mut Reading<'_>, file: &Path, mut values: BTreeMap<String, Raw>
         log: log?,
         limits,
         alerts,
+        retention,
+        prune_every,
         contracts,
         channels,
         warnings,
@@ -237,6 +248,31 @@ fn limits(section: &mut Section<'_, '_>) -> Limits {
         min_free: section.size("min_free"),
         shutdown_grace: section.duration("shutdown_grace"),
     }
+}
+
+/// How long files are kept, and how often that is looked at. The floors are refused here and kept where files go.
+fn retention(section: &mut Section<'_, '_>) -> (Retention, Duration) {
+    let mut age = |key: &str, least: Duration| {
+        if section.text(key).as_deref() == Some("never") {
+            return None;
+        }
+        let age = section.duration(key);
+        if age < least {
+            let hours = least.as_secs() / 3_600;
+            section.refuse(key, "files would go too soon", &format!("write at least {hours}h, or never"));
+        }
+        Some(age)
+    };
+    let done = age("done", Retention::LEAST);
+    let failed = age("failed", Retention::LEAST_FAILED);
+    let duplicates = age("duplicates", Retention::LEAST_FAILED);
+    let is_never = section.text("done_size").as_deref() == Some("never");
+    let done_size = (!is_never).then(|| section.size("done_size"));
+    let every = section.duration("every");
+    if every < Duration::from_secs(1) {
+        section.refuse("every", "this is too often", "write at least 1s");
+    }
+    (Retention { done, done_size, failed, duplicates }, every)
 }
 
 fn alerts(section: &mut Section<'_, '_>) -> Alerts {
@@ -621,6 +657,18 @@ folder = true
         let found = errors(&with("webhook = \"http://a.example/secret\""));
         assert!(found[0].contains("alerts.webhook alerts would travel in clear") && !found[0].contains("a.example"));
         assert_eq!(read_text(GOOD).unwrap().alerts.webhook, None);
+    }
+
+    #[test]
+    fn retention_has_floors() {
+        let with = |retention: &str| format!("[retention]\n{retention}\n{GOOD}");
+        let config = read_text(&with("done = \"24h\"\nfailed = \"never\"\ndone_size = \"never\"")).unwrap();
+        let retention = config.retention;
+        assert_eq!((retention.done, retention.failed), (Some(Retention::LEAST), None));
+        assert_eq!((retention.done_size, retention.duplicates), (None, Some(Duration::from_secs(90 * 86_400))));
+        let found = errors(&with("done = \"23h\"\nfailed = \"13d\"\nduplicates = \"1d\"\nevery = \"1ms\""));
+        assert_eq!(found.len(), 4, "{found:?}");
+        assert!(found[1].contains("retention.failed files would go too soon; write at least 336h, or never"));
     }
 
     #[test]

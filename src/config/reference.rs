@@ -83,6 +83,27 @@ const TABLES: &[Table] = &[
         ],
     },
     Table {
+        name: "retention",
+        text: "how long files of what has ended are kept, with their reports; records are kept for ever, so a repeat is still known",
+        entries: &[
+            with("done", "duration|never", "\"90d\"", "delivered files go after so long; at least 24h"),
+            with(
+                "done_size",
+                "size|never",
+                "\"20GB\"",
+                "delivered files of a channel: above this the oldest go, but none younger than 24h",
+            ),
+            with(
+                "failed",
+                "duration|never",
+                "\"180d\"",
+                "refused and dropped files, and those delivered with errors, go after so long; at least 14d; never by size",
+            ),
+            with("duplicates", "duration|never", "\"90d\"", "repeats go after so long; at least 14d; never by size"),
+            with("every", "duration", "\"6h\"", "how often the daemon looks; pushbridge prune does it now"),
+        ],
+    },
+    Table {
         name: "alerts",
         text: "who is told when trouble begins and when it ends; never patient data",
         entries: &[

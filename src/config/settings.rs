@@ -1,7 +1,7 @@
 //! The checked settings, as plain data.
 
 use super::KeySource;
-use crate::model::{AccountReference, ChannelName, ContractName};
+use crate::model::{AccountReference, ChannelName, ContractName, Retention};
 use std::{collections::BTreeMap, path::PathBuf, time::Duration};
 
 /// Everything that was configured.
@@ -19,6 +19,10 @@ pub struct Config {
     pub limits: Limits,
     /// Who is told of trouble.
     pub alerts: Alerts,
+    /// How long files of what has ended are kept.
+    pub retention: Retention,
+    /// How often that is looked at.
+    pub prune_every: Duration,
     /// Contracts by name.
     pub contracts: BTreeMap<ContractName, Contract>,
     /// Channels by name.

@@ -22,7 +22,7 @@ mod step;
 mod tell;
 mod vault;
 
-pub use decide::{NotPossible, decide};
+pub use decide::{NotPossible, decide, has_its_file};
 pub use desk::{Handle, StatusFacts, Stopping};
 pub use event::{
     AccountKey, Alert, Change, Effect, Event, Inspected, Judgement, Moment, Opened, PersonKey, PersonStanding,

@@ -7,6 +7,7 @@
 use super::{
     clerk::{Clerk, Placed},
     custody::{Custodian, Shared},
+    decide::{decide, has_its_file},
     desk::{Asked, Handle, StatusFacts},
     event::{AccountKey, Alert, Effect, Event, Moment, Opened, PersonKey, RefreshOutcome, Verdict},
     judge::{self, Job, Judged, Judges},
@@ -20,7 +21,7 @@ use crate::{
     intake::{Inbox, Notice, Orphans, Spool, Stop, Watch, remove_claimed},
     model::{
         Account, AccountReference, ChannelName, ContractName, EvidenceKind, ForeignName, HashKey, KeyedHash, LinkValue,
-        Receipt, Stage, Submission, SubmissionId, Timestamp, TokenState, random_bytes,
+        Receipt, Retention, Stage, Submission, SubmissionId, Timestamp, TokenState, random_bytes,
     },
     push::{self, Client},
     route::{Directory, Parcel},
@@ -34,7 +35,10 @@ use std::{
     thread,
     time::{Duration, Instant},
 };
-use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
+use tokio::sync::{
+    mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel},
+    oneshot,
+};
 
 /// One channel's settings, for every room that it passes through.
 pub struct ChannelSetup {
@@ -649,7 +653,7 @@ impl Shell {
             }
             Asked::Decide { id, verb, answer } => {
                 let decided = match self.ledger.read(id) {
-                    Ok(Some(record)) => match super::decide::decide(&record.stage, verb) {
+                    Ok(Some(record)) => match has_its_file(&record).and_then(|()| decide(&record.stage, verb)) {
                         Ok(stage) => {
                             let opened = Box::new(Opened::from(&record));
                             self.step(Event::Decided { opened, verb });
@@ -674,12 +678,38 @@ impl Shell {
                     answer.send(done).unwrap_or_default();
                 });
             }
+            Asked::Retire { ids, answer } => self.retire(&ids, answer),
             Asked::Refresh { person, answer } => {
                 let generation = self.engine.expire_token(self.now(), &person);
                 self.step(Event::Tick);
                 answer.send(generation).unwrap_or_default();
             }
         }
+    }
+
+    /// From here on nobody can release them: their files are removed once this is on the disk.
+    fn retire(&mut self, ids: &BTreeSet<SubmissionId>, answer: oneshot::Sender<Result<Vec<SubmissionId>, String>>) {
+        let now = Timestamp::now();
+        let (mut writes, mut marked) = (Vec::new(), Vec::new());
+        for id in ids {
+            match self.ledger.read(*id) {
+                Ok(Some(record)) if Retention::may_go(&record) => {}
+                Ok(_) => continue,
+                Err(error) => return answer.send(Err(error.to_string())).unwrap_or_default(),
+            }
+            if let Ok(Some(record)) = self.ledger.edit(*id, |record| record.pruned = record.pruned.or(Some(now))) {
+                writes.push(Write::Submission(Box::new(record.clone())));
+                marked.push(*id);
+            }
+        }
+        let signals = self.signals.clone();
+        let flushed = move || {
+            for id in &marked {
+                signals.send(Signal::Flushed { id: *id, then: Vec::new() }).unwrap_or_default();
+            }
+            answer.send(Ok(marked)).unwrap_or_default();
+        };
+        self.writer.commit(writes, Box::new(flushed));
     }
 
     /// What the engine must be told once the writes are on disk.

@@ -264,6 +264,11 @@ pub(super) fn rename_without_replacing(from: &Path, to: &Path) -> io::Result<()>
     }
 }
 
+/// The names of a submission's file, sidecar and reports outside `work/`.
+pub(super) fn kept_names(submission: &Submission) -> [String; 4] {
+    ["", SIDECAR, REPORT_JSON, REPORT_TEXT].map(|ending| kept_name(submission, ending))
+}
+
 /// `<id>-<original name><ending>`, cut so that it fits and stripped of what a shell or a share would stumble over.
 fn kept_name(submission: &Submission, ending: &str) -> String {
     let original = submission.file_name();
