@@ -26,6 +26,7 @@ mod bridge {
     mod routing;
     mod secrets;
     mod stand;
+    mod tls;
     mod xml;
 }
 

@@ -17,7 +17,7 @@ use std::{
     collections::BTreeMap,
     fs::{self, DirBuilder, OpenOptions},
     io::{self, Write},
-    os::unix::fs::{DirBuilderExt, OpenOptionsExt},
+    os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt},
     path::{Path, PathBuf},
     sync::{Arc, OnceLock},
     time::{Duration, Instant},
@@ -84,7 +84,7 @@ impl Context {
     /// Does what no daemon may do for us, with its lines in the audit log: none before, nothing done.
     pub(super) fn audited<T>(&self, deed: Deed, act: impl FnOnce() -> Result<T, Failed>) -> Result<T, Failed> {
         let audit = self.audit();
-        make_folder(&self.config.state)?;
+        own_folder(&self.config.state)?;
         let begun = audit.begin(&this_caller()?, vec![deed]).map_err(|error| {
             let path = audit.path().display();
             let text = format!("nothing was done, because it cannot be written into the audit log {path}: {error}");
@@ -178,6 +178,13 @@ pub(super) fn client(name: &ContractName, contract: &config::Contract, connectio
     };
     let key_pem = Secret::new(read(&contract.key_file, "key_file")?);
     let authorities_pem = contract.ca_file.as_deref().map(|path| read(path, "ca_file")).transpose()?;
+    let identity_pem = match (&contract.client_cert, &contract.client_key) {
+        (Some(certificate), Some(key)) => {
+            let key = Secret::new(read(key, "client_key")?);
+            Some(Secret::new(format!("{}\n{}", read(certificate, "client_cert")?, key.expose())))
+        }
+        _ => None,
+    };
     let destination = Destination {
         base_url: contract.base_url.clone(),
         onboard_url: contract.onboard_url.clone(),
@@ -191,7 +198,7 @@ pub(super) fn client(name: &ContractName, contract: &config::Contract, connectio
             total: contract.total_timeout,
             ..Timeouts::default()
         },
-        trust: Trust { authorities_pem, identity_pem: None },
+        trust: Trust { authorities_pem, identity_pem },
         proxy: contract.proxy.clone(),
         idle_connections: connections,
         agent: Agent::default(),
@@ -205,6 +212,33 @@ pub(super) fn make_folder(path: &Path) -> Result<(), Failed> {
         .mode(0o700)
         .create(path)
         .map_err(|error| Failed::say(Exit::Unreadable, format!("make the folder {}: {error}", path.display())))
+}
+
+/// A folder that only we may look into: made, or closed again; another user's is refused, because what we put there
+/// would be that user's to read, and what that user's daemon needs would be ours.
+pub(super) fn own_folder(path: &Path) -> Result<(), Failed> {
+    make_folder(path)?;
+    let failed = |error| Failed::say(Exit::Unreadable, format!("use the folder {}: {error}", path.display()));
+    let metadata = fs::metadata(path).map_err(failed)?;
+    if metadata.uid() != rustix::process::geteuid().as_raw() {
+        return Err(Failed::say(
+            Exit::Unreadable,
+            format!(
+                "use the folder {}: it belongs to another user (uid {}); run this as that user, or chown the folder",
+                path.display(),
+                metadata.uid()
+            ),
+        ));
+    }
+    close_to_others(path, &metadata, 0o700).map_err(failed)
+}
+
+/// Takes away what others may do with it.
+pub(super) fn close_to_others(path: &Path, metadata: &fs::Metadata, mode: u32) -> io::Result<()> {
+    if metadata.mode() & 0o077 == 0 {
+        return Ok(());
+    }
+    fs::set_permissions(path, fs::Permissions::from_mode(mode))
 }
 
 /// A new file for us alone; never replaces one.

@@ -307,9 +307,20 @@ fn contract(section: &mut Section<'_, '_>) -> Option<Contract> {
     let key_file = section.path("key_file");
     let base_url = url(section, "base_url");
     let onboard_url = url(section, "onboard_url");
+    let (client_cert, client_key) = (section.path("client_cert"), section.path("client_key"));
+    for (key, other, is_alone) in [
+        ("client_cert", "client_key", client_key.is_none() && client_cert.is_some()),
+        ("client_key", "client_cert", client_cert.is_none() && client_key.is_some()),
+    ] {
+        if is_alone {
+            section.refuse(key, "a certificate and its key belong together", &format!("add {other}, or remove this"));
+        }
+    }
     Some(Contract {
         jku_origins: section.list("jku_origins"),
         ca_file: section.path("ca_file"),
+        client_cert,
+        client_key,
         proxy: section.text("proxy"),
         connect_timeout: section.duration("connect_timeout"),
         idle_timeout: section.duration("idle_timeout"),
@@ -585,6 +596,7 @@ folder = true
         let without_default = [
             "key = ",
             "ca_file",
+            "client_",
             "proxy",
             "folder",
             "done_suffix",
@@ -669,6 +681,18 @@ folder = true
         let found = errors(&with("done = \"23h\"\nfailed = \"13d\"\nduplicates = \"1d\"\nevery = \"1ms\""));
         assert_eq!(found.len(), 4, "{found:?}");
         assert!(found[1].contains("retention.failed files would go too soon; write at least 336h, or never"));
+    }
+
+    #[test]
+    fn a_client_certificate_has_its_key() {
+        let with = |keys: &str| GOOD.replace("key_file", &format!("{keys}\nkey_file"));
+        let config = read_text(&with("client_cert = \"c.pem\"\nclient_key = \"c.key\"")).unwrap();
+        let contract = &config.contracts[&"main".parse().unwrap()];
+        assert_eq!(contract.client_key.as_deref(), Some(Path::new("/etc/c.key")));
+        for (alone, other) in [("client_cert", "client_key"), ("client_key", "client_cert")] {
+            let found = errors(&with(&format!("{alone} = \"c.pem\"")));
+            assert!(found.len() == 1 && found[0].contains(&format!("add {other}")), "{found:?}");
+        }
     }
 
     #[test]

@@ -145,6 +145,13 @@ const TABLES: &[Table] = &[
             with("jku_origins", "list of origins", "[]", "where key sets may come from, beside the API's own origin"),
             without("ca_file", "file", "\"ca.pem\"", "a CA to trust in place of the system's"),
             without(
+                "client_cert",
+                "file",
+                "\"client.pem\"",
+                "our certificate (PEM, with its chain), where the API asks for one; with client_key",
+            ),
+            without("client_key", "file", "\"client.key.pem\"", "its private key, PEM, mode 0600"),
+            without(
                 "proxy",
                 "URL",
                 "\"http://proxy.example:3128\"",

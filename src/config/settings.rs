@@ -107,6 +107,10 @@ pub struct Contract {
     pub jku_origins: Vec<String>,
     /// A CA to trust in place of the system's.
     pub ca_file: Option<PathBuf>,
+    /// Our certificate, where the API asks for one.
+    pub client_cert: Option<PathBuf>,
+    /// Its private key.
+    pub client_key: Option<PathBuf>,
     /// An HTTP proxy.
     pub proxy: Option<String>,
     /// The longest wait for a connection.
