@@ -17,6 +17,7 @@ mod bridge {
     mod alerts;
     mod attack;
     mod audit;
+    mod bell;
     mod corpus;
     mod delivery;
     mod intake;
