@@ -7,6 +7,7 @@
 
 mod claim;
 mod filesystem;
+mod kept;
 mod lasting;
 mod orphans;
 mod settle;
@@ -55,6 +56,7 @@ pub(crate) mod tests {
             waited_millis: 0,
             forced: false,
             judgings: 0,
+            pruned: None,
             rank: id.as_u64(),
         }
     }

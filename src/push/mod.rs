@@ -18,6 +18,7 @@ mod pem;
 mod sign;
 mod token;
 mod verify;
+mod webhook;
 
 pub use accounts::{ApiAccount, ContractFacts};
 pub use answer::{Answer, Scope};
@@ -30,3 +31,4 @@ pub use pem::PemError;
 pub use sign::KeyError;
 pub use token::{OfficialTokens, Refreshed, Tokens};
 pub use verify::Untrusted;
+pub use webhook::Webhook;
