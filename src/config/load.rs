@@ -5,7 +5,8 @@ use super::{
     reference::{Table, reference},
     section::{Places, Raw, Reading, Section, join, nearest},
     settings::{
-        AmbiguousSetting, Channel, Config, Contract, Level, Limits, Log, LogFormat, OrderSetting, PollingSetting, Route,
+        AmbiguousSetting, Channel, Config, Contract, Level, Limits, Log, LogFormat, OrderSetting, PollingSetting,
+        Profiles, Route,
     },
 };
 use crate::model::{ChannelName, ContractName};
@@ -143,14 +144,16 @@ fn top(reading: &mut Reading<'_>, file: &Path, mut values: BTreeMap<String, Raw>
     let secret_values = take(reading, "", &mut values, "secrets");
     let log_values = take(reading, "", &mut values, "log");
     let limit_values = take(reading, "", &mut values, "limits");
+    let profile_values = take(reading, "", &mut values, "profiles");
     let contract_values = take(reading, "", &mut values, "contract");
     let channel_values = take(reading, "", &mut values, "channel");
     let mut section =
-        Section::new(reading, "", table(""), values, &["secrets", "log", "limits", "contract", "channel"]);
+        Section::new(reading, "", table(""), values, &["secrets", "log", "limits", "profiles", "contract", "channel"]);
     let state = section.path("state");
     let secrets = key_source(&mut Section::new(reading, "secrets", table("secrets"), secret_values, &[]));
     let log = log(&mut Section::new(reading, "log", table("log"), log_values, &[]));
     let limits = limits(&mut Section::new(reading, "limits", table("limits"), limit_values, &[]));
+    let profiles = profiles(&mut Section::new(reading, "profiles", table("profiles"), profile_values, &[]));
     let mut contracts = BTreeMap::new();
     for (name, value) in contract_values {
         let path = join("contract", &name);
@@ -168,7 +171,17 @@ fn top(reading: &mut Reading<'_>, file: &Path, mut values: BTreeMap<String, Raw>
     let channels: BTreeMap<_, _> = channels.into_iter().filter_map(|(name, channel)| Some((name, channel?))).collect();
     cross_check(reading, &contracts, &channels, &mut warnings);
     let contracts = contracts.into_iter().filter_map(|(name, contract)| Some((name, contract?))).collect();
-    Some(Config { file: file.to_owned(), state: state?, secrets, log: log?, limits, contracts, channels, warnings })
+    Some(Config {
+        file: file.to_owned(),
+        state: state?,
+        secrets,
+        log: log?,
+        limits,
+        contracts,
+        channels,
+        profiles,
+        warnings,
+    })
 }
 
 fn named<T: std::str::FromStr<Err = crate::model::InvalidId>>(
@@ -226,13 +239,22 @@ fn limits(section: &mut Section<'_, '_>) -> Limits {
     }
 }
 
+fn profiles(section: &mut Section<'_, '_>) -> Profiles {
+    Profiles {
+        registry: url(section, "registry", "packages could be changed on their way"),
+        cache: section.path("cache"),
+        ca_file: section.path("ca_file"),
+        proxy: section.text("proxy"),
+    }
+}
+
 fn contract(section: &mut Section<'_, '_>) -> Option<Contract> {
     let application_id = section.needed("application_id");
     let contract_id = section.needed("contract_id");
     section.needed("key_file");
     let key_file = section.path("key_file");
-    let base_url = url(section, "base_url");
-    let onboard_url = url(section, "onboard_url");
+    let base_url = url(section, "base_url", IN_CLEAR);
+    let onboard_url = url(section, "onboard_url", IN_CLEAR);
     Some(Contract {
         jku_origins: section.list("jku_origins"),
         ca_file: section.path("ca_file"),
@@ -250,12 +272,14 @@ fn contract(section: &mut Section<'_, '_>) -> Option<Contract> {
     })
 }
 
-/// An address of the API, with one trailing slash; tokens never travel in clear to another machine.
-fn url(section: &mut Section<'_, '_>, key: &str) -> Option<String> {
+const IN_CLEAR: &str = "tokens would travel in clear";
+
+/// An address, with one trailing slash; nothing travels in clear to another machine.
+fn url(section: &mut Section<'_, '_>, key: &str, why: &str) -> Option<String> {
     let text = section.text(key)?;
     let is_local = ["http://127.", "http://localhost:", "http://localhost/", "http://[::1]"];
     if !text.starts_with("https://") && !is_local.iter().any(|start| text.starts_with(start)) {
-        section.refuse(key, "tokens would travel in clear", "write an https URL (http only to 127.0.0.1 or localhost)");
+        section.refuse(key, why, "write an https URL (http only to 127.0.0.1 or localhost)");
         return None;
     }
     Some(format!("{}/", text.trim_end_matches('/')))
@@ -501,10 +525,31 @@ folder = true
     }
 
     #[test]
+    fn a_registry_is_asked_only_where_it_is_named_and_never_in_clear() {
+        assert_eq!(read_text(GOOD).unwrap().profiles, Profiles::default());
+        let with = |profiles: &str| format!("{GOOD}\n[profiles]\n{profiles}\n");
+        let config = read_text(&with("registry = \"https://packages.example/npm\"\ncache = \"packages\"")).unwrap();
+        assert_eq!(config.profiles.registry.as_deref(), Some("https://packages.example/npm/"));
+        assert_eq!(config.profiles.cache(), Some("/etc/packages".into()));
+        let found = errors(&with("registry = \"http://packages.example\""));
+        assert!(found[0].contains("profiles.registry packages could be changed on their way"), "{found:?}");
+    }
+
+    #[test]
     fn the_file_that_init_writes_can_be_read_as_it_is_and_with_every_default_written_out() {
         let file = super::super::commented_file();
         let plain = read_text(&file).unwrap();
-        let without_default = ["key = ", "ca_file", "proxy", "folder", "done_suffix", "expression", "default_account"];
+        let without_default = [
+            "key = ",
+            "ca_file",
+            "proxy",
+            "folder",
+            "done_suffix",
+            "expression",
+            "default_account",
+            "registry",
+            "cache",
+        ];
         let all: String = file
             .lines()
             .map(|line| match line.strip_prefix("# ").filter(|line| line.contains(" = ")) {

@@ -375,7 +375,7 @@ async fn overdue(progress: &Progress, timeouts: &Timeouts) {
     }
 }
 
-fn failure(error: &reqwest::Error) -> Failure {
+pub(super) fn failure(error: &reqwest::Error) -> Failure {
     if error.is_connect() {
         let text = format!("{error:?}");
         let why = if text.contains("dns") || text.contains("Dns") {
