@@ -68,7 +68,8 @@ impl FromStr for PackageVersion {
     type Err = InvalidPackageId;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        if is_plain(text, ".-+_") { Ok(Self(text.to_owned())) } else { Err(InvalidPackageId::Version) }
+        let is_version = is_plain(text, ".-+_") && text.starts_with(|first: char| first.is_ascii_digit());
+        if is_version { Ok(Self(text.to_owned())) } else { Err(InvalidPackageId::Version) }
     }
 }
 
