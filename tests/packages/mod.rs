@@ -2,6 +2,7 @@
 
 mod hostile;
 pub(crate) mod registry;
+mod shipped;
 
 use registry::{Registry, files, package, profile};
 use serde_json::{Value, json};
