@@ -1,12 +1,12 @@
 //! The project's own profile, and the samples that meet it or do not.
 
-use super::text;
+use super::{Stand, text};
 use pushbridge::{
     fhir::json::Limits,
     validate::{self, Policy, Validator},
 };
 use serde_json::Value;
-use std::{fs, path::Path, process::Command};
+use std::{fs, path::Path};
 
 const OWN: &str = "http://pushbridge.example/fhir/StructureDefinition/provider-push-bundle";
 
@@ -39,13 +39,14 @@ fn breaches(bundle: &Value) -> Vec<&'static str> {
 
 #[test]
 fn the_own_profile_is_usable_and_says_what_it_should() {
+    let stand = Stand::new();
     let profiles = |arguments: &[&str]| {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_pushbridge"));
-        command.arg("--config").arg(root("pushbridge.toml")).arg("profiles").args(arguments);
-        let output = command.output().unwrap();
+        let output = stand.run(arguments);
         assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
         text(&output.stdout)
     };
+    let files = ["provider-push-bundle.json", "provider-push-bundle-type.json"].map(|name| root("profiles").join(name));
+    profiles(&["add", files[0].to_str().unwrap(), files[1].to_str().unwrap()]);
     let told = "1 profiles (0 unusable), 1 value sets, 0 code systems; 0 errors, 0 warnings\n";
     assert_eq!(profiles(&["check"]), told);
     let drawn = profiles(&["show", "provider-push-bundle"]);

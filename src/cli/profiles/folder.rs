@@ -72,9 +72,12 @@ impl Folder {
         remove_if_there(&path).and_then(|()| self.held.sync_all()).map_err(|error| unwritable(&path, &error))
     }
 
-    /// Writes the lock, in place of the one before.
+    /// Writes the lock, in place of the one before; where there was none and is nothing to keep, none is made.
     pub(super) fn write_lock(&self) -> Result<(), Failed> {
         let path = Lock::path(&self.path);
+        if self.lock.files().is_empty() && !path.exists() {
+            return Ok(());
+        }
         let new = self.path.join(".profiles.lock.new");
         let bytes = self.lock.to_bytes()?;
         let written = remove_if_there(&new)

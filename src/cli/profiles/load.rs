@@ -1,4 +1,8 @@
 //! The files that profiles are read from: the folder of the set-up, and what is named.
+//!
+//! Everything is made anew at each start. A cache of what was made was measured against that and not built: zib2017
+//! (525 resources) takes 35 ms of CPU from the `.tgz` to the last snapshot, spread evenly over unpacking, parsing and
+//! building; reading as many snapshots back would cost much of it, and a cache can be stale or forged.
 
 use super::{
     Exit, Failed,
