@@ -237,6 +237,22 @@ fn a_changed_or_lost_file_is_told_at_every_load() {
 }
 
 #[test]
+fn one_command_at_a_time_changes_the_folder() {
+    let stand = Stand::new();
+    stand.write("own.tgz", package("clinic.own", "1.0.0", &json!({})));
+    stand.write("profiles/README.md", "not read");
+    let held = fs::File::open(stand.path("profiles")).unwrap();
+    held.lock().unwrap();
+    for arguments in [["add", "own.tgz"], ["rm", "clinic.own"]] {
+        let (code, told) = stand.no(&arguments);
+        assert_eq!(code, 5);
+        assert!(told.contains("another pushbridge is changing profiles"), "{told}");
+    }
+    drop(held);
+    stand.ok(&["add", "own.tgz"]);
+}
+
+#[test]
 fn another_content_is_never_put_in_place_of_what_is_there() {
     let stand = Stand::new();
     stand.write("own.tgz", package("clinic.own", "1.0.0", &json!({})));

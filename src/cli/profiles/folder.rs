@@ -12,7 +12,7 @@ use crate::{
     intake::rename_without_replacing,
 };
 use std::{
-    fs::{self, File},
+    fs::{self, File, TryLockError},
     io,
     path::{Path, PathBuf},
 };
@@ -29,7 +29,14 @@ impl Folder {
     pub(super) fn open(path: PathBuf) -> Result<Self, Failed> {
         make_folder(&path)?;
         let held = File::open(&path).map_err(|error| unreadable(&path, &error))?;
-        held.lock().map_err(|error| unreadable(&path, &error))?;
+        match held.try_lock() {
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => {
+                let text = format!("another pushbridge is changing {}; nothing was changed, try again", path.display());
+                return Err(Failed::sentence(Exit::Busy, text));
+            }
+            Err(TryLockError::Error(error)) => return Err(unreadable(&path, &error)),
+        }
         let lock = Lock::read(&path)?;
         Ok(Self { path, held, lock })
     }

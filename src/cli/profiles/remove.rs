@@ -57,11 +57,12 @@ pub(super) fn run(config: &Path, args: &Args, form: Form) -> Result<Exit, Failed
         .filter(|locked| locked.as_dependency && !is_needed(locked, &staying))
         .map(|locked| locked.file.clone())
         .collect();
+    // the lock first: who loads meanwhile finds a file without an entry, never an entry without its file
+    going.iter().for_each(|file| folder.lock.remove(file));
+    folder.write_lock()?;
     for file in &going {
         folder.take(file)?;
-        folder.lock.remove(file);
     }
-    folder.write_lock()?;
     for file in unneeded {
         print::complain(&format!("pushbridge: nothing needs {file} any more: pushbridge profiles rm {file}"));
     }
