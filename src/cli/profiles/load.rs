@@ -14,7 +14,8 @@ use crate::{
 };
 use std::{
     collections::BTreeMap,
-    fs, io,
+    fs,
+    io::{self, Read},
     path::{Path, PathBuf},
 };
 
@@ -130,14 +131,16 @@ fn agree(folder: &Path, lock: &Lock, found: &BTreeMap<String, Digest>) -> Result
     Err(Failed::sentence(Exit::No, text))
 }
 
-/// A file's bytes, where it is no larger than any package.
+/// A file's bytes, where it is no larger than any package; a pipe or a device has no size beforehand.
 pub(super) fn read(file: &Path) -> Result<Vec<u8>, Failed> {
-    let size = fs::metadata(file).map_err(|error| unreadable(file, &error))?.len();
-    if size > LARGEST_FILE {
+    let mut bytes = Vec::new();
+    let opened = fs::File::open(file).and_then(|opened| opened.take(LARGEST_FILE + 1).read_to_end(&mut bytes));
+    opened.map_err(|error| unreadable(file, &error))?;
+    if bytes.len() as u64 > LARGEST_FILE {
         let text = format!("read {}: it has more than {LARGEST_FILE} bytes, which no package needs", file.display());
         return Err(Failed::say(Exit::Unreadable, text));
     }
-    fs::read(file).map_err(|error| unreadable(file, &error))
+    Ok(bytes)
 }
 
 /// Puts a file's definitions on the shelf; says which package it is, where it is one.

@@ -6,6 +6,7 @@ mod list;
 mod load;
 mod lock;
 mod origin;
+mod plan;
 mod remove;
 mod show;
 
