@@ -13,7 +13,7 @@
 //! | [`stu3`] | LIBRARY: the release's facts as generated tables: what resources are made of, which codes, extensions and profiles there are; FHIR packages, and the snapshots of their profiles |
 //! | [`validate`] | INSPECTOR: one walk over a document, one file per rule family, findings as data |
 //! | [`route`] | SORTER: a valid Bundle becomes a parcel for exactly one account, or is held |
-//! | [`push`] | COURIER: the only HTTP client: signatures, answers, tokens, authorisation |
+//! | [`push`] | COURIER: the only HTTP client: signatures, answers, tokens, authorisation; package registries |
 //! | [`store`] | CELLAR: a trait of domain verbs and its engine on sled; group commit; export and import |
 //! | [`intake`] | LETTERBOX: watch, settle, claim; the channel's own folders |
 //! | [`alert`] | BELL: tells a command or a webhook when trouble begins and when it ends |

@@ -4,6 +4,9 @@
 mod architecture;
 
 #[cfg(test)]
+mod packages;
+
+#[cfg(test)]
 mod profiles;
 
 #[cfg(test)]

@@ -6,7 +6,7 @@ use super::{
     section::{Places, Raw, Reading, Section, join, nearest},
     settings::{
         Alerts, AmbiguousSetting, Channel, Config, Contract, Level, Limits, Log, LogFormat, OrderSetting,
-        PollingSetting, Route,
+        PollingSetting, Profiles, Route,
     },
 };
 use crate::model::{ChannelName, ContractName, Retention, Secret};
@@ -145,6 +145,7 @@ fn top(reading: &mut Reading<'_>, file: &Path, mut values: BTreeMap<String, Raw>
     let secret_values = take(reading, "", &mut values, "secrets");
     let log_values = take(reading, "", &mut values, "log");
     let limit_values = take(reading, "", &mut values, "limits");
+    let profile_values = take(reading, "", &mut values, "profiles");
     let alert_values = take(reading, "", &mut values, "alerts");
     let retention_values = take(reading, "", &mut values, "retention");
     let contract_values = take(reading, "", &mut values, "contract");
@@ -154,7 +155,7 @@ fn top(reading: &mut Reading<'_>, file: &Path, mut values: BTreeMap<String, Raw>
         "",
         table(""),
         values,
-        &["secrets", "log", "limits", "retention", "alerts", "contract", "channel"],
+        &["secrets", "log", "limits", "retention", "alerts", "profiles", "contract", "channel"],
     );
     let state = section.path("state");
     let secrets = key_source(&mut Section::new(reading, "secrets", table("secrets"), secret_values, &[]));
@@ -163,6 +164,7 @@ fn top(reading: &mut Reading<'_>, file: &Path, mut values: BTreeMap<String, Raw>
     let (retention, prune_every) =
         retention(&mut Section::new(reading, "retention", table("retention"), retention_values, &[]));
     let alerts = alerts(&mut Section::new(reading, "alerts", table("alerts"), alert_values, &[]));
+    let profiles = profiles(&mut Section::new(reading, "profiles", table("profiles"), profile_values, &[]));
     let mut contracts = BTreeMap::new();
     for (name, value) in contract_values {
         let path = join("contract", &name);
@@ -191,6 +193,7 @@ fn top(reading: &mut Reading<'_>, file: &Path, mut values: BTreeMap<String, Raw>
         prune_every,
         contracts,
         channels,
+        profiles,
         warnings,
     })
 }
@@ -300,13 +303,22 @@ fn alerts(section: &mut Section<'_, '_>) -> Alerts {
     }
 }
 
+fn profiles(section: &mut Section<'_, '_>) -> Profiles {
+    Profiles {
+        registry: url(section, "registry", "packages could be changed on their way"),
+        cache: section.path("cache"),
+        ca_file: section.path("ca_file"),
+        proxy: section.text("proxy"),
+    }
+}
+
 fn contract(section: &mut Section<'_, '_>) -> Option<Contract> {
     let application_id = section.needed("application_id");
     let contract_id = section.needed("contract_id");
     section.needed("key_file");
     let key_file = section.path("key_file");
-    let base_url = url(section, "base_url");
-    let onboard_url = url(section, "onboard_url");
+    let base_url = url(section, "base_url", IN_CLEAR);
+    let onboard_url = url(section, "onboard_url", IN_CLEAR);
     let (client_cert, client_key) = (section.path("client_cert"), section.path("client_key"));
     for (key, other, is_alone) in [
         ("client_cert", "client_key", client_key.is_none() && client_cert.is_some()),
@@ -335,11 +347,13 @@ fn contract(section: &mut Section<'_, '_>) -> Option<Contract> {
     })
 }
 
-/// An address of the API, with one trailing slash; tokens never travel in clear to another machine.
-fn url(section: &mut Section<'_, '_>, key: &str) -> Option<String> {
+const IN_CLEAR: &str = "tokens would travel in clear";
+
+/// An address, with one trailing slash; nothing travels in clear to another machine.
+fn url(section: &mut Section<'_, '_>, key: &str, why: &str) -> Option<String> {
     let text = section.text(key)?;
     if !is_safe(&text) {
-        section.refuse(key, "tokens would travel in clear", "write an https URL (http only to 127.0.0.1 or localhost)");
+        section.refuse(key, why, "write an https URL (http only to 127.0.0.1 or localhost)");
         return None;
     }
     Some(format!("{}/", text.trim_end_matches('/')))
@@ -592,6 +606,17 @@ folder = true
     }
 
     #[test]
+    fn a_registry_is_asked_only_where_it_is_named_and_never_in_clear() {
+        assert_eq!(read_text(GOOD).unwrap().profiles, Profiles::default());
+        let with = |profiles: &str| format!("{GOOD}\n[profiles]\n{profiles}\n");
+        let config = read_text(&with("registry = \"https://packages.example/npm\"\ncache = \"packages\"")).unwrap();
+        assert_eq!(config.profiles.registry.as_deref(), Some("https://packages.example/npm/"));
+        assert_eq!(config.profiles.cache(), Some("/etc/packages".into()));
+        let found = errors(&with("registry = \"http://packages.example\""));
+        assert!(found[0].contains("profiles.registry packages could be changed on their way"), "{found:?}");
+    }
+
+    #[test]
     fn the_file_that_init_writes_can_be_read_as_it_is_and_with_every_default_written_out() {
         let file = super::super::commented_file();
         let plain = read_text(&file).unwrap();
@@ -606,6 +631,8 @@ folder = true
             "default_account",
             "webhook",
             "quiet_alert",
+            "registry",
+            "cache",
         ];
         let all: String = file
             .lines()

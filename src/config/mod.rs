@@ -16,5 +16,5 @@ pub use secrets::{KeySource, KeySourceError};
 pub use section::duration;
 pub use settings::{
     Alerts, AmbiguousSetting, Channel, Config, Contract, Level, Limits, Log, LogFormat, OrderSetting, PollingSetting,
-    Route,
+    Profiles, Route,
 };

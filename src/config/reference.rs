@@ -295,6 +295,31 @@ const TABLES: &[Table] = &[
             "the level of the rule KEY (pushbridge validate --rules lists all); reports name each change",
         )],
     },
+    Table {
+        name: "profiles",
+        text: "where profiles add looks for packages; nothing is asked over the network unless a registry is named",
+        entries: &[
+            without(
+                "registry",
+                "URL",
+                "\"https://packages.simplifier.net\"",
+                "the FHIR package registry for what is not in the cache",
+            ),
+            without(
+                "cache",
+                "folder",
+                "\"/var/lib/.fhir/packages\"",
+                "the FHIR package cache; default: ~/.fhir/packages",
+            ),
+            without(
+                "ca_file",
+                "path",
+                "\"registry-ca.pem\"",
+                "authorities to believe for the registry, instead of the system's",
+            ),
+            without("proxy", "URL", "\"http://proxy.example:3128\"", "the HTTP proxy on the way to the registry"),
+        ],
+    },
 ];
 
 /// The file that `init` writes: every key with its default as a comment, one contract and one channel filled in.

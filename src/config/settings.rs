@@ -27,6 +27,8 @@ pub struct Config {
     pub contracts: BTreeMap<ContractName, Contract>,
     /// Channels by name.
     pub channels: BTreeMap<ChannelName, Channel>,
+    /// Where packages of profiles are looked for.
+    pub profiles: Profiles,
     /// What is allowed and yet probably not meant.
     pub warnings: Vec<String>,
 }
@@ -212,4 +214,25 @@ pub struct Route {
     pub expression: Option<String>,
     /// The channel's only account.
     pub default_account: Option<AccountReference>,
+}
+
+/// `[profiles]`: where packages are looked for.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Profiles {
+    /// The registry; none is asked where it is absent.
+    pub registry: Option<String>,
+    /// The cache, where it is not the user's own ([`Profiles::cache`]).
+    pub cache: Option<PathBuf>,
+    /// A CA to trust in place of the system's.
+    pub ca_file: Option<PathBuf>,
+    /// An HTTP proxy.
+    pub proxy: Option<String>,
+}
+
+impl Profiles {
+    /// The package cache: the one that is set, or the user's own, as the FHIR package cache specification lays it out;
+    /// `None` for a user without a home.
+    pub fn cache(&self) -> Option<PathBuf> {
+        self.cache.clone().or_else(|| Some(std::env::home_dir()?.join(".fhir/packages")))
+    }
 }

@@ -18,7 +18,7 @@ pub use claim::{Claim, Custody, CustodyError, Recorded, remove_claimed};
 pub use filesystem::{FileSystem, Space};
 pub use orphans::Orphans;
 pub use settle::Completeness;
-pub use spool::{Found, Moves, ReportBytes, Spool, SpoolError};
+pub use spool::{Found, Moves, ReportBytes, Spool, SpoolError, rename_without_replacing};
 pub use watch::{Inbox, Notice, Overlooked, Polling, Stop, Watch};
 
 #[cfg(test)]

@@ -267,8 +267,12 @@ fn remove(path: &Path) -> io::Result<()> {
     }
 }
 
-/// A file system without `RENAME_NOREPLACE` has hard links: those never replace either.
-pub(super) fn rename_without_replacing(from: &Path, to: &Path) -> io::Result<()> {
+/// Renames a file unless that would replace one. A file system without `RENAME_NOREPLACE` has hard links: those never
+/// replace either.
+///
+/// # Errors
+/// `AlreadyExists`, and what the file system says.
+pub fn rename_without_replacing(from: &Path, to: &Path) -> io::Result<()> {
     match renameat_with(CWD, from, CWD, to, RenameFlags::NOREPLACE) {
         Err(rustix::io::Errno::INVAL | rustix::io::Errno::NOSYS) => {
             fs::hard_link(from, to)?;

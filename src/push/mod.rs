@@ -1,4 +1,4 @@
-//! COURIER: the only room that speaks to the API.
+//! COURIER: the only room that speaks to the API, and to a package registry where somebody named one.
 //!
 //! Every request is signed anew ([`sign`](self) with a key that is parsed once), no redirect is followed,
 //! every wait and every answer is bounded. [`send`] takes only a [`crate::route::Parcel`] and says what
@@ -15,6 +15,7 @@ mod destination;
 #[cfg(test)]
 mod keys_for_tests;
 mod pem;
+mod registry;
 mod sign;
 mod token;
 mod verify;
@@ -28,6 +29,7 @@ pub use callback::{Callback, CallbackError, Granted};
 pub use client::{Client, Failure, Sent, send};
 pub use destination::{Agent, Destination, PushError, Timeouts, Trust};
 pub use pem::PemError;
+pub use registry::{Fetched, Listing, Registry, RegistryAddress, RegistryError, RegistryLimits};
 pub use sign::KeyError;
 pub use token::{OfficialTokens, Refreshed, Tokens};
 pub use verify::Untrusted;
