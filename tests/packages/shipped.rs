@@ -77,7 +77,7 @@ fn pushes_among_the_samples_meet_the_own_profile() {
             }
         }
     }
-    assert_eq!(count, 16 + 9 + 2);
+    assert_eq!(count, 17 + 9 + 2);
 }
 
 #[test]
