@@ -10,14 +10,15 @@
 //! |---|---|
 //! | [`model`] | the nouns that all rooms share: ids, digests, secrets, instants, the record of a submission |
 //! | [`fhir`] | LANGUAGE: JSON and XML to one flat tree with a place for every node; primitive formats; FHIRPath; units of measure |
-//! | [`stu3`] | LIBRARY: the release's facts as generated tables: what resources are made of, which codes and extensions there are |
+//! | [`stu3`] | LIBRARY: the release's facts as generated tables: what resources are made of, which codes, extensions and profiles there are; FHIR packages, and the snapshots of their profiles |
 //! | [`validate`] | INSPECTOR: one walk over a document, one file per rule family, findings as data |
 //! | [`route`] | SORTER: a valid Bundle becomes a parcel for exactly one account, or is held |
-//! | [`push`] | COURIER: the only HTTP client: signatures, answers, tokens, authorisation |
+//! | [`push`] | COURIER: the only HTTP client: signatures, answers, tokens, authorisation; package registries |
 //! | [`store`] | CELLAR: a trait of domain verbs and its engine on sled; group commit; export and import |
 //! | [`intake`] | LETTERBOX: watch, settle, claim; the channel's own folders |
+//! | [`alert`] | BELL: tells a command or a webhook when trouble begins and when it ends |
 //! | [`engine`] | HALL: pure decisions ([`engine::Engine::step`]) and the loop around them ([`engine::run()`]) |
-//! | [`admin`] | WINDOW: what commands ask, over a local socket or straight from the store |
+//! | [`admin`] | WINDOW: what commands ask, over a local socket or straight from the store; authorisation and the page that a person comes back to |
 //! | [`sandbox`] | a local stand-in for the API, with bad days to order |
 //! | [`config`] | file and environment become one checked configuration |
 //! | [`cli`] | FRONT DOOR: one file per command, one table of exit codes |
@@ -40,10 +41,13 @@
 //!   goes as JSON that is made from it when it is judged, and is told from others by the file that was claimed.
 //! - One push an account at a time, in the order of claims. One refresh a person at a time; the new pair is flushed
 //!   before its first use.
+//! - New tokens of an authorisation take the place of old ones whatever a refresh that is under way brings; only the
+//!   tokens of the person who was asked are kept.
 //! - An outage or a refused set-up is a state of the destination, never of the files that wait for it.
 //! - Names, identifiers, contents and tokens are in no log line and no error; reports (0600) may name the file.
 
 pub mod admin;
+pub mod alert;
 pub mod cli;
 pub mod config;
 pub mod engine;

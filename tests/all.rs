@@ -4,25 +4,42 @@
 mod architecture;
 
 #[cfg(test)]
+mod packages;
+
+#[cfg(test)]
+mod profiles;
+
+#[cfg(test)]
 mod readme;
 
 #[cfg(test)]
 mod samples;
 
 #[cfg(test)]
+mod stand;
+
+#[cfg(test)]
 mod validate;
 
 #[cfg(test)]
 mod bridge {
+    use super::stand;
+
+    mod alerts;
     mod attack;
+    mod audit;
+    mod authorize;
+    mod backup;
+    mod bell;
     mod corpus;
     mod delivery;
     mod intake;
     mod memory;
     mod privacy;
+    mod retention;
     mod routing;
     mod secrets;
-    mod stand;
+    mod tls;
     mod xml;
 }
 
@@ -38,12 +55,14 @@ mod conformance {
     mod fhirpath;
     mod instance;
     mod mutation;
+    mod snapshots;
     mod xml;
 }
 
 mod generate {
     pub(super) mod extensions;
     pub(super) mod package;
+    pub(super) mod profiles;
     pub(super) mod table;
     pub(super) mod terminology;
 }

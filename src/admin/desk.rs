@@ -1,22 +1,30 @@
 //! Answers questions from the store, and hands decisions to whoever may carry them out.
 
 use super::{
+    audit::{Audit, Begun, Caller, Deed},
     protocol::{
-        Answer, ChannelStatus, Decided, LinkView, Question, Recorded, Selector, StageStatus, Status, TokenStatus,
+        Answer, ChannelStatus, Decided, LinkView, Obstacle, Question, Recorded, Selector, StageStatus, Status,
+        TokenStatus,
     },
+    retention::retire,
     select::select,
+    sync::Stale,
 };
 use crate::{
-    engine::{Change, Handle, Moment, PersonKey, Verb, apply_change, decide},
+    engine::{Change, Handle, Hold, Moment, PersonKey, Verb, apply_change, decide, has_its_file},
     intake::{Notice, Spool},
     model::{
-        Account, ChannelName, ContractName, EvidenceKind, HashKey, Link, LinkValue, Person, Stage, Submission,
-        SubmissionId, Timestamp, TokenState,
+        Account, ChannelName, ContractName, EvidenceKind, HashKey, Link, LinkValue, Person, Retention, Stage,
+        Submission, SubmissionId, Timestamp, TokenState, reauthorize,
     },
     push::Client,
     store::{Store, StoreError, Write},
 };
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+    time::Duration,
+};
 
 /// What differs with and without a daemon.
 pub trait Hands: Send + Sync {
@@ -28,6 +36,18 @@ pub trait Hands: Send + Sync {
 
     /// Renews a person's tokens now.
     fn refresh(&self, person: PersonKey) -> impl Future<Output = Result<(), String>> + Send;
+
+    /// Renews a person's tokens and waits for the end of that.
+    fn renewed(&self, person: PersonKey) -> impl Future<Output = Result<(), String>> + Send;
+
+    /// What keeps the other side from ending.
+    type Hold: Send;
+
+    /// Keeps whoever writes from ending until the result is dropped: tokens that were handed out once must reach the disk.
+    fn hold(&self) -> impl Future<Output = Result<Self::Hold, String>> + Send;
+
+    /// Marks submissions that have ended as files that are about to be removed, on the disk; those that may be.
+    fn retire(&self, ids: BTreeSet<SubmissionId>) -> impl Future<Output = Result<Vec<SubmissionId>, String>> + Send;
 
     /// What only a running engine knows.
     fn status(&self) -> impl Future<Output = Option<crate::engine::StatusFacts>> + Send;
@@ -45,15 +65,31 @@ pub struct Desk<H> {
     pub clients: BTreeMap<ContractName, Arc<Client>>,
     /// Contracts that have none, with the reason.
     pub unusable: BTreeMap<ContractName, String>,
+    /// What each contract's settings say of its accounts and tokens.
+    pub schedules: BTreeMap<ContractName, Schedule>,
+    /// Where decisions are written before they are carried out.
+    pub audit: Audit,
+    /// How long files are kept.
+    pub retention: Retention,
     /// Who carries out.
     pub hands: H,
 }
 
+/// What is looked after by the clock, for one contract.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Schedule {
+    /// How often accounts are read; never where it is zero.
+    pub accounts_sync: Duration,
+    /// How long before its end a refresh token is told of.
+    pub token_warning: Duration,
+}
+
 /// Why a question was not answered.
-struct Refusal {
-    text: String,
+#[derive(Debug)]
+pub(super) struct Refusal {
+    pub(super) text: String,
     /// It was the API.
-    api: bool,
+    pub(super) api: bool,
 }
 
 impl From<String> for Refusal {
@@ -76,11 +112,26 @@ impl Hands for Handle {
     }
 
     async fn refresh(&self, person: PersonKey) -> Result<(), String> {
+        let remedy = reauthorize(&person.contract, person.person.as_str());
         match Self::refresh(self, person).await {
             Ok(true) => Ok(()),
-            Ok(false) => Err("the person has no tokens that could be renewed; it must authorise again".to_owned()),
+            Ok(false) => Err(format!("the person has no tokens that could be renewed; {remedy}")),
             Err(error) => Err(error.to_string()),
         }
+    }
+
+    async fn renewed(&self, person: PersonKey) -> Result<(), String> {
+        Self::renewed(self, person).await.map_err(|error| error.to_string())?
+    }
+
+    type Hold = Hold;
+
+    async fn hold(&self) -> Result<Hold, String> {
+        Self::hold(self).await.map_err(|error| error.to_string())
+    }
+
+    async fn retire(&self, ids: BTreeSet<SubmissionId>) -> Result<Vec<SubmissionId>, String> {
+        Self::retire(self, ids).await.map_err(|error| error.to_string())?
     }
 
     async fn status(&self) -> Option<crate::engine::StatusFacts> {
@@ -102,6 +153,7 @@ impl Hands for Offline {
     async fn decide(&self, id: SubmissionId, verb: Verb) -> Result<String, String> {
         let record = self.store.submission(id).map_err(|error| error.to_string())?;
         let mut record = record.ok_or("no such submission")?;
+        has_its_file(&record).map_err(|error| error.to_string())?;
         // A daemon that ended while it sent left a Sending behind: nobody is sending now.
         let stage = match record.stage {
             Stage::Sending { attempt } => Stage::Unknown { attempt },
@@ -121,25 +173,129 @@ impl Hands for Offline {
             .to_owned())
     }
 
+    async fn renewed(&self, person: PersonKey) -> Result<(), String> {
+        self.refresh(person).await
+    }
+
+    type Hold = ();
+
+    async fn hold(&self) -> Result<(), String> {
+        Ok(())
+    }
+
+    async fn retire(&self, ids: BTreeSet<SubmissionId>) -> Result<Vec<SubmissionId>, String> {
+        retire(&self.store, &ids)
+    }
+
     async fn status(&self) -> Option<crate::engine::StatusFacts> {
         None
     }
 }
 
 impl<H: Hands> Desk<H> {
-    /// Answers one question.
-    pub async fn answer(&self, question: Question) -> Answer {
-        self.try_answer(question).await.unwrap_or_else(|Refusal { text, api }| Answer::Failed { text, api })
+    /// Answers one question. Whatever changes something stands in the audit log before it is done.
+    pub async fn answer(&self, question: Question, caller: &Caller) -> Answer {
+        let answered = match self.deed(&question) {
+            None => self.try_answer(question, caller).await,
+            Some(deed) => self.audited(deed, question, caller).await,
+        };
+        answered.unwrap_or_else(|Refusal { text, api }| Answer::Failed { text, api })
     }
 
-    async fn try_answer(&self, question: Question) -> Result<Answer, Refusal> {
+    async fn audited(&self, deed: Deed, question: Question, caller: &Caller) -> Result<Answer, Refusal> {
+        let begun = self.record_deeds(caller, vec![deed]).await?;
+        let answered = self.try_answer(question, caller).await;
+        let outcome = match &answered {
+            Ok(Answer::Done { text }) => Ok(text.clone()),
+            Ok(Answer::Pruned(pruned)) => {
+                let (removed, freed) = pruned.totals();
+                Ok(format!("files of {removed} submissions removed, {freed} bytes freed"))
+            }
+            Ok(_) => Ok("done".to_owned()),
+            Err(refusal) => Err(refusal.text.clone()),
+        };
+        self.record_outcomes(begun.into_iter().map(|begun| (begun, outcome.clone())).collect()).await;
+        answered
+    }
+
+    async fn record_deeds(&self, caller: &Caller, deeds: Vec<Deed>) -> Result<Vec<Begun>, String> {
+        let (audit, caller) = (self.audit.clone(), caller.clone());
+        let written = tokio::task::spawn_blocking(move || audit.begin(&caller, deeds)).await;
+        written.map_err(|error| error.to_string()).and_then(|begun| begun.map_err(|error| error.to_string())).map_err(
+            |error| {
+                let path = self.audit.path().display();
+                format!("nothing was done, because it cannot be written into the audit log {path}: {error}")
+            },
+        )
+    }
+
+    /// It is done by now: what cannot be written any more is told in the log of the program.
+    async fn record_outcomes(&self, ended: Vec<(Begun, Result<String, String>)>) {
+        let audit = self.audit.clone();
+        let written = tokio::task::spawn_blocking(move || audit.end(ended)).await;
+        if !matches!(written, Ok(Ok(()))) {
+            tracing::error!("what became of a decision could not be written into the audit log");
+        }
+    }
+
+    /// What the audit log says of a question; nothing of those that only look. Decisions have a line for each submission.
+    fn deed(&self, question: &Question) -> Option<Deed> {
+        let link = |command: &str, channel: &ChannelName, kind: EvidenceKind, system: &Option<String>, value: &str| {
+            let parts: Vec<&[u8]> = system.iter().map(String::as_bytes).chain([value.as_bytes()]).collect();
+            let value = Some(self.hash_key.evidence(channel, kind, &parts));
+            Deed { channel: Some(channel.clone()), kind: Some(kind), value, ..Deed::of(command) }
+        };
+        let under =
+            |command: &str, contract: &ContractName| Deed { contract: Some(contract.clone()), ..Deed::of(command) };
+        match question {
+            Question::Status
+            | Question::Find { .. }
+            | Question::Decide { .. }
+            | Question::Accounts { .. }
+            | Question::Links { .. }
+            | Question::Prune { dry_run: true }
+            | Question::Tokens => None,
+            Question::Prune { dry_run: false } => Some(Deed::of("prune")),
+            Question::KeepAccounts { accounts } => Some(Deed {
+                accounts: accounts.iter().map(|account| account.reference.clone()).collect(),
+                contract: accounts.first().map(|account| account.contract.clone()),
+                ..Deed::of("accounts add")
+            }),
+            Question::RemoveAccount { contract, reference } => {
+                Some(Deed { accounts: vec![reference.clone()], ..under("accounts rm", contract) })
+            }
+            Question::SyncAccounts { contract } => Some(under("accounts sync", contract)),
+            Question::AddLink { channel, kind, system, value, account } => {
+                Some(Deed { accounts: vec![account.clone()], ..link("links add", channel, *kind, system, value) })
+            }
+            Question::RemoveLink { channel, kind, system, value } => {
+                Some(link("links rm", channel, *kind, system, value))
+            }
+            Question::ImportTokens { contract, person, .. } => {
+                Some(Deed { person: Some(person.clone()), ..under("tokens import", contract) })
+            }
+            Question::BeginAuthorisation { contract, .. } => Some(under("authorize", contract)),
+            Question::BeginReauthorisation { contract, .. } => {
+                Some(Deed { contract: contract.clone(), ..Deed::of("reauthorize") })
+            }
+            Question::FinishAuthorisation { begun, .. } => {
+                Some(under("authorize: the person's answer", &begun.contract))
+            }
+            Question::RefreshTokens { contract, person } => {
+                Some(Deed { person: person.clone(), ..under("tokens refresh", contract) })
+            }
+        }
+    }
+
+    async fn try_answer(&self, question: Question, caller: &Caller) -> Result<Answer, Refusal> {
         match question {
             Question::Status => Ok(Answer::Status(Box::new(self.status().await?))),
             Question::Find { selector } => {
                 let found = self.select(&selector)?;
-                Ok(Answer::Submissions { submissions: found.into_iter().map(|record| self.recorded(record)).collect() })
+                let submissions = found.into_iter().map(|record| self.recorded(record)).collect::<Result<_, _>>()?;
+                Ok(Answer::Submissions { submissions })
             }
-            Question::Decide { selector, verb } => Ok(self.decide(&selector, verb).await?),
+            Question::Decide { selector, verb } => Ok(self.decide(&selector, verb, caller).await?),
             Question::Accounts { contract } => {
                 Ok(Answer::Accounts { accounts: self.store.accounts(contract.as_ref()).map_err(text)? })
             }
@@ -158,7 +314,7 @@ impl<H: Hands> Desk<H> {
                 self.hands.write(found.into_iter().map(remove).collect()).await?;
                 Ok(Answer::Done { text: format!("account {reference} removed; its Bundles are held from now on") })
             }
-            Question::SyncAccounts { contract } => self.sync_accounts(&contract).await,
+            Question::SyncAccounts { contract } => self.sync_accounts(&contract, Stale::Renew).await,
             Question::Links { channel } => {
                 let links = self.store.links(channel.as_ref()).map_err(text)?;
                 Ok(Answer::Links { links: links.into_iter().map(|link| LinkView { link }).collect() })
@@ -190,6 +346,12 @@ impl<H: Hands> Desk<H> {
                 self.hands.write(vec![Write::Person(person)]).await?;
                 Ok(Answer::Done { text })
             }
+            Question::BeginAuthorisation { contract, invite } => self.begin(contract, &invite).await,
+            Question::BeginReauthorisation { word, contract, invite } => {
+                self.begin_again(&word, contract.as_ref(), &invite).await
+            }
+            Question::FinishAuthorisation { begun, callback } => self.finish(&begun, &callback).await,
+            Question::Prune { dry_run } => Ok(Answer::Pruned(self.prune(Timestamp::now(), dry_run).await)),
             Question::RefreshTokens { contract, person } => Ok(self.refresh(&contract, person).await?),
         }
     }
@@ -198,25 +360,76 @@ impl<H: Hands> Desk<H> {
         select(&*self.store, &self.hash_key, selector).map_err(text)
     }
 
-    fn recorded(&self, submission: Submission) -> Recorded {
-        let spool = self.spools.get(&submission.channel);
-        Recorded {
+    fn recorded(&self, submission: Submission) -> Result<Recorded, String> {
+        let spool = self.spools.get(&submission.channel).filter(|_| submission.pruned.is_none());
+        Ok(Recorded {
             path: spool.map(|spool| spool.path(submission.stage.place(), &submission)),
             report: spool.and_then(|spool| spool.report_path(&submission)),
+            waits_for: self.waits_for(&submission)?,
             submission,
+        })
+    }
+
+    /// What keeps a submission from being sent that is otherwise ready.
+    fn waits_for(&self, submission: &Submission) -> Result<Option<Obstacle>, String> {
+        let Some(to) = &submission.recipient else { return Ok(None) };
+        if !matches!(submission.stage, Stage::Ready | Stage::Waiting { .. }) {
+            return Ok(None);
+        }
+        let account = self.store.account(&to.contract, &to.account).map_err(text)?;
+        if let Some(account) = account
+            && let Some(why) = account.blocked_because()
+        {
+            let why = format!("account {}: {why}", account.reference);
+            return Ok(Some(Obstacle { why, remedy: account.remedy() }));
+        }
+        Ok(match self.store.person(&to.contract, &to.person).map_err(text)? {
+            None => Some(Obstacle {
+                why: format!("person {}: no tokens are known", to.person),
+                remedy: format!("pushbridge authorize --contract {}", to.contract),
+            }),
+            Some(person) => person
+                .paused_because()
+                .map(|why| Obstacle { why: format!("person {}: {why}", person.id), remedy: person.remedy() }),
+        })
+    }
+
+    /// The client of a contract, or why there is none.
+    pub(super) fn client(&self, contract: &ContractName) -> Result<&Client, String> {
+        match (self.clients.get(contract), self.unusable.get(contract)) {
+            (Some(client), _) => Ok(client),
+            (None, Some(why)) => Err(why.clone()),
+            (None, None) => Err(format!("the configuration has no contract {contract}")),
         }
     }
 
-    async fn decide(&self, selector: &Selector, verb: Verb) -> Result<Answer, String> {
+    async fn decide(&self, selector: &Selector, verb: Verb, caller: &Caller) -> Result<Answer, String> {
+        /// Decisions that share one sync of the audit log.
+        const SHARED: usize = 256;
         let mut found = self.select(selector)?;
         found.sort_by_key(|record| record.id);
         let mut decided = Vec::with_capacity(found.len());
-        for record in found {
-            let (stage, error) = match self.hands.decide(record.id, verb).await {
-                Ok(stage) => (Some(stage), None),
-                Err(error) => (None, Some(error)),
-            };
-            decided.push(Decided { id: record.id, stage, error });
+        for some in found.chunks(SHARED) {
+            let begun =
+                match self.record_deeds(caller, some.iter().map(|record| decision(record, verb)).collect()).await {
+                    Ok(begun) => begun,
+                    // Those before these are done and written.
+                    Err(why) if !decided.is_empty() => {
+                        let refused =
+                            |record: &Submission| Decided { id: record.id, stage: None, error: Some(why.clone()) };
+                        decided.extend(found[decided.len()..].iter().map(refused));
+                        break;
+                    }
+                    Err(why) => return Err(why),
+                };
+            let mut ended = Vec::with_capacity(begun.len());
+            for (record, begun) in some.iter().zip(begun) {
+                let outcome = self.hands.decide(record.id, verb).await;
+                let (stage, error) = (outcome.clone().ok(), outcome.clone().err());
+                decided.push(Decided { id: record.id, stage, error });
+                ended.push((begun, outcome));
+            }
+            self.record_outcomes(ended).await;
         }
         Ok(Answer::Decided { decided })
     }
@@ -250,51 +463,6 @@ impl<H: Hands> Desk<H> {
         }
     }
 
-    async fn sync_accounts(&self, contract: &ContractName) -> Result<Answer, Refusal> {
-        let client = match (self.clients.get(contract), self.unusable.get(contract)) {
-            (Some(client), _) => client,
-            (None, Some(why)) => return Err(why.clone().into()),
-            (None, None) => return Err(format!("the configuration has no contract {contract}").into()),
-        };
-        let now = Timestamp::now();
-        let (mut writes, mut kept, mut gone) = (Vec::new(), 0_u32, 0_u32);
-        let persons = self.store.persons(Some(contract)).map_err(text)?;
-        if persons.is_empty() {
-            return Err(format!("contract {contract} has no persons yet: pushbridge tokens import first").into());
-        }
-        for person in persons {
-            let found = client.accounts(&person.tokens.access.value).await;
-            let found = found.map_err(|failure| {
-                let remedy = if failure.is_token_stale() { "; pushbridge tokens refresh, then try again" } else { "" };
-                Refusal {
-                    text: format!("the accounts of {} could not be read: {failure}{remedy}", person.id),
-                    api: true,
-                }
-            })?;
-            for known in self.store.accounts(Some(contract)).map_err(text)? {
-                if known.person == person.id && !found.iter().any(|account| account.id == known.id) {
-                    gone += 1;
-                    writes.push(Write::RemoveAccount { contract: contract.clone(), account: known.id });
-                }
-            }
-            for account in found {
-                kept += 1;
-                writes.push(Write::Account(Account {
-                    contract: contract.clone(),
-                    person: person.id.clone(),
-                    id: account.id,
-                    reference: account.reference,
-                    service: account.service,
-                    authorised: account.authorised,
-                    blocked: None,
-                    updated: now,
-                }));
-            }
-        }
-        self.hands.write(writes).await?;
-        Ok(Answer::Done { text: format!("{kept} accounts kept, {gone} removed") })
-    }
-
     async fn refresh(&self, contract: &ContractName, person: Option<crate::model::PersonId>) -> Result<Answer, String> {
         let persons = match person {
             Some(person) => vec![person],
@@ -311,14 +479,40 @@ impl<H: Hands> Desk<H> {
 
     fn tokens(&self) -> Result<Vec<TokenStatus>, String> {
         let persons = self.store.persons(None).map_err(text)?;
-        Ok(persons.into_iter().map(token_status).collect())
+        let now = Timestamp::now();
+        Ok(persons.into_iter().map(|person| self.token_status(person, now)).collect())
+    }
+
+    fn token_status(&self, person: Person, now: Timestamp) -> TokenStatus {
+        let state = match person.state {
+            TokenState::Fresh => "fresh",
+            TokenState::Rotating => "rotating",
+            TokenState::Paused { .. } => "paused",
+        };
+        let why = person.paused_because().map(str::to_owned);
+        let ends_soon = why.is_none() && self.ends_soon(&person, now);
+        TokenStatus {
+            state: state.to_owned(),
+            ends_soon,
+            remedy: (why.is_some() || ends_soon).then(|| person.remedy()),
+            why,
+            access_expiry: person.tokens.access.expiry,
+            refresh_expiry: person.tokens.refresh.expiry,
+            contract: person.contract,
+            person: person.id,
+        }
+    }
+
+    /// Whether a person's refresh token nears its end.
+    pub(super) fn ends_soon(&self, person: &Person, now: Timestamp) -> bool {
+        let warning = self.schedules.get(&person.contract).map_or(Duration::ZERO, |schedule| schedule.token_warning);
+        person.tokens.refresh.expiry.since(now) < warning
     }
 
     async fn status(&self) -> Result<Status, String> {
         let mut status = Status { tokens: self.tokens()?, ..Status::default() };
         for account in self.store.accounts(None).map_err(text)? {
-            let why =
-                account.blocked.or_else(|| (!account.authorised).then(|| "not authorised at its provider".to_owned()));
+            let why = account.blocked_because().map(|why| format!("{why}; {}", account.remedy()));
             status.blocked.extend(why.map(|why| (account.id, why)));
         }
         let facts = self.hands.status().await;
@@ -356,19 +550,21 @@ fn count(entry: std::collections::btree_map::Entry<'_, String, StageStatus>, rec
     counted.oldest = Some(counted.oldest.map_or(record.claimed_at, |oldest| oldest.min(record.claimed_at)));
 }
 
-fn token_status(person: Person) -> TokenStatus {
-    let (state, why) = match person.state {
-        TokenState::Fresh => ("fresh", None),
-        TokenState::Rotating => ("rotating", None),
-        TokenState::Paused { why, .. } => ("paused", Some(why)),
+/// What the audit log says of a decision.
+fn decision(record: &Submission, verb: Verb) -> Deed {
+    let command = match verb {
+        Verb::Retry => "queue retry",
+        Verb::Hold => "queue hold",
+        Verb::Release => "queue release",
+        Verb::ForceRelease => "queue release --force",
+        Verb::Drop => "queue drop",
     };
-    TokenStatus {
-        contract: person.contract,
-        person: person.id,
-        state: state.to_owned(),
-        why,
-        access_expiry: person.tokens.access.expiry,
-        refresh_expiry: person.tokens.refresh.expiry,
+    Deed {
+        submission: Some(record.id),
+        stage: Some(record.stage.as_str().to_owned()),
+        channel: Some(record.channel.clone()),
+        accounts: record.recipient.iter().map(|recipient| recipient.reference.clone()).collect(),
+        ..Deed::of(command)
     }
 }
 
@@ -396,6 +592,6 @@ pub fn channel_status(notices: Vec<Notice>) -> ChannelStatus {
 }
 
 #[expect(clippy::needless_pass_by_value, reason = "it stands where an error is mapped")]
-fn text(error: StoreError) -> String {
+pub(super) fn text(error: StoreError) -> String {
     error.to_string()
 }

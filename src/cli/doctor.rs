@@ -17,7 +17,6 @@ use std::{
     fs,
     os::unix::fs::{MetadataExt, PermissionsExt},
     path::Path,
-    time::Duration,
 };
 
 /// Check configuration, keys, folders, clock, TLS, contract, tokens and mappings
@@ -58,8 +57,6 @@ impl Checks {
     }
 }
 
-/// A refresh token that ends sooner needs somebody soon.
-const REFRESH_SOON: Duration = Duration::from_secs(3 * 24 * 3600);
 /// A channel makes three files for a Bundle, and keeps them.
 const FILES_LEAST: u64 = 10_000;
 /// A clock that is further off than this makes signatures fail one day.
@@ -216,18 +213,20 @@ fn check_channel(context: &Context, name: &ChannelName, channel: &Channel, check
 
 fn check_contract(context: &Context, name: &ContractName, contract: &Contract, checks: &mut Checks) {
     let title = format!("contract {name}");
-    match fs::metadata(&contract.key_file) {
-        Err(error) => {
-            let text = format!("the key {} cannot be read: {error}", contract.key_file.display());
-            return checks.add(&title, Verdict::Fail, text, "put the contract's private key there, mode 0600");
+    for key in std::iter::once(&contract.key_file).chain(&contract.client_key) {
+        match fs::metadata(key) {
+            Err(error) => {
+                let text = format!("the key {} cannot be read: {error}", key.display());
+                return checks.add(&title, Verdict::Fail, text, "put the private key there, mode 0600");
+            }
+            Ok(metadata) if metadata.mode() & 0o077 != 0 => checks.add(
+                &title,
+                Verdict::Fail,
+                "others may read the private key",
+                format!("chmod 600 {}", key.display()),
+            ),
+            Ok(_) => {}
         }
-        Ok(metadata) if metadata.mode() & 0o077 != 0 => checks.add(
-            &title,
-            Verdict::Fail,
-            "others may read the private key",
-            format!("chmod 600 {}", contract.key_file.display()),
-        ),
-        Ok(_) => {}
     }
     let client = match client(name, contract, context.config.limits.connections) {
         Ok(client) => client,
@@ -281,27 +280,26 @@ fn check_answer(title: &str, client: &Client, answered: Result<ContractFacts, Fa
 }
 
 fn check_records(context: &Context, status: &Status, checks: &mut Checks) {
-    let now = Timestamp::now();
-    for (name, contract) in &context.config.contracts {
+    for name in context.config.contracts.keys() {
         let persons: Vec<_> = status.tokens.iter().filter(|token| token.contract == *name).collect();
         if persons.is_empty() {
-            let remedy = format!("pushbridge tokens import --contract {name} TOKENS.json");
+            let remedy = format!("pushbridge authorize --contract {name}, or tokens import");
             checks.add("tokens", Verdict::Fail, format!("contract {name} has no persons"), remedy);
         }
         for token in persons {
             let title = format!("tokens of {}", token.person);
             match &token.why {
-                Some(why) => checks.add(
-                    title,
-                    Verdict::Fail,
-                    why.clone(),
-                    format!("authorise again at {}", contract.onboard_url),
-                ),
-                None if token.refresh_expiry.since(now) < REFRESH_SOON => checks.add(
+                Some(why) => {
+                    checks.add(title, Verdict::Fail, why.clone(), token.remedy.clone().unwrap_or_default());
+                }
+                None if token.ends_soon => checks.add(
                     title,
                     Verdict::Warn,
                     format!("the refresh token ends at {}", token.refresh_expiry),
-                    "keep the daemon running: it renews it in time; once it has ended the person must authorise again",
+                    format!(
+                        "keep the daemon running: it renews it; where it cannot, in time: {}",
+                        token.remedy.as_deref().unwrap_or_default()
+                    ),
                 ),
                 None => checks.ok(title, format!("good until {}", token.refresh_expiry)),
             }
@@ -313,7 +311,18 @@ fn check_records(context: &Context, status: &Status, checks: &mut Checks) {
         return checks.add("mappings", Verdict::Skipped, "they could not be read", "");
     };
     if accounts.is_empty() {
-        checks.add("accounts", Verdict::Fail, "none is known", "pushbridge accounts sync --contract NAME");
+        checks.add(
+            "accounts",
+            Verdict::Fail,
+            "none is known",
+            "pushbridge authorize, or pushbridge accounts sync --contract NAME",
+        );
+    }
+    for account in &accounts {
+        if let Some(why) = account.blocked_because() {
+            let title = format!("account {}", account.reference);
+            checks.add(title, Verdict::Fail, format!("its Bundles wait: {why}"), account.remedy());
+        }
     }
     for (name, channel) in &context.config.channels {
         let own: Vec<_> = links.iter().filter(|view| view.link.channel == *name).collect();

@@ -1,6 +1,9 @@
 //! FRONT DOOR: one file per command; what was typed becomes one call into the house.
 
 mod accounts;
+mod alerts;
+mod audit;
+mod authorize;
 mod completions;
 mod context;
 mod demo;
@@ -10,6 +13,8 @@ mod init;
 mod keys;
 mod links;
 mod print;
+mod profiles;
+mod prune;
 mod queue;
 mod route;
 mod run;
@@ -32,7 +37,7 @@ use std::{path::PathBuf, process::ExitCode};
     name = "pushbridge",
     version,
     about,
-    after_help = "A first look, without any set-up:\n  pushbridge demo\n\nA real set-up:\n  pushbridge init clinic && cd clinic\n  pushbridge doctor\n  pushbridge run"
+    after_help = "A first look, without any set-up:\n  pushbridge demo\n\nA real set-up:\n  pushbridge init clinic && cd clinic\n  pushbridge authorize\n  pushbridge doctor\n  pushbridge run"
 )]
 struct Cli {
     /// The configuration file
@@ -51,7 +56,11 @@ enum Command {
     Doctor(doctor::Args),
     Run(run::Args),
     Validate(validate::Args),
+    #[command(subcommand)]
+    Profiles(profiles::Command),
     Route(route::Args),
+    Authorize(authorize::Args),
+    Reauthorize(authorize::AgainArgs),
     #[command(subcommand)]
     Accounts(accounts::Command),
     #[command(subcommand)]
@@ -61,6 +70,10 @@ enum Command {
     #[command(subcommand)]
     Queue(queue::Command),
     Status(status::Args),
+    Prune(prune::Args),
+    Audit(audit::Args),
+    #[command(subcommand)]
+    Alerts(alerts::Command),
     #[command(subcommand)]
     Store(store::Command),
     #[command(subcommand)]
@@ -116,12 +129,18 @@ fn dispatch(cli: Cli) -> Result<Exit, Failed> {
         Command::Doctor(_) => doctor::run(&cli.config, form),
         Command::Run(args) => run::run(&context()?, &args, form),
         Command::Validate(args) => validate::run(&args, form),
+        Command::Profiles(command) => profiles::run(&cli.config, &command, form),
         Command::Route(args) => route::run(&context()?, &args, form),
+        Command::Authorize(args) => authorize::run(&context()?, args, form),
+        Command::Reauthorize(args) => authorize::again(&context()?, args, form),
         Command::Accounts(command) => accounts::run(&context()?, command, form),
         Command::Links(command) => links::run(&context()?, command, form),
         Command::Tokens(command) => tokens::run(&context()?, command, form),
         Command::Queue(command) => queue::run(&context()?, command, form),
         Command::Status(_) => status::run(&context()?, form),
+        Command::Prune(args) => prune::run(&context()?, &args, form),
+        Command::Alerts(command) => alerts::run(&context()?, &command, form),
+        Command::Audit(args) => audit::run(&context()?, &args, form),
         Command::Store(command) => store::run(&context()?, command, form),
         Command::Secrets(command) => secrets::run(context, &command, form),
         Command::Sandbox(args) => sandbox::run(&args, form),

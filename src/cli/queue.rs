@@ -7,7 +7,7 @@ use super::{
     print,
 };
 use crate::{
-    admin::{Answer, Decided, Question, Recorded, Selector},
+    admin::{Answer, Decided, Obstacle, Question, Recorded, Selector},
     config::duration,
     engine::{Verb, attempt_word, outcome, reason, remedy},
     model::{ChannelName, ForeignName, Timestamp},
@@ -79,7 +79,8 @@ const FINDINGS_TOLD: usize = 10;
 const STAGES: [&str; 10] =
     ["claimed", "ready", "sending", "waiting", "held", "unknown", "delivered", "refused", "duplicate", "dropped"];
 
-fn parse_since(text: &str) -> Result<Timestamp, String> {
+/// An instant that is named by how long ago it was, or by its date.
+pub(super) fn parse_since(text: &str) -> Result<Timestamp, String> {
     if let Some(ago) = duration(text) {
         let now = Timestamp::now().as_millis();
         return Ok(Timestamp::from_millis(now.saturating_sub(i64::try_from(ago.as_millis()).unwrap_or(i64::MAX))));
@@ -268,11 +269,16 @@ fn in_inbox(inbox: &Path, word: &str) -> Vec<PathBuf> {
 fn tell(found: &[Recorded], form: Form) -> Result<Exit, Failed> {
     for recorded in found {
         let submission = &recorded.submission;
+        let (reason, remedy) = match &recorded.waits_for {
+            Some(Obstacle { why, remedy }) => (format!("it waits for its {why}"), remedy.clone()),
+            None => (reason(&submission.stage), remedy(submission)),
+        };
         if form == Form::Json {
             print::json(&serde_json::json!({
                 "id": submission.id, "file": submission.origin.path, "outcome": outcome(&submission.stage),
-                "reason": reason(&submission.stage), "remedy": remedy(submission), "path": recorded.path,
-                "report": recorded.report, "attempts": submission.attempts, "recipient": submission.recipient,
+                "reason": reason, "remedy": remedy, "path": recorded.path,
+                "report": recorded.report, "pruned": submission.pruned.map(|at| at.to_string()),
+                "attempts": submission.attempts, "recipient": submission.recipient,
                 "findings": submission.findings, "findings_total": submission.findings_total,
             }))?;
             continue;
@@ -282,12 +288,15 @@ fn tell(found: &[Recorded], form: Form) -> Result<Exit, Failed> {
             submission.origin.path,
             submission.id,
             outcome(&submission.stage),
-            reason(&submission.stage),
-            remedy(submission),
+            reason,
+            remedy,
             submission.claimed_at,
             submission.channel,
             submission.digest
         );
+        if let Some(at) = submission.pruned {
+            text.push_str(&format!("  file and reports were removed by retention at {at}; the record stays\n"));
+        }
         if let Some(to) = &submission.recipient {
             let kinds: Vec<_> = to.evidence.iter().map(|kind| kind.as_str()).collect();
             text.push_str(&format!("  account {} by {}\n", to.reference, kinds.join(", ")));
@@ -316,7 +325,8 @@ fn tell(found: &[Recorded], form: Form) -> Result<Exit, Failed> {
         }
         for (label, path) in [("file", &recorded.path), ("report", &recorded.report)] {
             if let Some(path) = path {
-                text.push_str(&format!("  {label} {}\n", path.display()));
+                // The file's own name is in it.
+                text.push_str(&format!("  {label} {}\n", ForeignName::new(path.as_os_str().as_bytes())));
             }
         }
         print::out(&text)?;

@@ -83,6 +83,52 @@ const TABLES: &[Table] = &[
         ],
     },
     Table {
+        name: "retention",
+        text: "how long files of what has ended are kept, with their reports; records are kept for ever, so a repeat is still known",
+        entries: &[
+            with("done", "duration|never", "\"90d\"", "delivered files go after so long; at least 24h"),
+            with(
+                "done_size",
+                "size|never",
+                "\"20GB\"",
+                "delivered files of a channel: above this the oldest go, but none younger than 24h",
+            ),
+            with(
+                "failed",
+                "duration|never",
+                "\"180d\"",
+                "refused and dropped files, and those delivered with errors, go after so long; at least 14d; never by size",
+            ),
+            with("duplicates", "duration|never", "\"90d\"", "repeats go after so long; at least 14d; never by size"),
+            with("every", "duration", "\"6h\"", "how often the daemon looks; pushbridge prune does it now"),
+        ],
+    },
+    Table {
+        name: "alerts",
+        text: "who is told when trouble begins and when it ends; never patient data",
+        entries: &[
+            with(
+                "command",
+                "list: program, arguments",
+                "[]",
+                "run for each alert, without a shell, with a JSON object on its standard input",
+            ),
+            without(
+                "webhook",
+                "URL",
+                "\"https://alerts.example/hook\"",
+                "gets each alert as JSON by POST; https, or http to this machine",
+            ),
+            with(
+                "timeout",
+                "duration",
+                "\"10s\"",
+                "how long one delivery may take; a failed one is tried three times more",
+            ),
+            with("gather", "duration", "\"2s\"", "alerts of one kind within this time are one, with a count"),
+        ],
+    },
+    Table {
         name: "contract.NAME",
         text: "an application's write contract with the API",
         entries: &[
@@ -99,6 +145,13 @@ const TABLES: &[Table] = &[
             with("jku_origins", "list of origins", "[]", "where key sets may come from, beside the API's own origin"),
             without("ca_file", "file", "\"ca.pem\"", "a CA to trust in place of the system's"),
             without(
+                "client_cert",
+                "file",
+                "\"client.pem\"",
+                "our certificate (PEM, with its chain), where the API asks for one; with client_key",
+            ),
+            without("client_key", "file", "\"client.key.pem\"", "its private key, PEM, mode 0600"),
+            without(
                 "proxy",
                 "URL",
                 "\"http://proxy.example:3128\"",
@@ -107,6 +160,18 @@ const TABLES: &[Table] = &[
             with("connect_timeout", "duration", "\"10s\"", "the longest wait for a connection"),
             with("idle_timeout", "duration", "\"60s\"", "the longest silence on an open connection"),
             with("total_timeout", "duration", "\"10m\"", "the longest request"),
+            with(
+                "accounts_sync",
+                "duration",
+                "\"6h\"",
+                "how often the daemon reads the accounts of persons whose token is good from the API; 0s: never by itself",
+            ),
+            with(
+                "token_warning",
+                "duration",
+                "\"14d\"",
+                "how long before its end a refresh token is told of; they are renewed by themselves 15 days ahead",
+            ),
         ],
     },
     Table {
@@ -161,6 +226,12 @@ const TABLES: &[Table] = &[
                 "duration",
                 "\"10s\"",
                 "the longest time between two looks at the whole inbox; events come on top",
+            ),
+            without(
+                "quiet_alert",
+                "duration",
+                "\"24h\"",
+                "an alert when no file has come for so long, and one when files come again",
             ),
             with("polling", "auto|always", "\"auto\"", "auto uses file events where the file system has them"),
             with(
@@ -223,6 +294,31 @@ const TABLES: &[Table] = &[
             "\"warning\", for example: binding-required = \"warning\"",
             "the level of the rule KEY (pushbridge validate --rules lists all); reports name each change",
         )],
+    },
+    Table {
+        name: "profiles",
+        text: "where profiles add looks for packages; nothing is asked over the network unless a registry is named",
+        entries: &[
+            without(
+                "registry",
+                "URL",
+                "\"https://packages.simplifier.net\"",
+                "the FHIR package registry for what is not in the cache",
+            ),
+            without(
+                "cache",
+                "folder",
+                "\"/var/lib/.fhir/packages\"",
+                "the FHIR package cache; default: ~/.fhir/packages",
+            ),
+            without(
+                "ca_file",
+                "path",
+                "\"registry-ca.pem\"",
+                "authorities to believe for the registry, instead of the system's",
+            ),
+            without("proxy", "URL", "\"http://proxy.example:3128\"", "the HTTP proxy on the way to the registry"),
+        ],
     },
 ];
 

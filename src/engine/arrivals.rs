@@ -100,7 +100,10 @@ impl Engine {
     }
 
     /// Every record is known.
-    pub(super) fn started(&mut self, out: &mut Vec<Effect>) {
+    pub(super) fn start(&mut self, out: &mut Vec<Effect>) {
+        self.started = true;
+        // Links and accounts may have come while nothing ran.
+        self.mappings_changed(out);
         self.next_suspect(out);
         // The last run ended after the end of these ones' first and before they were judged again.
         let ended = |of: &SubmissionId| self.items.get(of).is_none_or(|item| matches!(item.phase, Phase::Over(_)));

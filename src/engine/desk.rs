@@ -9,15 +9,24 @@ use crate::{
     model::{ChannelName, ContractName, SubmissionId},
     store::Write,
 };
-use std::collections::BTreeMap;
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
 use tokio::sync::{mpsc::UnboundedSender, oneshot};
+
+/// How long somebody waits for new tokens.
+const RENEWAL_PATIENCE: Duration = Duration::from_secs(60);
 
 /// A question to the loop.
 pub(super) enum Asked {
     Status { answer: oneshot::Sender<StatusFacts> },
     Decide { id: SubmissionId, verb: Verb, answer: oneshot::Sender<Result<String, String>> },
     Write { writes: Vec<Write>, answer: oneshot::Sender<bool> },
+    Retire { ids: BTreeSet<SubmissionId>, answer: oneshot::Sender<Result<Vec<SubmissionId>, String>> },
     Refresh { person: PersonKey, answer: oneshot::Sender<bool> },
+    Hold { answer: oneshot::Sender<Hold> },
+    Renewal { person: PersonKey, answer: oneshot::Sender<Result<(), String>> },
 }
 
 /// What the engine knows that the store does not.
@@ -37,6 +46,25 @@ pub struct StatusFacts {
 #[derive(Clone)]
 pub struct Handle {
     signals: UnboundedSender<Signal>,
+}
+
+/// While it is held the engine does not end, within its grace: something is on its way that must reach the disk.
+#[derive(Debug)]
+pub struct Hold {
+    signals: UnboundedSender<Signal>,
+}
+
+impl Hold {
+    pub(super) const fn new(signals: UnboundedSender<Signal>) -> Self {
+        Self { signals }
+    }
+}
+
+impl Drop for Hold {
+    fn drop(&mut self) {
+        // An engine that has ended needs no word.
+        self.signals.send(Signal::LetGo).unwrap_or_default();
+    }
 }
 
 /// The engine has ended.
@@ -79,11 +107,39 @@ impl Handle {
         self.ask(|answer| Asked::Write { writes, answer }).await
     }
 
+    /// Marks those of the submissions that have ended as removed by retention, and says which these are once that is on
+    /// the disk; nobody can release them from then on.
+    ///
+    /// # Errors
+    /// The engine has ended, or the store cannot be read.
+    pub async fn retire(&self, ids: BTreeSet<SubmissionId>) -> Result<Result<Vec<SubmissionId>, String>, Stopping> {
+        self.ask(|answer| Asked::Retire { ids, answer }).await
+    }
+
     /// Asks for a person's tokens to be renewed; `false` where there is nothing to renew.
     ///
     /// # Errors
     /// The engine has ended.
     pub async fn refresh(&self, person: PersonKey) -> Result<bool, Stopping> {
         self.ask(|answer| Asked::Refresh { person, answer }).await
+    }
+
+    /// Keeps the engine from ending until the result is dropped.
+    ///
+    /// # Errors
+    /// It has ended or is about to.
+    pub async fn hold(&self) -> Result<Hold, Stopping> {
+        self.ask(|answer| Asked::Hold { answer }).await
+    }
+
+    /// Has a person's tokens renewed and waits until that has ended; why it did not work otherwise.
+    ///
+    /// # Errors
+    /// The engine has ended.
+    pub async fn renewed(&self, person: PersonKey) -> Result<Result<(), String>, Stopping> {
+        let ended = self.ask(|answer| Asked::Renewal { person, answer });
+        // While a destination is closed no token is renewed.
+        let patient = tokio::time::timeout(RENEWAL_PATIENCE, ended).await;
+        patient.unwrap_or_else(|_| Ok(Err("the API is not served at present".to_owned())))
     }
 }

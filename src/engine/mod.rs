@@ -26,10 +26,11 @@ mod sending;
 #[cfg(test)]
 mod simulation;
 mod step;
+mod tell;
 mod vault;
 
-pub use decide::{NotPossible, decide};
-pub use desk::{Handle, StatusFacts, Stopping};
+pub use decide::{NotPossible, decide, has_its_file};
+pub use desk::{Handle, Hold, StatusFacts, Stopping};
 pub use event::{
     AccountKey, Alert, Change, Earlier, Effect, Event, Inspected, Judgement, Moment, Opened, PersonKey, PersonStanding,
     RefreshOutcome, TokenTimes, Verb, Verdict,

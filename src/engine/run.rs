@@ -7,20 +7,23 @@
 use super::{
     clerk::{Clerk, Placed},
     custody::{Custodian, Shared},
-    desk::{Asked, Handle, StatusFacts},
+    decide::{decide, has_its_file},
+    desk::{Asked, Handle, Hold, StatusFacts},
     event::{
         AccountKey, Alert, Earlier, Effect, Event, Moment, Opened, PersonKey, PersonStanding, RefreshOutcome, Verdict,
     },
     judge::{self, Job, Judged, Judges},
     ledger::{Ledger, may_have_arrived},
     step::{ChannelRules, Engine, Rules},
-    vault::{Vault, renew, standing},
+    tell,
+    vault::{Renewal, Vault, renew, standing},
 };
 use crate::{
+    alert::{Bell, Kind, News},
     intake::{Inbox, Notice, Orphans, Spool, Stop, Watch, remove_claimed},
     model::{
         Account, AccountReference, ChannelName, ContractName, EvidenceKind, ForeignName, HashKey, KeyedHash, LinkValue,
-        Stage, Submission, SubmissionId, Timestamp, random_bytes,
+        Retention, Stage, Submission, SubmissionId, Timestamp, account_remedy, random_bytes, reauthorize,
     },
     push::{self, Client},
     route::{Directory, Parcel},
@@ -28,13 +31,16 @@ use crate::{
     validate::Validator,
 };
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     io,
     sync::{Arc, atomic::Ordering, mpsc::SyncSender},
     thread,
     time::{Duration, Instant},
 };
-use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
+use tokio::sync::{
+    mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel},
+    oneshot,
+};
 
 /// One channel's settings, for every room that it passes through.
 pub struct ChannelSetup {
@@ -64,6 +70,8 @@ pub struct Setup {
     pub memory: u64,
     /// How long pushes under way may take to end at shutdown.
     pub grace: Duration,
+    /// Who is told of trouble.
+    pub bell: Bell,
 }
 
 /// How long a run lasts.
@@ -117,6 +125,9 @@ pub(super) enum Signal {
     TryAgain(Effect),
     Placed(Vec<Placed>),
     Flushed { id: SubmissionId, then: Vec<Effect> },
+    Written(Vec<Write>),
+    LetGo,
+    Renewed { person: PersonKey, renewal: Option<Renewal> },
     Trouble(StoreTrouble),
     Asked(Asked),
 }
@@ -124,6 +135,8 @@ pub(super) enum Signal {
 const OPEN_PAGE: usize = 1_000;
 /// How often `run --once` looks whether everything has come to rest.
 const LOOK: Duration = Duration::from_millis(25);
+/// How long alerts may take to leave at the end.
+const LAST_ALERTS: Duration = Duration::from_secs(10);
 /// Notices kept for `status`.
 const NOTICES_KEPT: usize = 1_000;
 
@@ -196,8 +209,17 @@ struct Shell {
     signals: UnboundedSender<Signal>,
     started: Instant,
     grace: Duration,
+    bell: Bell,
+    /// Destinations that an earlier run told as paused: the first delivery says that they are not.
+    doubtful: BTreeSet<String>,
     outcomes: BTreeMap<&'static str, u64>,
     notices: BTreeMap<ChannelName, Vec<Notice>>,
+    /// Who waits for the end of a person's refresh.
+    renewals: BTreeMap<PersonKey, Vec<oneshot::Sender<Result<(), String>>>>,
+    /// How many things are on their way that must reach the disk before the end.
+    holds: usize,
+    /// Contracts whose API's clock is far from ours.
+    wrong_clocks: BTreeSet<ContractName>,
 }
 
 impl Shell {
@@ -238,23 +260,31 @@ impl Shell {
             signals,
             started: Instant::now(),
             grace: setup.grace,
+            doubtful: setup.bell.paused_destinations(),
+            bell: setup.bell,
             outcomes: BTreeMap::new(),
             notices: BTreeMap::new(),
+            renewals: BTreeMap::new(),
+            holds: 0,
+            wrong_clocks: BTreeSet::new(),
         })
     }
 
     /// Everything goes on where the last run left it.
     fn recover(&mut self) -> Result<(), RunError> {
         let now = Timestamp::now();
+        tell::at_start(&self.bell, &self.inboxes);
         for person in self.store.persons(None)? {
+            tell::of_standing(&person).into_iter().for_each(|news| self.bell.ring(news));
             let event_standing = standing(&person, now);
             let person = self.vault.keep(person);
             self.step(Event::Person { person, standing: event_standing });
         }
         for account in self.store.accounts(None)? {
+            self.bell.ring(tell::of_state(&account));
             self.step(account_event(&account));
         }
-        let (mut open, mut without_channel) = (std::collections::BTreeSet::new(), 0_u64);
+        let (mut open, mut without_channel) = (BTreeSet::new(), 0_u64);
         let mut after = None;
         loop {
             let page = self.store.open_submissions(after, OPEN_PAGE)?;
@@ -337,7 +367,10 @@ impl Shell {
 
     fn take(&mut self, signal: Signal) {
         match signal {
-            Signal::Event(event) => self.step(event),
+            Signal::Event(event) => {
+                self.step(event);
+                self.compare_clocks();
+            }
             Signal::Claims { submissions, done } => self.record(submissions, done),
             Signal::Recorded { opened, done } => {
                 for opened in opened {
@@ -370,10 +403,14 @@ impl Shell {
                 self.ledger.flushed(id);
                 self.carry_out(then);
             }
-            Signal::Trouble(StoreTrouble::Failing { why }) => {
-                tracing::error!(why, "the store fails: nothing new is claimed or sent until it works again");
+            Signal::Written(writes) => {
+                for event in events_of(&self.vault, writes, Timestamp::now()) {
+                    self.step(event);
+                }
             }
-            Signal::Trouble(StoreTrouble::Recovered) => tracing::info!("the store works again"),
+            Signal::LetGo => self.holds = self.holds.saturating_sub(1),
+            Signal::Renewed { person, renewal } => self.renewed(person, renewal),
+            Signal::Trouble(trouble) => self.store_trouble(&trouble),
             Signal::Asked(asked) => self.asked(asked),
         }
     }
@@ -385,11 +422,43 @@ impl Shell {
         self.custody.unjudged.store(self.engine.unjudged(), Ordering::Relaxed);
     }
 
+    /// Tells when our clock turns out to be wrong by the API's, and when it no longer is.
+    fn compare_clocks(&mut self) {
+        const WRONG: i64 = 30_000;
+        for (contract, client) in &self.clients {
+            let skew = client.clock_skew_millis();
+            if skew.abs() > WRONG && self.wrong_clocks.insert(contract.clone()) {
+                tracing::warn!(
+                    %contract,
+                    seconds = skew / 1000,
+                    "alert: the API's clock is ahead of ours by so many seconds; requests are corrected by it: \
+                     let this machine's clock follow a time server"
+                );
+            } else if skew.abs() <= WRONG && self.wrong_clocks.remove(contract) {
+                tracing::warn!(%contract, "alert: our clock and the API's agree again");
+            }
+        }
+    }
+
+    fn store_trouble(&self, trouble: &StoreTrouble) {
+        match trouble {
+            StoreTrouble::Failing { why } => {
+                tracing::error!(why, "the store fails: nothing new is claimed or sent until it works again");
+            }
+            StoreTrouble::Recovered => tracing::info!("the store works again"),
+        }
+        self.bell.ring(tell::of_trouble(trouble));
+        if let Some(why) = self.store.was_rebuilt() {
+            self.bell.ring(News::of(Kind::StoreRebuilt).because(why));
+        }
+    }
+
     fn record(&mut self, submissions: Vec<Submission>, done: SyncSender<()>) {
         let opened = submissions.iter().map(Opened::from).collect();
         let mut writes = Vec::with_capacity(submissions.len());
         for submission in submissions {
             log_stage(&submission);
+            self.bell.file_came(&submission.channel);
             // Whatever kept it in the inbox is over.
             if let Some(notices) = self.notices.get_mut(&submission.channel) {
                 notices.retain(
@@ -452,6 +521,7 @@ impl Shell {
             Notice::DiskFree => tracing::info!(%channel, "there is room on the disk again"),
             Notice::EventsMissing { why } => tracing::warn!(%channel, why, "no file events: the inbox is polled"),
         }
+        tell::of_notice(&channel, &notice).into_iter().for_each(|news| self.bell.ring(news));
         let notices = self.notices.entry(channel).or_default();
         if notices.len() >= NOTICES_KEPT {
             notices.remove(0);
@@ -476,7 +546,10 @@ impl Shell {
                 Effect::PausePerson { person, why } => self.pause_person(&person, why),
                 Effect::BlockAccount { account, why } => self.block_account(&account, why),
                 Effect::Probe { contract } => self.probe(contract),
-                Effect::Alert(alert) => log_alert(&alert),
+                Effect::Alert(alert) => {
+                    log_alert(&alert);
+                    tell::of_alert(&alert).into_iter().for_each(|news| self.bell.ring(news));
+                }
             }
         }
     }
@@ -493,9 +566,20 @@ impl Shell {
         if record.stage.is_final() || matches!(record.stage, Stage::Held(_) | Stage::Unknown { .. }) {
             *self.outcomes.entry(super::report::outcome(&record.stage)).or_default() += 1;
         }
+        // A held one that is judged again and stays as it is was told before.
+        let news = (record.since == now.wall).then(|| tell::of_stage(record)).flatten();
         let write = vec![Write::Submission(Box::new(record.clone()))];
-        let signals = self.signals.clone();
-        self.writer.commit(write, Box::new(move || signals.send(Signal::Flushed { id, then }).unwrap_or_default()));
+        if let (Stage::Delivered { .. }, Some(to)) = (&record.stage, &record.recipient)
+            && self.doubtful.remove(to.contract.as_str())
+        {
+            self.bell.ring(News::under(Kind::DestinationOpen, &to.contract));
+        }
+        let (signals, bell) = (self.signals.clone(), self.bell.clone());
+        let flushed = move || {
+            news.into_iter().for_each(|news| bell.ring(news));
+            signals.send(Signal::Flushed { id, then }).unwrap_or_default();
+        };
+        self.writer.commit(write, Box::new(flushed));
     }
 
     /// The store does not answer now: nothing that follows has begun, and it is tried until it does.
@@ -542,10 +626,29 @@ impl Shell {
         let Some(client) = self.clients.get(&person.contract).cloned() else { return };
         let (vault, writer, signals) = (self.vault.clone(), self.writer.clone(), self.signals.clone());
         tokio::spawn(async move {
-            let outcome = renew(&vault, &writer, &client, &person).await;
-            tracing::info!(contract = %person.contract, outcome = refresh_word(&outcome), "tokens");
-            signals.send(Signal::Event(Event::Refreshed { person, outcome })).unwrap_or_default();
+            let renewal = renew(&vault, &writer, &client, &person).await;
+            signals.send(Signal::Renewed { person, renewal }).unwrap_or_default();
         });
+    }
+
+    fn renewed(&mut self, person: PersonKey, renewal: Option<Renewal>) {
+        let outcome = self.vault.outcome(&person, renewal);
+        tracing::info!(contract = %person.contract, outcome = refresh_word(&outcome), "tokens");
+        if matches!(outcome, RefreshOutcome::Renewed(_)) {
+            self.bell.ring(tell::of_person(Kind::PersonAuthorised, &person));
+        }
+        let told = match &outcome {
+            RefreshOutcome::Renewed(_) | RefreshOutcome::Superseded => Ok(()),
+            RefreshOutcome::Lost => Err("the API did not answer".to_owned()),
+            RefreshOutcome::Paused { why }
+            | RefreshOutcome::Later { why, .. }
+            | RefreshOutcome::Refused { why }
+            | RefreshOutcome::DestinationPaused { why } => Err(why.clone()),
+        };
+        for waiting in self.renewals.remove(&person).unwrap_or_default() {
+            waiting.send(told.clone()).unwrap_or_default();
+        }
+        self.step(Event::Refreshed { person, outcome });
     }
 
     fn pause_person(&self, key: &PersonKey, why: String) {
@@ -595,7 +698,7 @@ impl Shell {
             }
             Asked::Decide { id, verb, answer } => {
                 let decided = match self.ledger.read(id) {
-                    Ok(Some(record)) => match super::decide::decide(&record.stage, verb) {
+                    Ok(Some(record)) => match has_its_file(&record).and_then(|()| decide(&record.stage, verb)) {
                         Ok(stage) => {
                             let opened = Box::new(Opened::from(&record));
                             self.step(Event::Decided { opened, verb });
@@ -609,22 +712,63 @@ impl Shell {
                 answer.send(decided).unwrap_or_default();
             }
             Asked::Write { writes, answer } => {
-                let (vault, signals, asked) = (self.vault.clone(), self.signals.clone(), writes.clone());
+                let (signals, bell, news) = (self.signals.clone(), self.bell.clone(), tell::of_writes(&writes));
+                let asked = writes.clone();
                 // Told by the writer itself, so that the engine hears of two commands in the order of their writes.
                 let done = move || {
-                    for event in events_of(&vault, &writes, Timestamp::now()) {
-                        signals.send(Signal::Event(event)).unwrap_or_default();
-                    }
+                    signals.send(Signal::Written(writes)).unwrap_or_default();
+                    news.into_iter().for_each(|news| bell.ring(news));
                     answer.send(true).unwrap_or_default();
                 };
-                self.vault.replace(&asked, || self.writer.commit(asked.clone(), Box::new(done)));
+                self.vault.arrive(&asked, || self.writer.commit(asked.clone(), Box::new(done)));
             }
+            Asked::Retire { ids, answer } => self.retire(&ids, answer),
             Asked::Refresh { person, answer } => {
                 let generation = self.engine.expire_token(self.now(), &person);
                 self.step(Event::Tick);
                 answer.send(generation).unwrap_or_default();
             }
+            // Whoever asks while the engine ends hears that it does.
+            Asked::Hold { answer } if !self.engine.is_stopping() => {
+                self.holds += 1;
+                // Where nobody waits for it any more it is dropped, and so let go.
+                answer.send(Hold::new(self.signals.clone())).unwrap_or_default();
+            }
+            Asked::Hold { .. } => {}
+            Asked::Renewal { person, answer } => {
+                if self.engine.expire_token(self.now(), &person) {
+                    self.renewals.entry(person).or_default().push(answer);
+                    self.step(Event::Tick);
+                } else {
+                    answer.send(Err("it has no tokens that could be renewed".to_owned())).unwrap_or_default();
+                }
+            }
         }
+    }
+
+    /// From here on nobody can release them: their files are removed once this is on the disk.
+    fn retire(&mut self, ids: &BTreeSet<SubmissionId>, answer: oneshot::Sender<Result<Vec<SubmissionId>, String>>) {
+        let now = Timestamp::now();
+        let (mut writes, mut marked) = (Vec::new(), Vec::new());
+        for id in ids {
+            match self.ledger.read(*id) {
+                Ok(Some(record)) if Retention::may_go(&record) => {}
+                Ok(_) => continue,
+                Err(error) => return answer.send(Err(error.to_string())).unwrap_or_default(),
+            }
+            if let Ok(Some(record)) = self.ledger.edit(*id, |record| record.pruned = record.pruned.or(Some(now))) {
+                writes.push(Write::Submission(Box::new(record.clone())));
+                marked.push(*id);
+            }
+        }
+        let signals = self.signals.clone();
+        let flushed = move || {
+            for id in &marked {
+                signals.send(Signal::Flushed { id: *id, then: Vec::new() }).unwrap_or_default();
+            }
+            answer.send(Ok(marked)).unwrap_or_default();
+        };
+        self.writer.commit(writes, Box::new(flushed));
     }
 
     // --- end --------------------------------------------------------------------------------------
@@ -649,7 +793,7 @@ impl Shell {
         tokio::pin!(joined);
         let mut watching = true;
         let limit = tokio::time::Instant::now() + self.grace;
-        while watching || self.engine.in_flight() > 0 || self.engine.is_refreshing() {
+        while watching || self.engine.in_flight() > 0 || self.engine.is_refreshing() || self.holds > 0 {
             tokio::select! {
                 signal = inbox.recv() => if let Some(signal) = signal { self.take(signal) },
                 _ = &mut joined, if watching => watching = false,
@@ -661,7 +805,7 @@ impl Shell {
         }
         let (open, outcomes) = (self.engine.counts(), std::mem::take(&mut self.outcomes));
         let notices = std::mem::take(&mut self.notices);
-        let Self { judges, clerk, writer, grace, .. } = self;
+        let Self { judges, clerk, writer, grace, bell, .. } = self;
         let ended = tokio::task::spawn_blocking(move || {
             judges.stop();
             clerk.stop();
@@ -670,29 +814,37 @@ impl Shell {
         if !matches!(ended.await, Ok(crate::store::Shutdown::Drained)) {
             tracing::error!("the store did not take the last records; the next start looks after them");
         }
+        bell.close(LAST_ALERTS).await;
         Summary { outcomes, open, timed_out, notices, settling }
     }
 }
 
-/// The writes are on the disk: the vault's tokens may be used, and the engine is told this.
-pub(super) fn events_of(vault: &Vault, writes: &[Write], now: Timestamp) -> Vec<Event> {
+/// The writes are on the disk: the vault's tokens are used from here on, and the engine is told this.
+pub(super) fn events_of(vault: &Vault, writes: Vec<Write>, now: Timestamp) -> Vec<Event> {
     let mut events = Vec::new();
+    // First, so that what an account's freedom lets go is judged by the new mappings before it is sent.
+    if writes.iter().any(|write| !matches!(write, Write::Person(_))) {
+        events.push(Event::MappingsChanged);
+    }
     for write in writes {
         match write {
             Write::Person(person) => {
-                vault.flushed(person);
-                let key = PersonKey { contract: person.contract.clone(), person: person.id.clone() };
-                events.push(Event::Person { person: key, standing: standing(person, now) });
+                let standing = standing(&person, now);
+                events.push(Event::Person { person: vault.arrived(person), standing });
             }
             Write::RemovePerson { contract, person } => {
-                let person = PersonKey { contract: contract.clone(), person: person.clone() };
+                let person = PersonKey { contract, person };
+                vault.forget(&person);
                 events.push(Event::Person { person, standing: PersonStanding::Paused });
             }
-            Write::Account(account) => events.push(account_event(account)),
+            Write::Account(account) => events.push(account_event(&account)),
+            Write::RemoveAccount { contract, account } => {
+                // Its Bundles are held when they are judged again; an account that comes back begins anew.
+                events.push(Event::Account { account: AccountKey { contract, account }, blocked: None });
+            }
             _ => {}
         }
     }
-    events.push(Event::MappingsChanged);
     events
 }
 
@@ -772,10 +924,9 @@ pub(super) fn earlier(store: &dyn Store, parcel: &Parcel) -> Result<Option<Earli
 }
 
 pub(super) fn account_event(account: &Account) -> Event {
-    let unauthorised = (!account.authorised).then(|| "it is no longer authorised at its provider".to_owned());
     Event::Account {
         account: AccountKey { contract: account.contract.clone(), account: account.id.clone() },
-        blocked: account.blocked.clone().or(unauthorised),
+        blocked: account.blocked_because().map(str::to_owned),
     }
 }
 
@@ -791,10 +942,21 @@ fn log_alert(alert: &Alert) {
         Alert::DestinationPaused { contract, why } => tracing::warn!(%contract, why, "alert: destination paused"),
         Alert::DestinationOpen { contract } => tracing::warn!(%contract, "alert: destination open again"),
         Alert::PersonPaused { person, why } => {
-            tracing::warn!(contract = %person.contract, person = %person.person, why, "alert: person must authorise again");
+            let remedy = reauthorize(&person.contract, person.person.as_str());
+            tracing::warn!(contract = %person.contract, person = %person.person, why, remedy, "alert: person must authorise again");
+        }
+        Alert::PersonRefused { person, why } => {
+            tracing::warn!(contract = %person.contract, person = %person.person, why, "alert: person is not served");
+        }
+        Alert::PersonServed { person } => {
+            tracing::warn!(contract = %person.contract, person = %person.person, "alert: person is served again");
         }
         Alert::AccountBlocked { account, why } => {
-            tracing::warn!(contract = %account.contract, account = %account.account, why, "alert: account blocked");
+            let remedy = account_remedy(&account.contract, account.account.as_str(), why);
+            tracing::warn!(contract = %account.contract, account = %account.account, why, remedy, "alert: account blocked");
+        }
+        Alert::AccountOpen { account } => {
+            tracing::warn!(contract = %account.contract, account = %account.account, "alert: account open again");
         }
         Alert::DeliveredWithErrors { id, rejected } => tracing::warn!(%id, rejected, "alert: delivered with errors"),
         Alert::Unknown { id } => tracing::warn!(%id, "alert: a person must decide: it may have arrived"),
@@ -806,7 +968,9 @@ const fn refresh_word(outcome: &RefreshOutcome) -> &'static str {
         RefreshOutcome::Renewed(_) => "renewed",
         RefreshOutcome::Paused { .. } => "person paused",
         RefreshOutcome::Later { .. } => "later",
+        RefreshOutcome::Refused { .. } => "refused",
         RefreshOutcome::Lost => "lost",
         RefreshOutcome::DestinationPaused { .. } => "destination paused",
+        RefreshOutcome::Superseded => "authorised again meanwhile",
     }
 }

@@ -132,14 +132,21 @@ impl Engine {
         outcome: super::event::RefreshOutcome,
         out: &mut Vec<Effect>,
     ) {
-        use super::event::{PersonStanding, RefreshOutcome};
+        use super::event::RefreshOutcome;
         self.person(key).refreshing = false;
         match outcome {
             RefreshOutcome::Renewed(times) => {
-                self.person(key).stand(now.monotonic, &PersonStanding::Fresh(times));
+                self.person(key).renewed(now.monotonic, times);
                 self.wake_lanes_of(key);
             }
             RefreshOutcome::Paused { why } => self.pause_person(key, why, out),
+            RefreshOutcome::Superseded => {
+                // The new tokens may still be on their way to the disk.
+                let wait = self.person_wait(key);
+                self.person(key).retry_at(now.monotonic + wait);
+                self.wake_lanes_of(key);
+            }
+            RefreshOutcome::Refused { why } => self.person_refused(now, key, &why, out),
             RefreshOutcome::Later { after, why } => {
                 let wait = self.destination_wait(&key.contract, after);
                 self.person(key).retry_at(now.monotonic + wait);
@@ -149,10 +156,7 @@ impl Engine {
             }
             RefreshOutcome::Lost => {
                 let wait = self.destination_wait(&key.contract, None);
-                if !self.person(key).lose(now.monotonic + wait) {
-                    let why = "a refresh of the tokens was cut off and the old token is no longer taken";
-                    self.pause_person(key, why.to_owned(), out);
-                }
+                self.person(key).lose(now.monotonic + wait);
                 if let Some(destination) = self.destinations.get_mut(&key.contract) {
                     destination.close(now.monotonic, wait, "the token endpoint did not answer", out);
                 }
@@ -183,9 +187,17 @@ impl Engine {
         self.persons_due = None;
     }
 
-    pub(super) fn account(&mut self, account: &AccountKey, blocked: Option<String>) {
-        if let Some(id) = self.lanes.block(account, blocked) {
+    /// An account was found blocked or free. What a start finds in the store was told by an earlier run.
+    pub(super) fn account(&mut self, account: &AccountKey, blocked: Option<String>, out: &mut Vec<Effect>) {
+        let before = self.lanes.block(account, blocked.clone());
+        if let Some(id) = self.lanes.find(account) {
             self.queue_lane(id);
+        }
+        let account = account.clone();
+        match (before, blocked) {
+            (None, Some(why)) if self.started => out.push(Effect::Alert(Alert::AccountBlocked { account, why })),
+            (Some(_), None) => out.push(Effect::Alert(Alert::AccountOpen { account })),
+            _ => {}
         }
     }
 

@@ -68,6 +68,7 @@ pub struct Rules {
 
 /// A destination is looked after more often than a single file.
 const DESTINATION_WAITS: Backoff = Backoff { first: Duration::from_secs(1), longest: Duration::from_secs(60) };
+const PERSON_WAITS: Backoff = Backoff { first: Duration::from_secs(1), longest: Duration::from_secs(5 * 60) };
 pub(super) const SUBMISSION_WAITS: Backoff =
     Backoff { first: Duration::from_secs(1), longest: Duration::from_secs(15 * 60) };
 
@@ -94,6 +95,7 @@ pub struct Engine {
     pub(super) mappings: u32,
     pub(super) parcels: usize,
     pub(super) random: u64,
+    pub(super) started: bool,
     pub(super) stopping: bool,
     /// When a person's tokens want something next; `None` where that is to be found out anew.
     pub(super) persons_due: Option<Option<Duration>>,
@@ -120,6 +122,7 @@ impl Engine {
             last_rank: 0,
             mappings: 0,
             parcels: 0,
+            started: false,
             stopping: false,
             persons_due: Some(None),
         }
@@ -129,7 +132,7 @@ impl Engine {
     pub fn step(&mut self, now: Moment, event: Event, out: &mut Vec<Effect>) {
         match event {
             Event::Opened(opened) => self.open(now, opened, out),
-            Event::Started => self.started(out),
+            Event::Started => self.start(out),
             Event::Claimed(opened) => {
                 let id = opened.id;
                 // Somebody who was quicker may have held it or given it up.
@@ -143,12 +146,10 @@ impl Engine {
             Event::Refreshed { person, outcome } => self.refreshed(now, &person, outcome, out),
             Event::Probed { contract, failure } => self.probed(now, &contract, failure.is_some()),
             Event::Person { person, standing } => {
-                let state = self.person(&person);
-                state.stand(now.monotonic, &standing);
-                state.refused_at = None;
+                self.person(&person).stand(now.monotonic, &standing);
                 self.wake_lanes_of(&person);
             }
-            Event::Account { account, blocked } => self.account(&account, blocked),
+            Event::Account { account, blocked } => self.account(&account, blocked, out),
             Event::MappingsChanged => self.mappings_changed(out),
             Event::Placed { id } => self.placed(id, out),
             Event::Decided { opened, verb } => self.decided(now, *opened, verb, out),
@@ -179,6 +180,11 @@ impl Engine {
     /// Whether tokens are being renewed.
     pub fn is_refreshing(&self) -> bool {
         self.persons.values().any(|person| person.refreshing)
+    }
+
+    /// Whether it was told to end.
+    pub const fn is_stopping(&self) -> bool {
+        self.stopping
     }
 
     /// Pushes under way.
@@ -234,11 +240,16 @@ impl Engine {
 
     pub(super) fn destination_wait(&mut self, contract: &ContractName, after: Option<Duration>) -> Duration {
         let failures = self.destinations.get(contract).map_or(0, Destination::failures);
-        after.unwrap_or_else(|| DESTINATION_WAITS.wait(failures.max(1), self.next_random()))
+        asked_or_own(after, failures, DESTINATION_WAITS.wait(failures.max(1), self.next_random()))
+    }
+
+    pub(super) fn person_wait(&mut self, key: &PersonKey) -> Duration {
+        let failures = self.person(key).failures.saturating_add(1);
+        PERSON_WAITS.wait(failures, self.next_random())
     }
 
     pub(super) fn submission_wait(&mut self, attempt: u32, after: Option<Duration>) -> Duration {
-        after.unwrap_or_else(|| SUBMISSION_WAITS.wait(attempt, self.next_random()))
+        asked_or_own(after, attempt.saturating_sub(1), SUBMISSION_WAITS.wait(attempt, self.next_random()))
     }
 
     /// Splitmix64: enough to spread waits.
@@ -250,3 +261,16 @@ impl Engine {
         z ^ (z >> 31)
     }
 }
+
+/// What the API asks for wins. Who asks for no wait at all again and again is spared all the same: `failures` came before.
+fn asked_or_own(after: Option<Duration>, failures: u32, own: Duration) -> Duration {
+    const NEXT_TO_NOTHING: Duration = Duration::from_secs(1);
+    match after {
+        None => own,
+        Some(after) if failures > 0 && after < NEXT_TO_NOTHING => after.max(own),
+        Some(after) => after,
+    }
+}
+
+#[cfg(test)]
+mod tests;

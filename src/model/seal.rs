@@ -21,6 +21,8 @@ pub enum Purpose {
     Journal,
     /// A block of a backup.
     Backup,
+    /// An authorisation that waits for its person.
+    Authorisation,
 }
 
 impl Purpose {
@@ -29,6 +31,7 @@ impl Purpose {
             Self::Tokens => b"pushbridge 1 tokens",
             Self::Journal => b"pushbridge 1 journal",
             Self::Backup => b"pushbridge 1 backup",
+            Self::Authorisation => b"pushbridge 1 authorisation",
         }
     }
 }

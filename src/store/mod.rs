@@ -10,9 +10,12 @@
 //! - A record is written whole, so that writing it again changes nothing: that is how the writer recovers.
 //! - A submission's id, channel, origin, sidecar, digest and name hash never change once it is stored.
 
+mod backup;
 #[cfg(test)]
 mod damage_test;
 mod export;
+#[cfg(test)]
+mod fixture_test;
 mod journal;
 mod key;
 #[cfg(test)]
@@ -25,6 +28,7 @@ mod record;
 mod sled_engine;
 mod writer;
 
+pub use backup::{BackupError, Restored, Source, backup, confirm, restore, unconfirmed};
 pub use export::{ExportError, ImportError, Imported, Secrets, export, import};
 pub use sled_engine::{Rebuilt, SledStore};
 pub use writer::{Shutdown, StoreTrouble, Writer};
@@ -55,6 +59,18 @@ pub enum StoreError {
         found: u32,
         /// The newest version that this program reads.
         known: u32,
+    },
+    /// It was moved to another machine.
+    #[error(
+        "open the store {}: it was moved to another machine at {when}, which pushes now; if that came to nothing, \
+         remove the file `moved` in it",
+        folder.display()
+    )]
+    Moved {
+        /// The store's folder.
+        folder: PathBuf,
+        /// When.
+        when: String,
     },
     /// It cannot be read as a store.
     #[error("read the store: it is damaged ({why}); move its folder aside and start again from a backup or an export")]
@@ -194,6 +210,17 @@ pub trait Store: Send + Sync {
     /// # Errors
     /// As for opening; the store stays closed then, and this may be tried again.
     fn reopen(&self) -> Result<(), StoreError>;
+
+    /// Retires the store because another machine has it now: from the next opening on it is refused.
+    ///
+    /// # Errors
+    /// Of the file system; the store is not retired then.
+    fn retire(&self) -> Result<(), StoreError>;
+
+    /// What the last opening did about damage, for people; told once.
+    fn was_rebuilt(&self) -> Option<String> {
+        None
+    }
 
     /// [`Store::apply`] and [`Store::sync`]: what it returns for survives power loss.
     ///

@@ -8,7 +8,7 @@ use super::{
 use crate::{
     engine::{
         event::{Event, Inspected, Judgement, Opened, PersonKey, Verdict},
-        run::{account_event, events_of},
+        run::account_event,
         vault::standing,
     },
     model::{
@@ -70,6 +70,7 @@ impl World {
             forced: false,
             judgings: 0,
             rank: id.as_u64(),
+            pruned: None,
         };
         self.note(|| format!("file {file} is claimed as {}", super::trace::id(id)));
         self.file_of.insert(id, file);
@@ -99,12 +100,13 @@ impl World {
                 Done::Nothing => {}
                 Done::Signal(signal) => self.shell.signals.push_back(signal),
                 Done::Tell(writes) => {
-                    self.referee.telling.push_back(self.referee.version);
-                    let events = events_of(&self.shell.vault, &writes, self.now().wall);
-                    self.shell.signals.extend(events.into_iter().map(Signal::of));
+                    if writes.iter().any(|write| !matches!(write, Write::Person(_))) {
+                        self.referee.telling.push_back(self.referee.version);
+                    }
+                    self.shell.signals.push_back(Signal::Written(writes));
                 }
                 Done::Rotating(refreshing) => self.refresh_leaves(refreshing),
-                Done::Kept(person, outcome) => self.refresh_kept(&person, outcome),
+                Done::Kept { began, renewed, outcome } => self.refresh_kept(&began, *renewed, outcome),
             }
         }
     }

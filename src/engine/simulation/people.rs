@@ -98,7 +98,7 @@ impl World {
 
     /// As `Asked::Write`.
     fn ask(&mut self, writes: Vec<Write>) {
-        self.shell.vault.replace(&writes, || {});
+        self.shell.vault.arrive(&writes, || {});
         self.write(writes.clone(), Done::Tell(writes));
     }
 

@@ -75,8 +75,6 @@ pub(super) struct Door {
     pub(super) in_flight: usize,
     pub(super) alerted: bool,
     pub(super) probing: bool,
-    /// A token was refused since the last probe: where it was new, that closes the door.
-    pub(super) doubted: bool,
     /// Accounts that were refused in the same way since the last delivery.
     pub(super) row: (u16, BTreeSet<AccountId>),
 }
@@ -102,6 +100,10 @@ pub(super) struct Referee {
     pub(super) usable: BTreeSet<PersonKey>,
     pub(super) told_paused: BTreeSet<PersonKey>,
     told_blocked: BTreeSet<AccountKey>,
+    /// Persons whose tokens are refused without a word on why, as far as somebody was told.
+    told_refused: BTreeSet<PersonKey>,
+    /// The account that the present event frees.
+    freed: Option<AccountKey>,
     pub(super) refreshing: BTreeSet<PersonKey>,
     /// Refresh tokens whose use was answered and so is known.
     pub(super) spent: BTreeSet<(PersonKey, u32)>,
@@ -128,6 +130,8 @@ impl Default for Referee {
             usable: BTreeSet::new(),
             told_paused: BTreeSet::new(),
             told_blocked: BTreeSet::new(),
+            told_refused: BTreeSet::new(),
+            freed: None,
             refreshing: BTreeSet::new(),
             spent: BTreeSet::new(),
             marked: BTreeSet::new(),
@@ -154,6 +158,7 @@ impl Referee {
         self.usable.clear();
         self.told_paused.clear();
         self.told_blocked.clear();
+        self.told_refused.clear();
         self.refreshing.clear();
         for person in store.persons(None).unwrap().into_iter().filter(|person| person.state == TokenState::Rotating) {
             // Whatever was answered, this run has not read it: the old token is tried once.
@@ -184,6 +189,7 @@ impl Referee {
         self.clock = clock;
         self.cause = Cause::Other;
         self.answer = None;
+        self.freed = None;
         match event {
             Event::Opened(opened) => {
                 self.begin(opened);
@@ -209,21 +215,22 @@ impl Referee {
                 let door = self.doors.get_mut(contract).unwrap();
                 door.probing = false;
                 if failure.is_none() && door.closed {
-                    (door.closed, door.narrow, door.not_before, door.doubted) = (false, true, 0, false);
+                    (door.closed, door.narrow, door.not_before) = (false, true, 0);
                 }
             }
             Event::Person { person, standing } => {
                 self.told_paused.remove(person);
+                self.told_refused.remove(person);
                 match standing {
                     PersonStanding::Paused => self.usable.remove(person),
                     _ => self.usable.insert(person.clone()),
                 };
             }
-            Event::Account { account, blocked } => {
-                match blocked {
-                    Some(_) => self.blocked.insert(account.clone()),
-                    None => self.blocked.remove(account) | self.told_blocked.remove(account),
-                };
+            Event::Account { account, blocked: Some(_) } => _ = self.blocked.insert(account.clone()),
+            Event::Account { account, blocked: None } => {
+                let was_blocked = self.blocked.remove(account);
+                self.told_blocked.remove(account);
+                self.freed = was_blocked.then(|| account.clone());
             }
             Event::MappingsChanged => self.told = self.told.max(self.telling.pop_front().unwrap_or(0)),
             Event::Decided { opened, verb } => {
@@ -274,7 +281,6 @@ impl Referee {
                     door.narrow = false;
                 }
             }
-            Answer::TokenStale => door.doubted = true,
             Answer::Unknown | Answer::DestinationPaused { .. } => (door.closed, door.not_before) = (true, 0),
             Answer::Later { after, scope: Scope::Destination } if !door.closed => {
                 let wait = after.map_or(0, |after| u64::try_from(after.as_millis()).unwrap());
@@ -299,7 +305,8 @@ impl Referee {
                 self.told_paused.remove(person);
                 self.usable.insert(person.clone());
             }
-            RefreshOutcome::Paused { .. } => {}
+            // A row of refusals closes a door of three persons; here are two at most.
+            RefreshOutcome::Paused { .. } | RefreshOutcome::Refused { .. } | RefreshOutcome::Superseded => {}
             RefreshOutcome::Later { after, .. } => {
                 if !door.closed {
                     let wait = after.map_or(0, |after| u64::try_from(after.as_millis()).unwrap());
@@ -332,6 +339,15 @@ impl Referee {
             Alert::PersonPaused { person, .. } => {
                 self.usable.remove(person);
                 assert!(self.told_paused.insert(person.clone()), "a second alert that a person is paused");
+            }
+            Alert::PersonRefused { person, .. } => {
+                assert!(self.told_refused.insert(person.clone()), "a second alert that a person is not served");
+            }
+            Alert::PersonServed { person } => {
+                assert!(self.told_refused.remove(person), "an alert that a person is served, which it was");
+            }
+            Alert::AccountOpen { account } => {
+                assert_eq!(self.freed.take().as_ref(), Some(account), "an alert that an account is open, which it was");
             }
             Alert::AccountBlocked { account, .. } => {
                 self.blocked.insert(account.clone());

@@ -79,7 +79,7 @@ impl Play {
 
 fn fresh(seconds: u64) -> PersonStanding {
     let life = Duration::from_secs(seconds);
-    PersonStanding::Fresh(TokenTimes { access: life, refresh: life * 50 })
+    PersonStanding::Fresh(TokenTimes { access: life, refresh: life * 50, age: Duration::ZERO })
 }
 
 fn opened(number: u64, content: usize, stage: Stage) -> Opened {
@@ -371,6 +371,7 @@ fn what_waits_behind_a_forced_one_of_the_same_bytes_is_judged_again_before_it_is
     play.step(Event::Opened(of_account(opened(1, 0, Stage::Ready), 0)));
     play.step(decided(of_account(opened(2, 0, Stage::Ready), 0), Verb::Retry));
     play.step(Event::Account { account, blocked: None });
+    assert_eq!(judges(&play.judged(1, 0, 0)), [id(1)], "nobody had asked by the mappings of this run");
     play.judged(1, 0, 0);
     assert_eq!(sends(&play.judged(2, 0, 0)), [id(2)]);
     let after = play.answered(2, Answer::Delivered(receipt()));

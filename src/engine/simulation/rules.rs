@@ -29,8 +29,7 @@ impl World {
                 }
                 Effect::Probe { contract } => {
                     let door = self.referee.doors.get_mut(contract).unwrap();
-                    assert!(door.closed || door.doubted, "a probe of an open destination");
-                    (door.closed, door.not_before) = (true, 0);
+                    assert!(door.closed, "a probe of an open destination");
                     assert!(!std::mem::replace(&mut door.probing, true), "two probes at a time");
                 }
                 Effect::Alert(alert) => {
@@ -66,7 +65,7 @@ impl World {
             }
             Stage::Delivered { .. } => answered && matches!(answer, Some(Answer::Delivered(_))),
             Stage::Unknown { .. } => opened_sending || (answered && answer == Some(Answer::Unknown)),
-            Stage::Waiting { .. } => answered && matches!(answer, Some(Answer::Later { .. })),
+            Stage::Waiting { .. } => answered && matches!(answer, Some(Answer::Later { .. } | Answer::TokenStale)),
             Stage::Dropped => decided(&[Verb::Drop]),
             Stage::Duplicate { of, .. } => self.was_delivered(id, *of, change),
             Stage::Ready => match before {
@@ -87,7 +86,7 @@ impl World {
                         "{} expired early",
                         super::trace::id(id)
                     );
-                    answered && matches!(answer, Some(Answer::Later { .. }))
+                    answered && matches!(answer, Some(Answer::Later { .. } | Answer::TokenStale))
                 }
                 HoldReason::Poison => cause == Cause::Opened(id) && before == Stage::Claimed,
                 HoldReason::DuplicateOpen { .. } => word == Some(Word::Addressed),

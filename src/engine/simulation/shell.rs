@@ -9,9 +9,9 @@ use crate::{
     engine::{
         event::{AccountKey, Effect, Event, Judgement, Opened, PersonKey, RefreshOutcome, Verdict},
         ledger::Ledger,
-        run::earlier,
+        run::{earlier, events_of},
         step::{Engine, Rules},
-        vault::{Concluded, Vault},
+        vault::{Concluded, Renewal, Vault},
     },
     model::{Attempt, Person, PersonId, Place, Submission, SubmissionId, Timestamp, TokenPair},
     push::{self, Answer, Tokens},
@@ -29,6 +29,8 @@ pub(super) enum Signal {
     Placed { id: SubmissionId, place: Place },
     Judged(SubmissionId, Box<Judgement>),
     JudgeAgain(SubmissionId),
+    Written(Vec<Write>),
+    Renewed(PersonKey, Option<Renewal>),
 }
 
 impl Signal {
@@ -41,12 +43,16 @@ impl Signal {
 pub(super) enum Done {
     Nothing,
     Signal(Signal),
-    /// A command's writes: the engine is told by a task of its own.
+    /// A command's writes.
     Tell(Vec<Write>),
     /// `Rotating` is on disk: the request leaves.
     Rotating(Box<Refreshing>),
     /// The new pair is on disk.
-    Kept(Box<Person>, RefreshOutcome),
+    Kept {
+        began: Box<Person>,
+        renewed: Box<Person>,
+        outcome: RefreshOutcome,
+    },
 }
 
 /// A push on its way.
@@ -204,6 +210,15 @@ impl World {
                 self.step(Event::Judged { id, judgement: *judgement, earlier });
             }
             Signal::JudgeAgain(id) => self.carry_out(vec![Effect::Judge { id }]),
+            Signal::Written(writes) => {
+                for event in events_of(&self.shell.vault, writes, self.now().wall) {
+                    self.step(event);
+                }
+            }
+            Signal::Renewed(person, renewal) => {
+                let outcome = self.shell.vault.outcome(&person, renewal);
+                self.step(Event::Refreshed { person, outcome });
+            }
         }
     }
 
@@ -261,13 +276,12 @@ impl World {
 
     fn refresh(&mut self, key: PersonKey) {
         self.figures.refreshes += 1;
-        let begun = self.shell.vault.begin(&key, self.now().wall, |_| {});
-        let Some(person) = begun else {
-            let outcome = RefreshOutcome::Paused { why: "its tokens were removed".to_owned() };
-            return self.soon(3, Happening::Told(Box::new(Signal::of(Event::Refreshed { person: key, outcome }))));
-        };
-        let write = vec![Write::Person(person.clone())];
-        self.write(write, Done::Rotating(Box::new(Refreshing { key, person })));
+        let mut write = Vec::new();
+        let begun = self.shell.vault.begin(&key, self.now().wall, |person| write.push(Write::Person(person.clone())));
+        match begun {
+            Some(person) => self.write(write, Done::Rotating(Box::new(Refreshing { key, person }))),
+            None => self.soon(3, Happening::Told(Box::new(Signal::Renewed(key, None)))),
+        }
     }
 
     pub(super) fn refresh_leaves(&mut self, refreshing: Box<Refreshing>) {
@@ -287,7 +301,7 @@ impl World {
             self.note(|| format!("refresh of {} ends: {refreshed:?}", refreshing.key.person));
         }
         self.referee.refresh_ended(&refreshing.key, number(&refreshing.person.tokens), refreshed);
-        let (why, now, mut written) = (String::new(), self.now().wall, None);
+        let (why, now, mut written) = (String::new(), self.now().wall, None::<Person>);
         let Refreshing { key, person } = refreshing;
         let tokens = |id: PersonId, pair: u32| Tokens { pair: self.api.pair(pair, now), person: id, consent_id: None };
         let answer = match refreshed {
@@ -298,25 +312,30 @@ impl World {
             Refreshed::Refusing => push::Refreshed::DestinationPaused { why },
             Refreshed::Silence => push::Refreshed::Lost,
         };
-        let Concluded { outcome, renewed } =
-            self.shell.vault.conclude(&person, answer, now, |person| written = Some(person.clone()));
-        if outcome == RefreshOutcome::Lost {
-            self.figures.refreshes_lost += 1;
-        }
-        match renewed {
-            Some(person) => self.write(vec![Write::Person(person.clone())], Done::Kept(Box::new(person), outcome)),
-            None => {
-                if let Some(person) = written {
-                    self.write(vec![Write::Person(person)], Done::Nothing);
+        let concluded = self.shell.vault.conclude(&person, answer, now, |person| written = Some(person.clone()));
+        let writes = written.into_iter().map(Write::Person).collect();
+        match concluded {
+            Some(Concluded { outcome, renewed: Some(renewed) }) => {
+                let (began, renewed) = (Box::new(person), Box::new(renewed));
+                self.write(writes, Done::Kept { began, renewed, outcome });
+            }
+            concluded => {
+                if !writes.is_empty() {
+                    self.write(writes, Done::Nothing);
                 }
-                self.shell.signals.push_back(Signal::of(Event::Refreshed { person: key, outcome }));
+                if concluded.as_ref().is_some_and(|concluded| concluded.outcome == RefreshOutcome::Lost) {
+                    self.figures.refreshes_lost += 1;
+                }
+                let ended = |concluded: Concluded| Renewal { outcome: concluded.outcome, pair: person.tokens };
+                self.shell.signals.push_back(Signal::Renewed(key, concluded.map(ended)));
             }
         }
     }
 
-    pub(super) fn refresh_kept(&mut self, person: &Person, outcome: RefreshOutcome) {
-        self.shell.vault.flushed(person);
-        let key = PersonKey { contract: person.contract.clone(), person: person.id.clone() };
-        self.soon(3, Happening::Told(Box::new(Signal::of(Event::Refreshed { person: key, outcome }))));
+    pub(super) fn refresh_kept(&mut self, began: &Person, renewed: Person, outcome: RefreshOutcome) {
+        let key = PersonKey { contract: began.contract.clone(), person: began.id.clone() };
+        let pair = renewed.tokens.clone();
+        let renewal = self.shell.vault.renewed(began, renewed).then_some(Renewal { outcome, pair });
+        self.soon(3, Happening::Told(Box::new(Signal::Renewed(key, renewal))));
     }
 }

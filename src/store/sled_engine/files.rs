@@ -25,6 +25,8 @@ const VERSION: u32 = 1;
 const VERSION_WORD: &str = "pushbridge-store";
 /// Stands while damage was met and not looked into.
 const SUSPECT: &str = "suspect";
+/// Stands when the store was moved to another machine.
+const MOVED: &str = "moved";
 
 /// Which of sled's snapshots.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -58,6 +60,9 @@ impl Folder {
             Err(TryLockError::Error(source)) => return Err(io("lock the store")(source)),
         }
         let folder = Self { path: path.to_owned(), _lock: lock, damage: Mutex::new(None) };
+        if let Ok(when) = fs::read_to_string(folder.path.join(MOVED)) {
+            return Err(StoreError::Moved { folder: folder.path, when: when.trim().to_owned() });
+        }
         match folder.check_version() {
             Err(StoreError::Damaged { why }) => *folder.lock_damage() = Some(why),
             checked => checked?,
@@ -70,6 +75,14 @@ impl Folder {
     /// sled's own folder.
     pub(super) fn database(&self) -> PathBuf {
         self.path.join("sled")
+    }
+
+    /// Retires the store: it is not opened again.
+    pub(super) fn retire(&self) -> io::Result<()> {
+        let mut file = OpenOptions::new().create_new(true).write(true).mode(0o600).open(self.path.join(MOVED))?;
+        writeln!(file, "{}", Timestamp::now())?;
+        file.sync_all()?;
+        File::open(&self.path)?.sync_all()
     }
 
     /// The folder of the journal.

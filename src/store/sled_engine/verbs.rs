@@ -14,6 +14,10 @@ use serde::de::DeserializeOwned;
 use std::ops::Bound;
 
 impl Store for SledStore {
+    fn was_rebuilt(&self) -> Option<String> {
+        self.rebuilt().map(|rebuilt| rebuilt.to_string())
+    }
+
     fn apply(&self, writes: &[Write]) -> Result<(), StoreError> {
         self.write(writes)
     }
@@ -24,6 +28,10 @@ impl Store for SledStore {
 
     fn reopen(&self) -> Result<(), StoreError> {
         self.open_again()
+    }
+
+    fn retire(&self) -> Result<(), StoreError> {
+        self.folder.retire().map_err(|source| StoreError::Io { doing: "retire the store", source })
     }
 
     fn submission(&self, id: SubmissionId) -> Result<Option<Submission>, StoreError> {
