@@ -13,9 +13,21 @@ const FOLDER: &str = "profiles";
 /// Larger packages are not read; the largest real ones have a few dozen megabytes.
 const LARGEST_FILE: u64 = 256 << 20;
 
+/// Everything in the folder, where there is one, and everything named.
+pub(in crate::cli) fn library_if_any(config: &Path, named: &[PathBuf]) -> Result<Library, Failed> {
+    match in_folder(&folder(config)) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound && named.is_empty() => Ok(Library::default()),
+        _ => library(config, named),
+    }
+}
+
+fn folder(config: &Path) -> PathBuf {
+    config.parent().unwrap_or_else(|| Path::new("")).join(FOLDER)
+}
+
 /// Everything in the folder and everything named.
 pub(super) fn library(config: &Path, named: &[PathBuf]) -> Result<Library, Failed> {
-    let folder = config.parent().unwrap_or_else(|| Path::new("")).join(FOLDER);
+    let folder = folder(config);
     let mut files = match in_folder(&folder) {
         Ok(files) => files,
         Err(error) if error.kind() == io::ErrorKind::NotFound && named.is_empty() => {

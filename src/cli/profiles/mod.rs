@@ -1,7 +1,7 @@
 //! `profiles`: what is loaded, what a profile asks for, and what is wrong with any of it.
 
 mod list;
-mod load;
+pub(super) mod load;
 mod show;
 
 use super::{

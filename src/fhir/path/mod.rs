@@ -19,6 +19,9 @@ mod twins;
 mod value;
 
 pub(crate) use ast::{Ast, Function, Operator};
+pub(crate) use decimal::Decimal;
+pub(crate) use patterns::matches_whole;
+pub(crate) use temporal::order_of_dates;
 pub use value::{Collection, Element, Item};
 
 use super::{Document, NodeId, Schema};

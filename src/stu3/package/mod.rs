@@ -5,6 +5,7 @@
 
 mod archive;
 mod library;
+mod membership;
 mod object;
 mod own;
 mod shelf;
@@ -12,6 +13,7 @@ mod terminology;
 
 pub use archive::{Archive, ArchiveError, ArchiveLimits, Manifest};
 pub use library::{Library, Profile};
+pub use membership::Known;
 pub(in crate::stu3) use object::Object;
 pub use shelf::Shelf;
 pub use terminology::{Concept, DefinedCodeSystem, DefinedValueSet, Expanded, Filter, Include, SystemConcept};

@@ -1,12 +1,12 @@
 //! A profile as its author states it: a `StructureDefinition` with the changes of its differential.
 
 use super::{
-    Binding, Constraint, Discriminator, DiscriminatorKind, Slicing, SlicingRules, Type, Typed, Value,
+    Binding, Constraint, Discriminator, DiscriminatorKind, Formula, Slicing, SlicingRules, Type, Typed, Value,
     problem::{Defect, Problem},
 };
 use crate::{
     fhir::Primitive,
-    stu3::{Strength, package::Object},
+    stu3::{Strength, errata, package::Object},
 };
 use std::sync::Arc;
 
@@ -227,10 +227,14 @@ fn read_slicing(object: Object<'_>) -> Result<Slicing, Defect> {
 }
 
 fn read_constraint(object: Object<'_>, source: &Arc<str>) -> Option<Constraint> {
+    let key = object.kept("key")?;
+    let erratum = errata::profile_erratum(source, &key);
+    let corrected = erratum.and_then(|erratum| erratum.evaluated);
     Some(Constraint {
-        key: object.kept("key")?,
-        is_warning: object.text("severity").is_some_and(|severity| severity == "warning"),
-        expression: object.kept("expression"),
+        key,
+        is_warning: object.text("severity").is_some_and(|severity| severity == "warning")
+            || erratum.is_some_and(|erratum| erratum.is_warning),
+        expression: corrected.map(Into::into).or_else(|| object.kept("expression")).map(Formula::new::<Arc<str>>),
         human: object.kept("human").unwrap_or_default(),
         source: object.kept("source").unwrap_or_else(|| source.clone()),
     })

@@ -22,6 +22,7 @@ mod build;
 mod build_test;
 mod differential;
 mod element;
+mod formula;
 mod merge;
 mod problem;
 mod slices;
@@ -36,6 +37,7 @@ pub use differential::{Change, StructureDefinition};
 pub use element::{
     Binding, Constraint, Discriminator, DiscriminatorKind, ElementDefinition, Slicing, SlicingRules, Type, Typed,
 };
+pub use formula::Formula;
 pub use problem::{Defect, Problem};
 pub use tree::{Node, Placed, Snapshot};
 pub use value::Value;

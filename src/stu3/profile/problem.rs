@@ -133,6 +133,14 @@ pub enum Defect {
         /// Why.
         text: String,
     },
+    /// A constraint that is known to be defective.
+    #[error("constraint {key} is not taken as it is published: {why}")]
+    Corrected {
+        /// Its key.
+        key: Arc<str>,
+        /// What is wrong with it.
+        why: &'static str,
+    },
 }
 
 impl Defect {
@@ -145,6 +153,7 @@ impl Defect {
                 | Self::TakenAway
                 | Self::NoTypeProfile(_)
                 | Self::Expression { .. }
+                | Self::Corrected { .. }
                 | Self::NoSlicing(_)
         )
     }

@@ -203,14 +203,8 @@ fn judge(cx: &Context<'_, '_>, constraint: &'static Constraint, focus: Element, 
     if out.is_off(&constraint.rule) {
         return;
     }
-    let environment = Environment {
-        document: cx.document,
-        schema: cx.release,
-        resource: cx.resource.node,
-        root_resource: cx.resource.outermost,
-        resolver: &References(cx),
-        now: None,
-    };
+    let resolver = References(cx);
+    let environment = environment(cx, &resolver);
     let text = match constraint.expression.holds(&environment, focus) {
         Ok(Some(true)) => return,
         Ok(Some(false) | None) => {
@@ -222,8 +216,23 @@ fn judge(cx: &Context<'_, '_>, constraint: &'static Constraint, focus: Element, 
     out.not_checked(cx, &constraint.rule, At::here(focus.node), text);
 }
 
+/// What an expression is evaluated in where the walk stands.
+pub(in crate::validate) fn environment<'e, 'd>(
+    cx: &'e Context<'_, 'd>,
+    resolver: &'e References<'_, '_, '_>,
+) -> Environment<'e, 'd> {
+    Environment {
+        document: cx.document,
+        schema: cx.release,
+        resource: cx.resource.node,
+        root_resource: cx.resource.outermost,
+        resolver,
+        now: None,
+    }
+}
+
 /// `resolve()` as far as the document goes.
-struct References<'c, 'v, 'd>(&'c Context<'v, 'd>);
+pub(in crate::validate) struct References<'c, 'v, 'd>(pub(in crate::validate) &'c Context<'v, 'd>);
 
 impl Resolve for References<'_, '_, '_> {
     fn resolve(&self, text: &str) -> Resolution {
