@@ -21,7 +21,7 @@ pub(super) fn profile(name: &str, of_type: &str, elements: Value) -> Value {
 }
 
 /// The outcome of a resource with these definitions loaded.
-pub(super) fn with(definitions: &[Value], resource: &Value) -> Outcome {
+pub(super) fn with(definitions: &[&Value], resource: &Value) -> Outcome {
     let mut shelf = Shelf::new();
     for (number, definition) in definitions.iter().enumerate() {
         shelf.add_file(&format!("{number}.json"), definition.to_string().as_bytes());
@@ -36,7 +36,7 @@ pub(super) fn with(definitions: &[Value], resource: &Value) -> Outcome {
 
 /// `key expression` of each finding and, with `?` before it, of each thing that was not checked; of a resource that claims
 /// the profile `p` among these definitions.
-pub(super) fn held(definitions: &[Value], mut resource: Value) -> Vec<String> {
+pub(super) fn held(definitions: &[&Value], mut resource: Value) -> Vec<String> {
     resource["meta"]["profile"] = json!([format!("{URL}p")]);
     let outcome = with(definitions, &resource);
     let findings = outcome.findings.iter().map(|finding| format!("{} {}", finding.key, finding.expression));

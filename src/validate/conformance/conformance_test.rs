@@ -40,9 +40,9 @@ fn findings_name_the_profile_and_its_own_rules_are_the_releases() {
     let profile = profile("p", "Patient", json!([{"path": "Patient.name", "min": 1}]));
     let mut resource = patient(json!({"gender": "man"}));
     resource["meta"] = json!({"profile": [format!("{URL}p|1")]});
-    assert_eq!(with(&[profile.clone()], &resource).not_checked[0].text, "the profile p|1 is not loaded");
+    assert_eq!(with(&[&profile], &resource).not_checked[0].text, "the profile p|1 is not loaded");
     resource["meta"] = json!({"profile": [format!("{URL}p")]});
-    let outcome = with(&[profile], &resource);
+    let outcome = with(&[&profile], &resource);
     let found: Vec<_> =
         outcome.findings.iter().map(|finding| (finding.key.as_str(), finding.profile.as_deref())).collect();
     assert_eq!(
@@ -89,7 +89,7 @@ fn elements_stand_as_often_as_the_profile_says() {
     );
     let name = json!({"given": ["a"]});
     let good = patient(json!({"name": [name, name]}));
-    assert_eq!(held(&[p.clone()], good), none());
+    assert_eq!(held(&[&p], good), none());
     let bad = patient(
         json!({"name": [{"family": "a"}], "photo": [{"title": "a"}], "contact": [{"gender": "male"}], "birthDate": "2020"}),
     );
@@ -101,12 +101,12 @@ fn elements_stand_as_often_as_the_profile_says() {
         "pat-1 Patient.contact[0]",
         "profile-min Patient.birthDate",
     ];
-    let mut found = held(&[p.clone()], bad);
+    let mut found = held(&[&p], bad);
     found.sort_unstable();
     let mut expected: Vec<String> = expected.iter().map(ToString::to_string).collect();
     expected.sort_unstable();
     assert_eq!(found, expected);
-    assert_eq!(held(&[p], patient(json!({"name": [name, name, name, name]}))), ["profile-max Patient.name[2]"]);
+    assert_eq!(held(&[&p], patient(json!({"name": [name, name, name, name]}))), ["profile-max Patient.name[2]"]);
 }
 
 #[test]
@@ -126,11 +126,11 @@ fn values_are_fixed_or_have_a_pattern() {
     let loinc = |code: &str| json!({"system": "http://loinc.org", "code": code, "display": "more"});
     let quantity = json!({"value": 1.5, "system": "http://unitsofmeasure.org", "code": "kg"});
     let good = resource(json!([loinc("2"), loinc("1")]), quantity, json!({"text": "arm"}));
-    assert_eq!(held(&[p.clone()], good), none());
+    assert_eq!(held(&[&p], good), none());
     let quantity = json!({"value": 1.51, "system": "http://unitsofmeasure.org", "code": "g"});
     let bad = resource(json!([loinc("2")]), quantity, json!({"text": "arm", "id": "a"}));
     assert_eq!(
-        held(&[p], bad),
+        held(&[&p], bad),
         [
             "profile-pattern Observation.code",
             "profile-fixed Observation.value.value",
@@ -145,7 +145,7 @@ fn texts_of_findings_quote_the_profile_and_not_the_file() {
     let p = profile("p", "Patient", json!([{"path": "Patient.gender", "fixedCode": "female"}]));
     let mut resource = patient(json!({"gender": "male"}));
     resource["meta"] = json!({"profile": [format!("{URL}p")]});
-    let outcome = with(&[p], &resource);
+    let outcome = with(&[&p], &resource);
     assert_eq!(outcome.findings[0].text, "the profile fixes this value to \"female\": write it so");
 }
 
@@ -171,14 +171,14 @@ fn values_have_bounds_and_lengths() {
         "2020-01-01T01:00:00+01:00",
         json!({"value": 900, "system": "http://unitsofmeasure.org", "code": "g"}),
     );
-    assert_eq!(held(&[p.clone()], good), none());
+    assert_eq!(held(&[&p], good), none());
     let bad = resource(
         json!(-0.1),
         "kilo",
         "2019-12-31T23:59:59Z",
         json!({"value": 2000, "system": "http://unitsofmeasure.org", "code": "g"}),
     );
-    let mut found = held(&[p.clone()], bad);
+    let mut found = held(&[&p], bad);
     found.sort_unstable();
     assert_eq!(
         found,
@@ -195,7 +195,7 @@ fn values_have_bounds_and_lengths() {
         "2020-01-02T00:00:00Z",
         json!({"value": 1, "system": "http://unitsofmeasure.org", "code": "m"}),
     );
-    assert_eq!(held(&[p], unlike), ["?profile-range Observation.referenceRange[0].low"]);
+    assert_eq!(held(&[&p], unlike), ["?profile-range Observation.referenceRange[0].low"]);
 }
 
 #[test]
@@ -206,10 +206,10 @@ fn choices_are_narrowed() {
         json!([{"path": "Observation.value[x]", "type": [{"code": "Quantity"}, {"code": "string"}]},
             {"path": "Observation.effectiveDateTime", "min": 1}]),
     );
-    assert_eq!(held(&[p.clone()], observation(json!({"valueString": "a", "effectiveDateTime": "2020"}))), none());
+    assert_eq!(held(&[&p], observation(json!({"valueString": "a", "effectiveDateTime": "2020"}))), none());
     let bad = observation(json!({"valueBoolean": true, "effectivePeriod": {"start": "2020"}}));
-    assert_eq!(held(&[p.clone()], bad), ["profile-type Observation.value", "profile-type Observation.effective"]);
-    assert_eq!(held(&[p], observation(json!({}))), ["profile-min Observation"]);
+    assert_eq!(held(&[&p], bad), ["profile-type Observation.value", "profile-type Observation.effective"]);
+    assert_eq!(held(&[&p], observation(json!({}))), ["profile-min Observation"]);
 }
 
 #[test]
@@ -228,11 +228,14 @@ fn values_meet_the_profile_of_their_type() {
     };
     let resource = |name: Value| patient(json!({"name": [name]}));
     let one = [of(&["name"]), name.clone(), other.clone()];
-    assert_eq!(held(&one, resource(json!({"family": "a"}))), none());
-    assert_eq!(held(&one, resource(json!({"text": "a"}))), ["n-1 Patient.name[0]", "profile-min Patient.name[0]"]);
+    assert_eq!(held(&one.each_ref(), resource(json!({"family": "a"}))), none());
+    assert_eq!(
+        held(&one.each_ref(), resource(json!({"text": "a"}))),
+        ["n-1 Patient.name[0]", "profile-min Patient.name[0]"]
+    );
     let either = [of(&["name", "other"]), name, other];
-    assert_eq!(held(&either, resource(json!({"text": "a"}))), none());
-    assert_eq!(held(&either, resource(json!({"use": "old"}))), ["profile-type-profile Patient.name[0]"]);
+    assert_eq!(held(&either.each_ref(), resource(json!({"text": "a"}))), none());
+    assert_eq!(held(&either.each_ref(), resource(json!({"use": "old"}))), ["profile-type-profile Patient.name[0]"]);
     assert_eq!(held(&[of(&["missing"])], resource(json!({"use": "old"}))), ["?profile-type-profile Patient.name[0]"]);
 }
 
@@ -242,10 +245,10 @@ fn elements_defined_elsewhere_are_held_to_their_definition() {
     let item = |inner: Value| json!({"linkId": "1", "type": "group", "text": "a", "item": [inner]});
     let resource = |inner: Value| json!({"resourceType": "Questionnaire", "status": "draft", "item": [item(inner)]});
     let string = |text: Value| json!({"linkId": "2", "type": "string", "text": text});
-    assert_eq!(held(&[p.clone()], resource(string(json!("b")))), none());
+    assert_eq!(held(&[&p], resource(string(json!("b")))), none());
     let mut bad = string(json!("b"));
     bad.as_object_mut().unwrap().remove("text");
-    assert_eq!(held(&[p], resource(bad)), ["profile-min Questionnaire.item[0].item[0]"]);
+    assert_eq!(held(&[&p], resource(bad)), ["profile-min Questionnaire.item[0].item[0]"]);
 }
 
 #[test]
@@ -260,18 +263,166 @@ fn constraints_go_by_their_own_keys() {
             {"path": "Patient.birthDate", "constraint": [constraint("p-6", "error", "$this > @2000")]}]),
     );
     let good = patient(json!({"name": [{"text": "a"}], "active": true, "birthDate": "2001-01-01"}));
-    assert_eq!(held(&[p.clone()], good), ["?p-3 Patient"]);
+    assert_eq!(held(&[&p], good), ["?p-3 Patient"]);
     let bad = patient(
         json!({"gender": "male", "birthDate": "1999-01-01", "link": [{"other": {"reference": "urn:a"}, "type": "seealso"}]}),
     );
     assert_eq!(
-        held(&[p.clone()], bad.clone()),
+        held(&[&p], bad.clone()),
         ["p-1 Patient", "p-5 Patient", "p-2 Patient", "p-6 Patient.birthDate", "?p-3 Patient", "?p-4 Patient"]
     );
     let outcome = {
         let mut bad = bad;
         bad["meta"] = json!({"profile": [format!("{URL}p")]});
-        with(&[p], &bad)
+        with(&[&p], &bad)
     };
     assert_eq!(outcome.findings[0].text, "this breaks the profile's constraint p-1: words");
+}
+
+/// Slices of `Observation.component` by a fixed code, `first` from 1 to 1 and `second` at most twice.
+fn components(rules: &str, ordered: bool) -> Value {
+    profile(
+        "p",
+        "Observation",
+        json!([{"path": "Observation.component", "slicing": {"discriminator": [{"type": "value", "path": "code"}], "rules": rules, "ordered": ordered}},
+            {"path": "Observation.component", "sliceName": "first", "min": 1, "max": "1"},
+            {"path": "Observation.component.code.coding", "min": 1},
+            {"path": "Observation.component.code.coding.code", "min": 1, "fixedCode": "1"},
+            {"path": "Observation.component.valueQuantity", "min": 1},
+            {"path": "Observation.component", "sliceName": "second", "min": 0, "max": "2"},
+            {"path": "Observation.component.code", "patternCodeableConcept": {"coding": [{"code": "2"}]}}]),
+    )
+}
+
+fn component(code: &str) -> Value {
+    let coding =
+        json!([{"system": "http://example.org/s", "code": "x"}, {"system": "http://example.org/s", "code": code}]);
+    json!({"code": {"coding": coding}, "valueQuantity": {"value": 1}})
+}
+
+fn components_held(p: &Value, codes: &[&str]) -> Vec<String> {
+    let all: Vec<Value> = codes.iter().map(|code| component(code)).collect();
+    held(&[p], observation(json!({"component": all})))
+}
+
+#[test]
+fn slices_are_told_by_what_they_fix_at_or_below_the_path() {
+    let open = components("open", false);
+    // the first coding of each is not the one that is fixed
+    let fixed = "profile-fixed Observation.component[0].code.coding[0].code";
+    assert_eq!(components_held(&open, &["1", "2", "3", "2"]), [fixed]);
+    assert_eq!(
+        components_held(&open, &["3", "2", "2", "2"]),
+        ["profile-min Observation", "profile-max Observation.component[3]"]
+    );
+    assert_eq!(
+        components_held(&open, &["1", "1"])[1..],
+        ["profile-max Observation.component[1]", "profile-fixed Observation.component[1].code.coding[0].code"]
+    );
+    let mut one = component("1");
+    one["code"]["coding"] = json!([{"system": "http://example.org/s", "code": "1"}]);
+    one.as_object_mut().unwrap().remove("valueQuantity");
+    let resource = observation(json!({"component": [component("2"), one]}));
+    assert_eq!(held(&[&open], resource), ["profile-min Observation.component[1]"]);
+}
+
+#[test]
+fn what_is_of_no_slice_is_told_where_nothing_else_may_stand() {
+    let closed = components("closed", false);
+    let found = components_held(&closed, &["1", "3"]);
+    assert_eq!(found.last().unwrap(), "profile-slice-closed Observation.component[1]");
+    let mut resource = observation(json!({"component": [component("3")]}));
+    resource["meta"] = json!({"profile": [format!("{URL}p")]});
+    let outcome = with(&[&closed], &resource);
+    assert!(outcome.findings[1].text.contains("first, second"), "{:?}", outcome.findings);
+}
+
+#[test]
+fn slices_stand_in_order_where_the_profile_asks_for_it() {
+    let late = |rules: &str, ordered: bool, codes: &[&str]| -> Vec<String> {
+        let mut found = components_held(&components(rules, ordered), codes);
+        found.retain(|line| line.starts_with("profile-slice"));
+        found
+    };
+    assert_eq!(late("open", true, &["1", "3", "2"]), none());
+    assert_eq!(late("open", true, &["2", "1"]), ["profile-slice-order Observation.component[1]"]);
+    assert_eq!(late("openAtEnd", false, &["2", "1", "3"]), none());
+    assert_eq!(late("openAtEnd", false, &["1", "3", "2"]), ["profile-slice-order Observation.component[2]"]);
+}
+
+#[test]
+fn slices_are_told_by_type_existence_and_profile() {
+    let by_type = profile(
+        "p",
+        "Observation",
+        json!([{"path": "Observation.value[x]", "slicing": {"discriminator": [{"type": "type", "path": "$this"}], "rules": "closed"}},
+            {"path": "Observation.valueQuantity", "sliceName": "valueQuantity"},
+            {"path": "Observation.valueQuantity.unit", "min": 1},
+            {"path": "Observation.valueString", "sliceName": "valueString"}]),
+    );
+    assert_eq!(held(&[&by_type], observation(json!({"valueString": "a"}))), none());
+    let bare = observation(json!({"valueQuantity": {"value": 1}}));
+    assert_eq!(held(&[&by_type], bare), ["profile-min Observation.value"]);
+    let other = observation(json!({"valueBoolean": true}));
+    assert_eq!(held(&[&by_type], other), ["profile-slice-closed Observation.value"]);
+    let by_existence = profile(
+        "p",
+        "Patient",
+        json!([{"path": "Patient.name", "slicing": {"discriminator": [{"type": "exists", "path": "period"}], "rules": "open"}},
+            {"path": "Patient.name", "sliceName": "dated", "max": "1"}, {"path": "Patient.name.period", "min": 1},
+            {"path": "Patient.name", "sliceName": "plain"}, {"path": "Patient.name.period", "max": "0"}, {"path": "Patient.name.family", "min": 1}]),
+    );
+    let dated = json!({"text": "a", "period": {"start": "2020"}});
+    assert_eq!(held(&[&by_existence], patient(json!({"name": [dated, {"family": "a"}]}))), none());
+    assert_eq!(
+        held(&[&by_existence], patient(json!({"name": [dated, {"text": "a"}, dated]}))),
+        ["profile-min Patient.name[1]", "profile-max Patient.name[2]"]
+    );
+    let of_name = |name: &str| json!([{"code": "HumanName", "profile": format!("{URL}{name}")}]);
+    let by_profile = profile(
+        "p",
+        "Patient",
+        json!([{"path": "Patient.name", "slicing": {"discriminator": [{"type": "profile", "path": "$this"}], "rules": "open"}},
+            {"path": "Patient.name", "sliceName": "whole", "min": 1, "type": of_name("whole")}]),
+    );
+    let whole = profile(
+        "whole",
+        "HumanName",
+        json!([{"path": "HumanName.family", "min": 1}, {"path": "HumanName.given", "min": 1}]),
+    );
+    let name = json!({"family": "a", "given": ["b"]});
+    assert_eq!(held(&[&by_profile, &whole], patient(json!({"name": [{"text": "a"}, name]}))), none());
+    assert_eq!(held(&[&by_profile, &whole], patient(json!({"name": [{"family": "a"}]}))), ["profile-min Patient"]);
+}
+
+#[test]
+fn slices_of_slices_and_slices_that_nothing_tells_apart() {
+    let slicing = |path: &str| json!({"discriminator": [{"type": "value", "path": path}], "rules": "open"});
+    let p = profile(
+        "p",
+        "Patient",
+        json!([{"path": "Patient.telecom", "slicing": slicing("system")},
+            {"path": "Patient.telecom", "sliceName": "phone", "slicing": slicing("use")},
+            {"path": "Patient.telecom.system", "fixedCode": "phone"},
+            {"path": "Patient.telecom", "sliceName": "phone/home", "min": 1, "max": "1"},
+            {"path": "Patient.telecom.use", "fixedCode": "home"}]),
+    );
+    let phone = |kind: &str| json!({"system": "phone", "value": "1", "use": kind});
+    assert_eq!(held(&[&p], patient(json!({"telecom": [phone("work"), phone("home")]}))), none());
+    let email = json!({"system": "email", "value": "1", "use": "home"});
+    assert_eq!(held(&[&p], patient(json!({"telecom": [phone("work"), email]}))), ["profile-min Patient"]);
+    assert_eq!(
+        held(&[&p], patient(json!({"telecom": [phone("home"), phone("home")]}))),
+        ["profile-max Patient.telecom[1]"]
+    );
+    let vague = profile(
+        "p",
+        "Patient",
+        json!([{"path": "Patient.name", "slicing": {"rules": "open"}}, {"path": "Patient.name", "sliceName": "a", "min": 1},
+            {"path": "Patient.telecom", "slicing": slicing("value")}, {"path": "Patient.telecom", "sliceName": "b", "min": 1}]),
+    );
+    assert_eq!(
+        held(&[&vague], patient(json!({"name": [{"text": "a"}], "telecom": [phone("home")]}))),
+        ["?profile-slice Patient.name[0]", "?profile-slice Patient.telecom[0]"]
+    );
 }
