@@ -8,7 +8,7 @@
 //!   name; what a slice says holds in addition, for those that its discriminators tell to be of it. How often the
 //!   element stands is counted over all slices; a slice's own counts are its own.
 //! - `extension` and `modifierExtension` are always sliced by `url`. Where a type of a choice is constrained beside others,
-//!   the choice is sliced by type; where it is the only one that is named, the element itself becomes that type
+//!   the choice is sliced by type, closed unless the profile says otherwise; where it is the only one that is named, the element itself becomes that type
 //!   (`valueQuantity`), as in the snapshots of the release.
 //! - A node without children says nothing of what is in it: its type does, the profile of its type, or the element that
 //!   it refers to ([`ElementDefinition::content_reference`]). Where there are children they are all there.

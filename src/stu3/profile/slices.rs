@@ -1,6 +1,9 @@
 //! What a part of a path is in an element, and the slices that begin there.
 
-use super::{Change, Defect, DiscriminatorKind, Node, Slicing, Type, base::chosen, build::Builder, tree::capitalised};
+use super::{
+    Change, Defect, DiscriminatorKind, Node, Slicing, SlicingRules, Type, base::chosen, build::Builder,
+    tree::capitalised,
+};
 use std::sync::Arc;
 
 /// What a part of a path is in an element.
@@ -136,8 +139,13 @@ impl Builder<'_> {
             *self.node_mut(&[route, &[place]].concat()) = chosen;
             return Ok(place);
         }
+        // types that paths name are those that are left: only a stated slicing lets others stand beside them
         if choice.element.slicing.is_none() {
             self.imply_slicing(route, place, DiscriminatorKind::Type, "$this");
+            let node = self.node_mut(&[route, &[place]].concat());
+            if let Some(slicing) = &mut Arc::make_mut(&mut node.element).slicing {
+                slicing.rules = SlicingRules::Closed;
+            }
         }
         Ok(self.insert_slice(route, chosen, named))
     }

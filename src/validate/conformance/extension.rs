@@ -6,14 +6,15 @@ use crate::{
     fhir::{
         Content, NodeId, StructureId,
         path::{Element, Expression},
+        primitive::has_scheme,
     },
-    stu3::profile::StructureDefinition,
+    stu3::profile::{Node, StructureDefinition},
     validate::{
-        context::Context,
+        context::{Context, items},
         issue::{Asked, At, Findings},
         rules::{
             invariant,
-            known_extension::{CONTEXT, MODIFIER},
+            known_extension::{CONTEXT, MODIFIER, PART},
         },
     },
 };
@@ -44,9 +45,32 @@ pub(in crate::validate) fn check<'v>(
         out.add_of_profile(cx, &Asked::by(&MODIFIER, &definition.url), At::here(node), text.to_owned());
     }
     place(cx, definition, node, out);
+    parts(cx, &snapshot.root, &definition.url, node, out);
     let mut at = Occurrence::resource(node, id, "Extension");
     at.content = Content::Structure(id);
     Judge { cx, out, snapshot, is_trial: false, depth: 0 }.root(at);
+}
+
+/// Parts that the definition does not know.
+fn parts(cx: &Context<'_, '_>, root: &Node, profile: &Arc<str>, node: NodeId, out: &mut Findings<'_>) {
+    let Some(member) = root.members().find(|member| &*member.name == "extension") else { return };
+    let known: Vec<&str> = root.slices(member).filter_map(part_url).collect();
+    if known.is_empty() {
+        return;
+    }
+    for (index, part) in items(cx.document, node, "extension").enumerate() {
+        let Some(url) = cx.string(part, "url") else { continue };
+        if !has_scheme(&url) && !known.contains(&&*url) {
+            let text = "the definition of the extension knows no part of this name: correct its url, or remove it";
+            let at = At::below(part, format!(".extension[{index}]"));
+            out.add_of_profile(cx, &Asked::by(&PART, profile), at, text.to_owned());
+        }
+    }
+}
+
+fn part_url(slice: &Node) -> Option<&str> {
+    let url = slice.members().find(|member| &*member.name == "url")?;
+    url.element.fixed.as_ref()?.value.as_str()
 }
 
 /// Where it stands.

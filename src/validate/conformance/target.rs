@@ -3,10 +3,10 @@
 
 use super::{AGGREGATION, DEEPEST, Found, Judge, TARGET, called, element::Occurrence, find, is_a, is_type};
 use crate::{
-    fhir::path::Resolution,
+    fhir::{NodeId, path::Resolution},
     stu3::profile::{ElementDefinition, Snapshot, Type},
     validate::{
-        context::{ResourceScope, Standing, restful},
+        context::{Context, ResourceScope, Standing, items, restful},
         issue::At,
         rules::reference,
     },
@@ -45,7 +45,11 @@ impl<'v> Judge<'_, 'v, '_> {
                         if is_a(self.cx, &type_name, &snapshot.type_name))
                 })
             };
-            if base.is_none_or(|base| base.types.iter().any(released)) {
+            let references = |base: &ElementDefinition| {
+                let mut types = base.types.iter().filter(|known| &*known.code == "Reference");
+                types.any(released)
+            };
+            if base.is_none_or(references) {
                 let text = format!("this leads to a resource of the wrong type: the profile wants {}", list(&targets));
                 self.at_reference(at, text);
             }
@@ -55,6 +59,12 @@ impl<'v> Judge<'_, 'v, '_> {
             return;
         }
         let Some(found) = found else { return };
+        // what a resource claims is told there, once, and not again wherever something leads to it
+        let mut claims = claims(self.cx, found.node);
+        if claims.any(|claim| fitting.iter().any(|snapshot| *claim == *snapshot.url)) {
+            return;
+        }
+        drop(claims);
         if fitting.iter().any(|snapshot| self.meets(found, snapshot)) {
             return;
         }
@@ -158,6 +168,13 @@ impl<'v> Judge<'_, 'v, '_> {
         self.cx.resource = outer;
         result
     }
+}
+
+/// The profiles that a resource claims.
+fn claims<'d>(cx: &Context<'_, 'd>, resource: NodeId) -> impl Iterator<Item = Cow<'d, str>> + use<'d> {
+    let document = cx.document;
+    let meta = document.get(resource, "meta");
+    meta.into_iter().flat_map(|meta| items(document, meta, "profile")).filter_map(|claim| document.string(claim))
 }
 
 fn list(targets: &[&Arc<str>]) -> String {
