@@ -42,6 +42,7 @@ mod conformance {
     mod mutation;
     mod snapshots;
     mod xml;
+    mod zib;
 }
 
 mod generate {
