@@ -33,7 +33,7 @@ mod value;
 
 pub(in crate::stu3) use base::of_type;
 pub(in crate::stu3) use build::{Types, build};
-pub use differential::{Change, StructureDefinition};
+pub use differential::{Change, StatedBinding, StructureDefinition};
 pub use element::{
     Binding, Constraint, Discriminator, DiscriminatorKind, ElementDefinition, Slicing, SlicingRules, Type, Typed,
 };

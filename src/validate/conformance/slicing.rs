@@ -75,6 +75,8 @@ impl Judge<'_, '_, '_> {
         let Some(ways) = ways.filter(|ways| !ways.is_empty()) else { return self.untold(name, those) };
         let default = direct.iter().position(|(name, _)| *name == DEFAULT);
         let mut sorted = Vec::with_capacity(those.len());
+        // of each slice: a value may be of it
+        let mut may_be = vec![false; direct.len()];
         for one in those {
             self.cx.path.push(one.name(), one.index);
             let mut into = Sorted::Beside;
@@ -85,7 +87,10 @@ impl Judge<'_, '_, '_> {
                         break;
                     }
                     Fit::No => {}
-                    Fit::Open => into = Sorted::Open,
+                    Fit::Open => {
+                        may_be[place] = true;
+                        into = Sorted::Open;
+                    }
                 }
             }
             if let (Sorted::Beside, Some(default)) = (into, default) {
@@ -111,11 +116,10 @@ impl Judge<'_, '_, '_> {
             sorted.push(into);
         }
         self.order(slicing.ordered, slicing.rules, name, those, &sorted);
-        let is_open = sorted.contains(&Sorted::Open);
         for (place, (slice_name, slice)) in direct.iter().enumerate() {
             let of_slice = those.iter().zip(&sorted).filter(|(_, into)| **into == Sorted::Into(place));
             let of_slice: Vec<Occurrence> = of_slice.map(|(one, _)| *one).collect();
-            self.slice(cut, (name, slice_name, slice), &of_slice, is_open, owner);
+            self.slice(cut, (name, slice_name, slice), &of_slice, may_be[place], owner);
         }
     }
 
@@ -125,13 +129,13 @@ impl Judge<'_, '_, '_> {
         cut: Cut<'_>,
         (name, slice_name, slice): (&str, &str, &Node),
         those: &[Occurrence],
-        is_open: bool,
+        may_be: bool,
         owner: Occurrence,
     ) {
         let (least, most) = (slice.element.min, slice.element.max);
         let count = u32::try_from(those.len()).unwrap_or(u32::MAX);
         let what = format!("\"{name}\" of the slice {slice_name}");
-        if count < least && !is_open {
+        if count < least && !may_be {
             self.too_few(&what, least, count, owner);
         }
         if let Some(most) = most.filter(|most| *most < count) {
