@@ -29,6 +29,8 @@ pub(super) struct Context<'v, 'd> {
     pub(super) bundle: Option<BundleScope<'d>>,
     /// Resources that references lead to, held to profiles: whether they meet them.
     pub(super) trials: Trials,
+    /// How many times anything was tried.
+    pub(super) tries: u32,
 }
 
 /// Resources by node and canonical URL of the profile; what is being tried counts as met until it is not.

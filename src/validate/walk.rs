@@ -66,6 +66,7 @@ pub(super) fn check<'v, 'd>(
         resource,
         bundle: None,
         trials: HashMap::new(),
+        tries: 0,
     };
     let mut walk = Walk { families, cx, out: Findings::new(policy), remarks: document.remarks() };
     walk.root();

@@ -726,3 +726,56 @@ fn slices_are_told_by_the_value_sets_that_a_profile_contains() {
     assert_eq!(held(&[&p], of(&["1", "1"])), ["profile-max Observation.code.coding[1]"]);
     assert_eq!(held(&[&p], of(&["3"])), ["?profile-slice Observation.code.coding[0]"]);
 }
+
+#[test]
+fn alternatives_in_alternatives_end() {
+    let of = |code: &str, names: &[&str]| -> Value {
+        names.iter().map(|name| json!({"code": code, "profile": format!("{URL}{name}")})).collect()
+    };
+    let p = profile("p", "Patient", json!([{"path": "Patient.name", "type": of("HumanName", &["n", "m"])}]));
+    let name = |name: &str| {
+        profile(name, "HumanName", json!([{"path": "HumanName.extension", "type": of("Extension", &["e", "f"])}]))
+    };
+    let extension = |name: &str| {
+        profile(
+            name,
+            "Extension",
+            json!([{"path": "Extension.id", "min": 1}, {"path": "Extension.extension", "type": of("Extension", &["e", "f"])}]),
+        )
+    };
+    let mut nested = json!({"url": "http://example.org/x", "valueCode": "a"});
+    for _ in 0..20 {
+        nested = json!({"url": "http://example.org/x", "extension": [nested]});
+    }
+    let definitions = [p, name("n"), name("m"), extension("e"), extension("f")];
+    let found = held(&definitions.each_ref(), patient(json!({"name": [{"extension": [nested]}]})));
+    assert!(found.contains(&"?profile-type-profile Patient".to_owned()), "{found:?}");
+}
+
+#[test]
+fn policies_know_constraints_of_profiles() {
+    use crate::{
+        fhir::json::{Limits, read},
+        stu3::package::Shelf,
+        validate::{Policy, RuleLevel, Validator},
+    };
+    let constraint = json!([{"key": "p-1", "severity": "error", "human": "words", "expression": "name.exists()"}]);
+    let mut shelf = Shelf::new();
+    let p = profile(
+        "p",
+        "Patient",
+        json!([{"path": "Patient", "constraint": constraint}, {"path": "Patient.gender", "min": 1}]),
+    );
+    shelf.add_file("p.json", p.to_string().as_bytes());
+    let validator = Validator::with(std::sync::Arc::new(shelf.library()));
+    let mut policy = Policy::default();
+    policy.require.insert(format!("{URL}p"));
+    policy.rules.insert("p-1".to_owned(), RuleLevel::Warning);
+    policy.rules.insert("profile-min".to_owned(), RuleLevel::Off);
+    let document = read(br#"{"resourceType":"Patient","active":true}"#, &Limits::default()).unwrap();
+    let outcome = validator.resource(&document, &policy);
+    assert!(outcome.valid());
+    assert_eq!(outcome.findings.iter().map(|finding| finding.key.as_str()).collect::<Vec<_>>(), ["p-1"]);
+    let changed: Vec<_> = outcome.overridden.iter().map(|rule| (rule.key.as_str(), rule.to, rule.count)).collect();
+    assert_eq!(changed, [("p-1", RuleLevel::Warning, 1), ("profile-min", RuleLevel::Off, 1)]);
+}

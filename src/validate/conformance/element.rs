@@ -6,6 +6,9 @@ use crate::{
     validate::context::Context,
 };
 
+/// Elements that an object of the release has; one that stands twice is told elsewhere.
+const MOST_NAMES: usize = 128;
+
 /// One element in the document.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Occurrence {
@@ -69,7 +72,7 @@ impl Occurrence {
                 let half = if is_twin { known.twin } else { known.value };
                 half.is_none() && known.element.place == element.place && known.type_name == way.type_name
             };
-            match named.iter_mut().rev().find(is_half) {
+            match named.iter_mut().rev().take(MOST_NAMES).find(is_half) {
                 Some(known) if matches!(way.content, Content::Primitive(_)) => {
                     known.value = known.value.or(value);
                     known.twin = known.twin.or(twin);

@@ -86,6 +86,9 @@ pub(super) static RULES: &[&Rule] = &[
 /// Types in each other, profiles of what references lead to and so on: deeper is not followed.
 const DEEPEST: usize = 64;
 
+/// Alternatives that are tried in a file.
+const MOST_TRIES: u32 = 100_000;
+
 /// A profile and where its findings go.
 struct Judge<'j, 'v, 'd> {
     cx: &'j mut Context<'v, 'd>,
@@ -108,8 +111,13 @@ impl<'v> Judge<'_, 'v, '_> {
         self.out.profile_not_checked(self.cx, &asked, at, text.into());
     }
 
-    /// Judges something and keeps nothing of it but whether it found an error.
+    /// Judges something and keeps nothing of it but whether it found an error. Profiles that allow one of several in one of
+    /// several end: beyond any real number of tries nothing is tried any more, and that is said.
     fn tried(&mut self, snapshot: &Snapshot, judge: impl FnOnce(&mut Judge<'_, 'v, '_>)) -> bool {
+        if self.cx.tries == MOST_TRIES {
+            return true;
+        }
+        self.cx.tries += 1;
         let mut out = Findings::new(self.cx.policy);
         let mut inner = Judge { cx: &mut *self.cx, out: &mut out, snapshot, is_trial: true, depth: self.depth + 1 };
         judge(&mut inner);
@@ -154,13 +162,21 @@ fn held<'v>(
     };
     let type_name = cx.release.structure(id).name;
     if !is_a(cx, type_name, &snapshot.type_name) {
-        let text = format!("a {type_name} cannot meet a profile of {}: correct the claim", snapshot.type_name);
+        let text = format!(
+            "a {type_name} cannot meet a profile of {}, which is claimed or asked for here: name another one",
+            snapshot.type_name
+        );
         let asked = Asked::by(&OTHER_TYPE, &snapshot.url);
         return out.add_of_profile(cx, &asked, named, text);
     }
     let at = Occurrence::resource(node, id, type_name);
     let mut judge = Judge { cx, out, snapshot: &snapshot, is_trial: false, depth: 0 };
     judge.root(at);
+    if cx.tries == MOST_TRIES {
+        let text = "there are more alternatives in the profiles than can be tried on a file: not all were";
+        let asked = Asked::by(&TYPE_PROFILE, &snapshot.url);
+        out.profile_not_checked(cx, &asked, At::here(node), text.to_owned());
+    }
 }
 
 /// What a canonical URL leads to.
