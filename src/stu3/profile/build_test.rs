@@ -157,7 +157,7 @@ fn extensions_bring_their_elements_and_how_often_they_stand() {
     let library = library(&[profile("p", "Patient", "Patient", &changes), extension]);
     let all = drawn(&snapshot(&library, "p"), "Patient");
     for line in [
-        "extension:one 1..2 Extension",
+        "extension:one 0..2 Extension",
         "extension:one.url 1..1 uri",
         "extension:one.valueCoding 1..1 Coding",
         "extension:one.valueCoding.code 0..1 code",

@@ -50,11 +50,9 @@ pub(super) fn apply(change: &Change, element: &mut ElementDefinition, defects: &
     element.is_modifier = change.is_modifier.unwrap_or(element.is_modifier);
 }
 
-/// How often an extension may stand, and whether it modifies, its definition says where the profile says nothing.
+/// How often an extension may stand at most, and whether it modifies, its definition says where the profile says nothing. That
+/// it has to stand is for the profile to say.
 pub(super) fn apply_extension(change: &Change, extension: &ElementDefinition, element: &mut ElementDefinition) {
-    if change.min.is_none() {
-        element.min = element.min.max(extension.min);
-    }
     if change.max.is_none() {
         element.max = match (element.max, extension.max) {
             (Some(one), Some(other)) => Some(one.min(other)),

@@ -60,7 +60,7 @@ impl Builder<'_> {
         }
         if template.element.slicing.is_none() {
             match template.choice() {
-                Some(_) if !slice.contains('/') => self.imply_slicing(route, place, DiscriminatorKind::Type, "$this"),
+                Some(_) if !slice.contains('/') => self.slice_by_type(route, place),
                 _ => self.defects.push(Defect::NoSlicing(slice.clone())),
             }
         }
@@ -139,20 +139,17 @@ impl Builder<'_> {
             *self.node_mut(&[route, &[place]].concat()) = chosen;
             return Ok(place);
         }
-        // types that paths name are those that are left: only a stated slicing lets others stand beside them
         if choice.element.slicing.is_none() {
-            self.imply_slicing(route, place, DiscriminatorKind::Type, "$this");
-            let node = self.node_mut(&[route, &[place]].concat());
-            if let Some(slicing) = &mut Arc::make_mut(&mut node.element).slicing {
-                slicing.rules = SlicingRules::Closed;
-            }
+            self.slice_by_type(route, place);
         }
         Ok(self.insert_slice(route, chosen, named))
     }
 
-    fn imply_slicing(&mut self, route: &[usize], place: usize, kind: DiscriminatorKind, path: &str) {
+    /// A choice whose types are named: they are those that are left, and only a stated slicing lets others stand beside them.
+    fn slice_by_type(&mut self, route: &[usize], place: usize) {
         let node = self.node_mut(&[route, &[place]].concat());
-        Arc::make_mut(&mut node.element).slicing = Some(Slicing::implied(kind, path));
+        let slicing = Slicing { rules: SlicingRules::Closed, ..Slicing::implied(DiscriminatorKind::Type, "$this") };
+        Arc::make_mut(&mut node.element).slicing = Some(slicing);
     }
 
     /// A new slice behind those of its element, or of its slice. How often the element must stand is counted over all
