@@ -17,7 +17,7 @@
 //! | [`store`] | CELLAR: a trait of domain verbs and its engine on sled; group commit; export and import |
 //! | [`intake`] | LETTERBOX: watch, settle, claim; the channel's own folders |
 //! | [`engine`] | HALL: pure decisions ([`engine::Engine::step`]) and the loop around them ([`engine::run()`]) |
-//! | [`admin`] | WINDOW: what commands ask, over a local socket or straight from the store |
+//! | [`admin`] | WINDOW: what commands ask, over a local socket or straight from the store; authorisation and the page that a person comes back to |
 //! | [`sandbox`] | a local stand-in for the API, with bad days to order |
 //! | [`config`] | file and environment become one checked configuration |
 //! | [`cli`] | FRONT DOOR: one file per command, one table of exit codes |
@@ -40,6 +40,8 @@
 //!   goes as JSON that is made from it when it is judged, and is told from others by the file that was claimed.
 //! - One push an account at a time, in the order of claims. One refresh a person at a time; the new pair is flushed
 //!   before its first use.
+//! - New tokens of an authorisation take the place of old ones whatever a refresh that is under way brings; only the
+//!   tokens of the person who was asked are kept.
 //! - An outage or a refused set-up is a state of the destination, never of the files that wait for it.
 //! - Names, identifiers, contents and tokens are in no log line and no error; reports (0600) may name the file.
 
@@ -47,6 +49,7 @@ pub mod admin;
 pub mod cli;
 pub mod config;
 pub mod engine;
+pub mod faults;
 pub mod fhir;
 pub mod intake;
 pub mod model;

@@ -7,13 +7,18 @@
 mod account;
 mod digest;
 mod id;
+mod seal;
 mod secret;
 mod submission;
 mod time;
 
-pub use account::{Account, EvidenceKind, Link, LinkValue, Person, TokenPair, TokenState, TokenValue};
+pub use account::{
+    Account, EvidenceKind, Link, LinkValue, Person, TokenPair, TokenState, TokenValue, account_remedy, reauthorize,
+    shell_word,
+};
 pub use digest::{Digest, Digester, HashKey, KeyedHash, Sha1, random_bytes};
 pub use id::{AccountId, AccountReference, ChannelName, ContractName, InvalidId, PersonId, SubmissionId};
+pub use seal::{KeyId, KeysError, Purpose, SealError, Sealed, Sealer};
 pub use secret::Secret;
 pub use submission::{
     Attempt, AttemptOutcome, BundleFacts, Evidence, Finding, ForeignName, HoldReason, Origin, Place, Receipt,

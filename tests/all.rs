@@ -13,18 +13,25 @@ mod readme;
 mod samples;
 
 #[cfg(test)]
+mod stand;
+
+#[cfg(test)]
 mod validate;
 
 #[cfg(test)]
 mod bridge {
+    use super::stand;
+
     mod attack;
+    mod authorize;
+    mod backup;
     mod corpus;
     mod delivery;
     mod intake;
     mod memory;
     mod privacy;
     mod routing;
-    mod stand;
+    mod secrets;
     mod xml;
 }
 

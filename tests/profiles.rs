@@ -32,7 +32,11 @@ fn package(broken: bool) -> Vec<u8> {
     ]);
     let cuff = json!([{"path": "Extension.url", "fixedUri": extension}, {"path": "Extension.valueString", "min": 1}]);
     let mut files = vec![
-        ("package.json", json!({"name": "example.clinic", "version": "1.0.0", "fhirVersions": ["3.0.2"]})),
+        (
+            "package.json",
+            json!({"name": "example.clinic", "version": "1.0.0", "fhirVersions": ["3.0.2"],
+            "dependencies": if broken { json!({"example.other": "2.0.0"}) } else { json!({"hl7.fhir.r3.core": "3.0.2"}) }}),
+        ),
         ("StructureDefinition-pressure.json", definition(VITAL, "Observation", pressure)),
         ("StructureDefinition-cuff.json", definition(extension, "Extension", cuff)),
         (
@@ -122,6 +126,7 @@ fn what_is_unusable_is_told_with_file_and_element() {
     assert_eq!(checked.status.code(), Some(1), "{}", stderr(&checked));
     let expected = "error: example.clinic#1.0.0/StructureDefinition-broken.json, Patient.pet: there is no element pet in Patient\n";
     assert!(stdout(&checked).starts_with(expected), "{}", stdout(&checked));
+    assert!(stdout(&checked).contains("it needs the package example.other 2.0.0, which is not loaded"));
     let checked = pushbridge(folder.path(), &["check", "--json", "--package", file]);
     let told: Value = serde_json::from_str(stdout(&checked).lines().next().unwrap()).unwrap();
     assert_eq!((told["level"].as_str(), told["element"].as_str()), (Some("error"), Some("Patient.pet")));

@@ -50,6 +50,15 @@ fn no_form_depends_on_the_number_of_jobs() {
 }
 
 #[test]
+fn no_progress_is_shown_where_standard_error_is_no_terminal() {
+    for format in ["text", "json", "junit", "sarif"] {
+        let output = validate(&["--format", format, "samples/invalid"], b"");
+        assert_eq!(String::from_utf8(output.stderr).unwrap(), "", "{format}");
+        assert!(!output.stdout.contains(&b'\r'), "{format}");
+    }
+}
+
+#[test]
 fn every_form_tells_of_the_same_files_in_sorted_order() {
     let (_, json) = answer(&["--json", "samples/invalid"]);
     let json = lines(&json);

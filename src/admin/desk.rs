@@ -2,16 +2,18 @@
 
 use super::{
     protocol::{
-        Answer, ChannelStatus, Decided, LinkView, Question, Recorded, Selector, StageStatus, Status, TokenStatus,
+        Answer, ChannelStatus, Decided, LinkView, Obstacle, Question, Recorded, Selector, StageStatus, Status,
+        TokenStatus,
     },
     select::select,
+    sync::Stale,
 };
 use crate::{
-    engine::{Change, Handle, Moment, PersonKey, Verb, apply_change, decide},
+    engine::{Change, Handle, Hold, Moment, PersonKey, Verb, apply_change, decide},
     intake::{Notice, Spool},
     model::{
         Account, ChannelName, ContractName, EvidenceKind, HashKey, Link, LinkValue, Person, Stage, Submission,
-        SubmissionId, Timestamp, TokenState,
+        SubmissionId, Timestamp, TokenState, reauthorize,
     },
     push::Client,
     store::{Store, StoreError, Write},
@@ -29,6 +31,15 @@ pub trait Hands: Send + Sync {
     /// Renews a person's tokens now.
     fn refresh(&self, person: PersonKey) -> impl Future<Output = Result<(), String>> + Send;
 
+    /// Renews a person's tokens and waits for the end of that.
+    fn renewed(&self, person: PersonKey) -> impl Future<Output = Result<(), String>> + Send;
+
+    /// What keeps the other side from ending.
+    type Hold: Send;
+
+    /// Keeps whoever writes from ending until the result is dropped: tokens that were handed out once must reach the disk.
+    fn hold(&self) -> impl Future<Output = Result<Self::Hold, String>> + Send;
+
     /// What only a running engine knows.
     fn status(&self) -> impl Future<Output = Option<crate::engine::StatusFacts>> + Send;
 }
@@ -45,15 +56,27 @@ pub struct Desk<H> {
     pub clients: BTreeMap<ContractName, Arc<Client>>,
     /// Contracts that have none, with the reason.
     pub unusable: BTreeMap<ContractName, String>,
+    /// What each contract's settings say of its accounts and tokens.
+    pub schedules: BTreeMap<ContractName, Schedule>,
     /// Who carries out.
     pub hands: H,
 }
 
+/// What is looked after by the clock, for one contract.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Schedule {
+    /// How often accounts are read; never where it is zero.
+    pub accounts_sync: Duration,
+    /// How long before its end a refresh token is told of.
+    pub token_warning: Duration,
+}
+
 /// Why a question was not answered.
-struct Refusal {
-    text: String,
+#[derive(Debug)]
+pub(super) struct Refusal {
+    pub(super) text: String,
     /// It was the API.
-    api: bool,
+    pub(super) api: bool,
 }
 
 impl From<String> for Refusal {
@@ -76,11 +99,22 @@ impl Hands for Handle {
     }
 
     async fn refresh(&self, person: PersonKey) -> Result<(), String> {
+        let remedy = reauthorize(&person.contract, person.person.as_str());
         match Self::refresh(self, person).await {
             Ok(true) => Ok(()),
-            Ok(false) => Err("the person has no tokens that could be renewed; it must authorise again".to_owned()),
+            Ok(false) => Err(format!("the person has no tokens that could be renewed; {remedy}")),
             Err(error) => Err(error.to_string()),
         }
+    }
+
+    async fn renewed(&self, person: PersonKey) -> Result<(), String> {
+        Self::renewed(self, person).await.map_err(|error| error.to_string())?
+    }
+
+    type Hold = Hold;
+
+    async fn hold(&self) -> Result<Hold, String> {
+        Self::hold(self).await.map_err(|error| error.to_string())
     }
 
     async fn status(&self) -> Option<crate::engine::StatusFacts> {
@@ -121,6 +155,16 @@ impl Hands for Offline {
             .to_owned())
     }
 
+    async fn renewed(&self, person: PersonKey) -> Result<(), String> {
+        self.refresh(person).await
+    }
+
+    type Hold = ();
+
+    async fn hold(&self) -> Result<(), String> {
+        Ok(())
+    }
+
     async fn status(&self) -> Option<crate::engine::StatusFacts> {
         None
     }
@@ -137,7 +181,8 @@ impl<H: Hands> Desk<H> {
             Question::Status => Ok(Answer::Status(Box::new(self.status().await?))),
             Question::Find { selector } => {
                 let found = self.select(&selector)?;
-                Ok(Answer::Submissions { submissions: found.into_iter().map(|record| self.recorded(record)).collect() })
+                let submissions = found.into_iter().map(|record| self.recorded(record)).collect::<Result<_, _>>()?;
+                Ok(Answer::Submissions { submissions })
             }
             Question::Decide { selector, verb } => Ok(self.decide(&selector, verb).await?),
             Question::Accounts { contract } => {
@@ -158,7 +203,7 @@ impl<H: Hands> Desk<H> {
                 self.hands.write(found.into_iter().map(remove).collect()).await?;
                 Ok(Answer::Done { text: format!("account {reference} removed; its Bundles are held from now on") })
             }
-            Question::SyncAccounts { contract } => self.sync_accounts(&contract).await,
+            Question::SyncAccounts { contract } => self.sync_accounts(&contract, Stale::Renew).await,
             Question::Links { channel } => {
                 let links = self.store.links(channel.as_ref()).map_err(text)?;
                 Ok(Answer::Links { links: links.into_iter().map(|link| LinkView { link }).collect() })
@@ -190,6 +235,11 @@ impl<H: Hands> Desk<H> {
                 self.hands.write(vec![Write::Person(person)]).await?;
                 Ok(Answer::Done { text })
             }
+            Question::BeginAuthorisation { contract, invite } => self.begin(contract, &invite).await,
+            Question::BeginReauthorisation { word, contract, invite } => {
+                self.begin_again(&word, contract.as_ref(), &invite).await
+            }
+            Question::FinishAuthorisation { begun, callback } => self.finish(&begun, &callback).await,
             Question::RefreshTokens { contract, person } => Ok(self.refresh(&contract, person).await?),
         }
     }
@@ -198,12 +248,46 @@ impl<H: Hands> Desk<H> {
         select(&*self.store, &self.hash_key, selector).map_err(text)
     }
 
-    fn recorded(&self, submission: Submission) -> Recorded {
+    fn recorded(&self, submission: Submission) -> Result<Recorded, String> {
         let spool = self.spools.get(&submission.channel);
-        Recorded {
+        Ok(Recorded {
             path: spool.map(|spool| spool.path(submission.stage.place(), &submission)),
             report: spool.and_then(|spool| spool.report_path(&submission)),
+            waits_for: self.waits_for(&submission)?,
             submission,
+        })
+    }
+
+    /// What keeps a submission from being sent that is otherwise ready.
+    fn waits_for(&self, submission: &Submission) -> Result<Option<Obstacle>, String> {
+        let Some(to) = &submission.recipient else { return Ok(None) };
+        if !matches!(submission.stage, Stage::Ready | Stage::Waiting { .. }) {
+            return Ok(None);
+        }
+        let account = self.store.account(&to.contract, &to.account).map_err(text)?;
+        if let Some(account) = account
+            && let Some(why) = account.blocked_because()
+        {
+            let why = format!("account {}: {why}", account.reference);
+            return Ok(Some(Obstacle { why, remedy: account.remedy() }));
+        }
+        Ok(match self.store.person(&to.contract, &to.person).map_err(text)? {
+            None => Some(Obstacle {
+                why: format!("person {}: no tokens are known", to.person),
+                remedy: format!("pushbridge authorize --contract {}", to.contract),
+            }),
+            Some(person) => person
+                .paused_because()
+                .map(|why| Obstacle { why: format!("person {}: {why}", person.id), remedy: person.remedy() }),
+        })
+    }
+
+    /// The client of a contract, or why there is none.
+    pub(super) fn client(&self, contract: &ContractName) -> Result<&Client, String> {
+        match (self.clients.get(contract), self.unusable.get(contract)) {
+            (Some(client), _) => Ok(client),
+            (None, Some(why)) => Err(why.clone()),
+            (None, None) => Err(format!("the configuration has no contract {contract}")),
         }
     }
 
@@ -250,51 +334,6 @@ impl<H: Hands> Desk<H> {
         }
     }
 
-    async fn sync_accounts(&self, contract: &ContractName) -> Result<Answer, Refusal> {
-        let client = match (self.clients.get(contract), self.unusable.get(contract)) {
-            (Some(client), _) => client,
-            (None, Some(why)) => return Err(why.clone().into()),
-            (None, None) => return Err(format!("the configuration has no contract {contract}").into()),
-        };
-        let now = Timestamp::now();
-        let (mut writes, mut kept, mut gone) = (Vec::new(), 0_u32, 0_u32);
-        let persons = self.store.persons(Some(contract)).map_err(text)?;
-        if persons.is_empty() {
-            return Err(format!("contract {contract} has no persons yet: pushbridge tokens import first").into());
-        }
-        for person in persons {
-            let found = client.accounts(&person.tokens.access.value).await;
-            let found = found.map_err(|failure| {
-                let remedy = if failure.is_token_stale() { "; pushbridge tokens refresh, then try again" } else { "" };
-                Refusal {
-                    text: format!("the accounts of {} could not be read: {failure}{remedy}", person.id),
-                    api: true,
-                }
-            })?;
-            for known in self.store.accounts(Some(contract)).map_err(text)? {
-                if known.person == person.id && !found.iter().any(|account| account.id == known.id) {
-                    gone += 1;
-                    writes.push(Write::RemoveAccount { contract: contract.clone(), account: known.id });
-                }
-            }
-            for account in found {
-                kept += 1;
-                writes.push(Write::Account(Account {
-                    contract: contract.clone(),
-                    person: person.id.clone(),
-                    id: account.id,
-                    reference: account.reference,
-                    service: account.service,
-                    authorised: account.authorised,
-                    blocked: None,
-                    updated: now,
-                }));
-            }
-        }
-        self.hands.write(writes).await?;
-        Ok(Answer::Done { text: format!("{kept} accounts kept, {gone} removed") })
-    }
-
     async fn refresh(&self, contract: &ContractName, person: Option<crate::model::PersonId>) -> Result<Answer, String> {
         let persons = match person {
             Some(person) => vec![person],
@@ -311,14 +350,40 @@ impl<H: Hands> Desk<H> {
 
     fn tokens(&self) -> Result<Vec<TokenStatus>, String> {
         let persons = self.store.persons(None).map_err(text)?;
-        Ok(persons.into_iter().map(token_status).collect())
+        let now = Timestamp::now();
+        Ok(persons.into_iter().map(|person| self.token_status(person, now)).collect())
+    }
+
+    fn token_status(&self, person: Person, now: Timestamp) -> TokenStatus {
+        let state = match person.state {
+            TokenState::Fresh => "fresh",
+            TokenState::Rotating => "rotating",
+            TokenState::Paused { .. } => "paused",
+        };
+        let why = person.paused_because().map(str::to_owned);
+        let ends_soon = why.is_none() && self.ends_soon(&person, now);
+        TokenStatus {
+            state: state.to_owned(),
+            ends_soon,
+            remedy: (why.is_some() || ends_soon).then(|| person.remedy()),
+            why,
+            access_expiry: person.tokens.access.expiry,
+            refresh_expiry: person.tokens.refresh.expiry,
+            contract: person.contract,
+            person: person.id,
+        }
+    }
+
+    /// Whether a person's refresh token nears its end.
+    pub(super) fn ends_soon(&self, person: &Person, now: Timestamp) -> bool {
+        let warning = self.schedules.get(&person.contract).map_or(Duration::ZERO, |schedule| schedule.token_warning);
+        person.tokens.refresh.expiry.since(now) < warning
     }
 
     async fn status(&self) -> Result<Status, String> {
         let mut status = Status { tokens: self.tokens()?, ..Status::default() };
         for account in self.store.accounts(None).map_err(text)? {
-            let why =
-                account.blocked.or_else(|| (!account.authorised).then(|| "not authorised at its provider".to_owned()));
+            let why = account.blocked_because().map(|why| format!("{why}; {}", account.remedy()));
             status.blocked.extend(why.map(|why| (account.id, why)));
         }
         let facts = self.hands.status().await;
@@ -356,22 +421,6 @@ fn count(entry: std::collections::btree_map::Entry<'_, String, StageStatus>, rec
     counted.oldest = Some(counted.oldest.map_or(record.claimed_at, |oldest| oldest.min(record.claimed_at)));
 }
 
-fn token_status(person: Person) -> TokenStatus {
-    let (state, why) = match person.state {
-        TokenState::Fresh => ("fresh", None),
-        TokenState::Rotating => ("rotating", None),
-        TokenState::Paused { why, .. } => ("paused", Some(why)),
-    };
-    TokenStatus {
-        contract: person.contract,
-        person: person.id,
-        state: state.to_owned(),
-        why,
-        access_expiry: person.tokens.access.expiry,
-        refresh_expiry: person.tokens.refresh.expiry,
-    }
-}
-
 /// What lasts of the edges that were told.
 pub fn channel_status(notices: Vec<Notice>) -> ChannelStatus {
     let mut status = ChannelStatus::default();
@@ -396,6 +445,6 @@ pub fn channel_status(notices: Vec<Notice>) -> ChannelStatus {
 }
 
 #[expect(clippy::needless_pass_by_value, reason = "it stands where an error is mapped")]
-fn text(error: StoreError) -> String {
+pub(super) fn text(error: StoreError) -> String {
     error.to_string()
 }

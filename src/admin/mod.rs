@@ -4,13 +4,20 @@
 //! object a line each way. Without it a command opens the store itself. Both ways end in the same
 //! [`Desk`], so an answer never depends on the way.
 
+mod authorise;
+mod callback;
 mod desk;
 mod protocol;
 mod select;
 mod socket;
+mod sync;
+mod tend;
 
-pub use desk::{Desk, Hands, Offline, channel_status};
+pub use callback::{Called, Listener, Outcome};
+pub use desk::{Desk, Hands, Offline, Schedule, channel_status};
 pub use protocol::{
-    Answer, ChannelStatus, Decided, LinkView, Question, Recorded, Selector, StageStatus, Status, TokenStatus,
+    Answer, Authorised, Begun, ChannelStatus, Decided, Invite, LinkView, Obstacle, Question, Recorded, Selector,
+    StageStatus, Status, TokenStatus, Whom,
 };
 pub use socket::{CallError, call, is_running, serve};
+pub use tend::tend;

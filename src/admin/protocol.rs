@@ -5,7 +5,7 @@ use crate::{
     intake::Overlooked,
     model::{
         Account, AccountId, AccountReference, ChannelName, ContractName, Digest, EvidenceKind, ForeignName, KeyedHash,
-        Link, PersonId, Submission, SubmissionId, Timestamp, TokenPair,
+        Link, PersonId, Secret, Submission, SubmissionId, Timestamp, TokenPair,
     },
 };
 use serde::{Deserialize, Serialize};
@@ -112,6 +112,29 @@ pub enum Question {
         /// The consent that it rests on.
         consent_id: Option<String>,
     },
+    /// Makes the link by which a person authorises us.
+    BeginAuthorisation {
+        /// Under this contract.
+        contract: ContractName,
+        /// What the person is asked.
+        invite: Invite,
+    },
+    /// Makes the link by which a person or an account is authorised again.
+    BeginReauthorisation {
+        /// The person's id, or the account's reference or id.
+        word: String,
+        /// Under this contract.
+        contract: Option<ContractName>,
+        /// What the person is asked.
+        invite: Invite,
+    },
+    /// Takes what a person's answer brought.
+    FinishAuthorisation {
+        /// What was begun.
+        begun: Box<Begun>,
+        /// The address that the person was sent back to; it holds a code.
+        callback: Secret<String>,
+    },
     /// Renews a person's tokens now.
     RefreshTokens {
         /// Under this contract.
@@ -119,6 +142,75 @@ pub enum Question {
         /// Whose; every person's where absent.
         person: Option<PersonId>,
     },
+}
+
+/// What a person is asked when authorising.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Invite {
+    /// The address that the person is sent back to.
+    pub callback: String,
+    /// The provider, where it is known.
+    pub service: Option<String>,
+    /// The language of the API's pages.
+    pub locale: Option<String>,
+}
+
+/// Who must answer an authorisation.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Whom {
+    /// Whoever gets the link.
+    Anybody,
+    /// This person.
+    Person {
+        /// `sub` of the tokens.
+        person: PersonId,
+    },
+    /// This person, about one account at its provider.
+    Account {
+        /// `sub` of the tokens.
+        person: PersonId,
+        /// The account.
+        reference: AccountReference,
+    },
+}
+
+impl Whom {
+    /// The only person whose answer counts.
+    pub const fn person(&self) -> Option<&PersonId> {
+        match self {
+            Self::Anybody => None,
+            Self::Person { person } | Self::Account { person, .. } => Some(person),
+        }
+    }
+}
+
+/// An authorisation that was begun. It is to be kept as a secret until the person has answered.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Begun {
+    /// Under this contract.
+    pub contract: ContractName,
+    /// Who must answer.
+    pub whom: Whom,
+    /// Comes back in the callback.
+    pub state: String,
+    /// Proves that we began it.
+    pub verifier: Secret<String>,
+}
+
+/// What an authorisation brought.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Authorised {
+    /// Under this contract.
+    pub contract: ContractName,
+    /// The person.
+    pub person: PersonId,
+    /// The account that was chosen, where the API lists it.
+    pub account: Option<Account>,
+    /// All accounts of the person.
+    pub accounts: Vec<Account>,
+    /// What is not as it should be, and what to do.
+    pub trouble: Option<String>,
 }
 
 /// An answer.
@@ -152,6 +244,24 @@ pub enum Answer {
         /// Sorted.
         tokens: Vec<TokenStatus>,
     },
+    /// A link for a person.
+    Begun {
+        /// For the person, and nobody else.
+        url: String,
+        /// To be kept until the person has answered.
+        begun: Box<Begun>,
+        /// What is out of the ordinary, for people.
+        note: Option<String>,
+    },
+    /// A person's tokens are kept.
+    Authorised(Box<Authorised>),
+    /// Nothing was kept, and the same callback will never bring anything.
+    NotAuthorised {
+        /// Why and what to do, for people.
+        text: String,
+        /// Whether it was the API that refused.
+        api: bool,
+    },
     /// It is done.
     Done {
         /// What, for people.
@@ -176,6 +286,18 @@ pub struct Recorded {
     pub path: Option<PathBuf>,
     /// Its report.
     pub report: Option<PathBuf>,
+    /// What keeps it from being sent although its turn may have come.
+    #[serde(default)]
+    pub waits_for: Option<Obstacle>,
+}
+
+/// A person or an account that must be authorised again.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Obstacle {
+    /// Who, and why, for people.
+    pub why: String,
+    /// What to do.
+    pub remedy: String,
 }
 
 /// What became of a decision.
@@ -212,6 +334,12 @@ pub struct TokenStatus {
     pub access_expiry: Timestamp,
     /// The refresh token's end.
     pub refresh_expiry: Timestamp,
+    /// Whether it nears that end, as the contract's `token_warning` says.
+    #[serde(default)]
+    pub ends_soon: bool,
+    /// What to do where it is paused or ends soon.
+    #[serde(default)]
+    pub remedy: Option<String>,
 }
 
 /// How many submissions are at a stage.

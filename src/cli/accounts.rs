@@ -14,8 +14,10 @@ use std::path::PathBuf;
 
 /// The accounts that can be pushed to
 #[derive(Debug, clap::Subcommand)]
-#[command(after_help = "Examples:\n  pushbridge accounts sync --contract main     reads them from the API\n  \
-pushbridge accounts ls\n  pushbridge accounts import --contract main accounts.json     a list as the API gives it, with \"person\" in each")]
+#[command(
+    after_help = "Accounts come by pushbridge authorize; the daemon looks after them every accounts_sync.\n\nExamples:\n  pushbridge accounts sync --contract main     reads them from the API\n  \
+pushbridge accounts ls\n  pushbridge accounts import --contract main accounts.json     a list as the API gives it, with \"person\" in each"
+)]
 pub(super) enum Command {
     /// Read the accounts of every person from the API
     Sync {
@@ -127,10 +129,9 @@ fn list(accounts: &[Account], form: Form) -> Result<Exit, Failed> {
         accounts.iter().try_for_each(print::json)?;
         return Ok(Exit::Done);
     }
-    let state = |account: &Account| match (&account.blocked, account.authorised) {
-        (Some(why), _) => why.clone(),
-        (None, false) => "not authorised at its provider".to_owned(),
-        (None, true) => "open".to_owned(),
+    let state = |account: &Account| match account.blocked_because() {
+        Some(why) => format!("{why}; {}", account.remedy()),
+        None => "open".to_owned(),
     };
     let rows: Vec<_> = accounts
         .iter()

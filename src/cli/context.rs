@@ -2,13 +2,14 @@
 
 use super::{
     exit::{Exit, Failed},
+    print,
     setup::admits_rule,
 };
 use crate::{
-    admin::{self, Answer, CallError, Desk, Offline, Question},
+    admin::{self, Answer, CallError, Desk, Offline, Question, Schedule},
     config::{self, Config, ConfigErrors},
     intake::Spool,
-    model::{ChannelName, ContractName, HashKey, Secret, random_bytes},
+    model::{ChannelName, ContractName, Secret},
     push::{Agent, Client, Destination, Timeouts, Trust},
     store::{SledStore, Store, StoreError},
 };
@@ -52,41 +53,18 @@ impl Context {
         self.config.state.join("store")
     }
 
-    /// The key of the keyed hashes; made on first use.
-    pub(super) fn hash_key(&self) -> Result<Arc<HashKey>, Failed> {
-        make_folder(&self.config.state)?;
-        let path = self.config.state.join("links.key");
-        let unreadable = |error: io::Error| {
-            Failed::say(Exit::Unreadable, format!("use the key of the keyed hashes {}: {error}", path.display()))
-        };
-        match fs::read_to_string(&path) {
-            Ok(text) => match text.trim().parse::<crate::model::Digest>() {
-                Ok(key) => Ok(Arc::new(HashKey::new(*key.as_bytes()))),
-                Err(_) => Err(Failed::say(
-                    Exit::Unreadable,
-                    format!(
-                        "{} is not a key of 64 hexadecimal digits; restore it: without it no link can be found",
-                        path.display()
-                    ),
-                )),
-            },
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                let bytes: [u8; 32] = random_bytes();
-                let text = format!("{}\n", crate::model::Digest::from_bytes(bytes));
-                write_new(&path, text.as_bytes()).map_err(unreadable)?;
-                Ok(Arc::new(HashKey::new(bytes)))
-            }
-            Err(error) => Err(unreadable(error)),
-        }
-    }
-
     /// Opens the store, which no daemon may have open. Another command has it for a moment only: that moment is waited for.
     pub(super) fn open_store(&self) -> Result<Arc<dyn Store>, Failed> {
-        make_folder(&self.config.state)?;
+        let sealer = self.sealer()?;
         let limit = Instant::now() + LOCK_PATIENCE;
         loop {
-            match SledStore::open(&self.store_folder()) {
-                Ok(store) => return Ok(Arc::new(store)),
+            match SledStore::open(&self.store_folder(), sealer.clone()) {
+                Ok(store) => {
+                    if let Some(rebuilt) = store.rebuilt() {
+                        print::complain(&format!("pushbridge: {rebuilt}"));
+                    }
+                    return Ok(Arc::new(store));
+                }
                 Err(StoreError::Locked { .. }) if Instant::now() < limit && !admin::is_running(&self.socket()) => {
                     std::thread::sleep(LOCK_LOOK);
                 }
@@ -111,23 +89,35 @@ impl Context {
         self.config.contracts.iter().map(make).collect()
     }
 
+    /// What is looked after by the clock, by contract.
+    pub(super) fn schedules(&self) -> BTreeMap<ContractName, Schedule> {
+        let schedule = |contract: &config::Contract| Schedule {
+            accounts_sync: contract.accounts_sync,
+            token_warning: contract.token_warning,
+        };
+        self.config.contracts.iter().map(|(name, contract)| (name.clone(), schedule(contract))).collect()
+    }
+
     /// Asks the daemon, or answers from the store where none runs.
     pub(super) fn ask(&self, question: Question) -> Result<Answer, Failed> {
-        let runtime = runtime()?;
-        let answer = runtime.block_on(async {
-            match admin::call(&self.socket(), &question).await {
-                Ok(answer) => Ok(answer),
-                Err(CallError::NotRunning) => match self.desk() {
-                    Ok(desk) => Ok(desk.answer(question).await),
-                    // A daemon that was just starting has the store now, and answers.
-                    Err(busy) if busy.exit == Exit::Busy => {
-                        admin::call(&self.socket(), &question).await.map_err(|_| busy)
-                    }
-                    Err(failed) => Err(failed),
-                },
-                Err(error) => Err(Failed::new(Exit::Unreadable, error)),
-            }
-        })?;
+        runtime()?.block_on(self.ask_beside(question))
+    }
+
+    /// [`Context::ask`] for a command that does something else meanwhile. Without a daemon the store is open only for
+    /// the moment of the answer.
+    pub(super) async fn ask_beside(&self, question: Question) -> Result<Answer, Failed> {
+        let answer = match admin::call(&self.socket(), &question).await {
+            Ok(answer) => answer,
+            Err(CallError::NotRunning) => match self.desk() {
+                Ok(desk) => desk.answer(question).await,
+                // A daemon that was just starting has the store now, and answers.
+                Err(busy) if busy.exit == Exit::Busy => {
+                    admin::call(&self.socket(), &question).await.map_err(|_| busy)?
+                }
+                Err(failed) => return Err(failed),
+            },
+            Err(error) => return Err(Failed::new(Exit::Unreadable, error)),
+        };
         match answer {
             Answer::Failed { text, api } => Err(Failed::sentence(if api { Exit::Api } else { Exit::No }, text)),
             answer => Ok(answer),
@@ -150,6 +140,7 @@ impl Context {
             spools: self.spools()?,
             clients,
             unusable,
+            schedules: self.schedules(),
             hands: Offline { store: store.clone() },
             store,
         })

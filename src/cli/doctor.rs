@@ -17,7 +17,6 @@ use std::{
     fs,
     os::unix::fs::{MetadataExt, PermissionsExt},
     path::Path,
-    time::Duration,
 };
 
 /// Check configuration, keys, folders, clock, TLS, contract, tokens and mappings
@@ -58,8 +57,6 @@ impl Checks {
     }
 }
 
-/// A refresh token that ends sooner needs somebody soon.
-const REFRESH_SOON: Duration = Duration::from_secs(3 * 24 * 3600);
 /// A channel makes three files for a Bundle, and keeps them.
 const FILES_LEAST: u64 = 10_000;
 /// A clock that is further off than this makes signatures fail one day.
@@ -97,6 +94,7 @@ pub(super) fn run(file: &Path, form: Form) -> Result<Exit, Failed> {
 
 fn check_all(context: &Context, checks: &mut Checks) {
     check_state(context, checks);
+    check_secrets(context, checks);
     for (name, channel) in &context.config.channels {
         check_channel(context, name, channel, checks);
     }
@@ -135,6 +133,24 @@ fn check_state(context: &Context, checks: &mut Checks) {
             ),
             _ => checks.ok("state", format!("{} is local and ours alone", state.display())),
         },
+    }
+}
+
+fn check_secrets(context: &Context, checks: &mut Checks) {
+    let source = context.key_source();
+    match context.sealer() {
+        Err(failed) => checks.add("secrets", Verdict::Fail, failed.error.to_string(), "see the README: Secrets"),
+        Ok(sealer) => {
+            checks.ok("secrets", format!("tokens are sealed with key {} of {source}", sealer.present()));
+            if context.config.secrets.is_none() {
+                checks.add(
+                    "secrets",
+                    Verdict::Warn,
+                    "the sealing key lies beside the store: a copy of the whole state folder opens every token",
+                    "keep it elsewhere: [secrets] key = \"credential:NAME\" or \"file:PATH\"",
+                );
+            }
+        }
     }
 }
 
@@ -262,27 +278,26 @@ fn check_answer(title: &str, client: &Client, answered: Result<ContractFacts, Fa
 }
 
 fn check_records(context: &Context, status: &Status, checks: &mut Checks) {
-    let now = Timestamp::now();
-    for (name, contract) in &context.config.contracts {
+    for name in context.config.contracts.keys() {
         let persons: Vec<_> = status.tokens.iter().filter(|token| token.contract == *name).collect();
         if persons.is_empty() {
-            let remedy = format!("pushbridge tokens import --contract {name} TOKENS.json");
+            let remedy = format!("pushbridge authorize --contract {name}, or tokens import");
             checks.add("tokens", Verdict::Fail, format!("contract {name} has no persons"), remedy);
         }
         for token in persons {
             let title = format!("tokens of {}", token.person);
             match &token.why {
-                Some(why) => checks.add(
-                    title,
-                    Verdict::Fail,
-                    why.clone(),
-                    format!("authorise again at {}", contract.onboard_url),
-                ),
-                None if token.refresh_expiry.since(now) < REFRESH_SOON => checks.add(
+                Some(why) => {
+                    checks.add(title, Verdict::Fail, why.clone(), token.remedy.clone().unwrap_or_default());
+                }
+                None if token.ends_soon => checks.add(
                     title,
                     Verdict::Warn,
                     format!("the refresh token ends at {}", token.refresh_expiry),
-                    "keep the daemon running: it renews it in time; once it has ended the person must authorise again",
+                    format!(
+                        "keep the daemon running: it renews it; where it cannot, in time: {}",
+                        token.remedy.as_deref().unwrap_or_default()
+                    ),
                 ),
                 None => checks.ok(title, format!("good until {}", token.refresh_expiry)),
             }
@@ -294,7 +309,18 @@ fn check_records(context: &Context, status: &Status, checks: &mut Checks) {
         return checks.add("mappings", Verdict::Skipped, "they could not be read", "");
     };
     if accounts.is_empty() {
-        checks.add("accounts", Verdict::Fail, "none is known", "pushbridge accounts sync --contract NAME");
+        checks.add(
+            "accounts",
+            Verdict::Fail,
+            "none is known",
+            "pushbridge authorize, or pushbridge accounts sync --contract NAME",
+        );
+    }
+    for account in &accounts {
+        if let Some(why) = account.blocked_because() {
+            let title = format!("account {}", account.reference);
+            checks.add(title, Verdict::Fail, format!("its Bundles wait: {why}"), account.remedy());
+        }
     }
     for (name, channel) in &context.config.channels {
         let own: Vec<_> = links.iter().filter(|view| view.link.channel == *name).collect();

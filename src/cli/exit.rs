@@ -34,7 +34,7 @@ pub const TABLE: [(Exit, u8, &str); 9] = [
     (Exit::Config, 4, "the configuration is wrong; nothing was touched"),
     (Exit::Busy, 5, "another pushbridge has the store; nothing was changed"),
     (Exit::Api, 6, "the API could not be reached, or refused"),
-    (Exit::TimedOut, 7, "the time was up (run --once --max-time)"),
+    (Exit::TimedOut, 7, "the time was up (run --once --max-time, authorize --wait)"),
     (Exit::Internal, 70, "a bug in pushbridge; please report it"),
 ];
 

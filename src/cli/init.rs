@@ -36,11 +36,10 @@ pub(super) fn run(args: &Args, form: Form) -> Result<Exit, Failed> {
         Form::Text => print::out(&format!(
             "Wrote {}.\n\nNext:\n\
              1. Put your application id, contract id and the contract's private key (mode 0600) into [contract.main].\n\
-             2. pushbridge tokens import --contract main TOKENS.json   (what the official client hands out)\n\
-             3. pushbridge accounts sync --contract main\n\
-             4. pushbridge links add clinic folder FOLDER-NAME ACCOUNT-REFERENCE\n\
-             5. pushbridge doctor      checks all of it, with what to do\n\
-             6. pushbridge run         and drop a Bundle into {}/FOLDER-NAME\n",
+             2. pushbridge authorize   makes a link for a person, waits for the answer, and keeps tokens and account\n\
+             3. pushbridge links add clinic folder FOLDER-NAME ACCOUNT-REFERENCE\n\
+             4. pushbridge doctor      checks all of it, with what to do\n\
+             5. pushbridge run         and drop a Bundle into {}/FOLDER-NAME\n",
             file.display(),
             inbox.display()
         ))?,

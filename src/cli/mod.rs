@@ -1,12 +1,14 @@
 //! FRONT DOOR: one file per command; what was typed becomes one call into the house.
 
 mod accounts;
+mod authorize;
 mod completions;
 mod context;
 mod demo;
 mod doctor;
 pub mod exit;
 mod init;
+mod keys;
 mod links;
 mod print;
 mod profiles;
@@ -14,6 +16,7 @@ mod queue;
 mod route;
 mod run;
 mod sandbox;
+mod secrets;
 mod setup;
 mod status;
 mod store;
@@ -31,7 +34,7 @@ use std::{path::PathBuf, process::ExitCode};
     name = "pushbridge",
     version,
     about,
-    after_help = "A first look, without any set-up:\n  pushbridge demo\n\nA real set-up:\n  pushbridge init clinic && cd clinic\n  pushbridge doctor\n  pushbridge run"
+    after_help = "A first look, without any set-up:\n  pushbridge demo\n\nA real set-up:\n  pushbridge init clinic && cd clinic\n  pushbridge authorize\n  pushbridge doctor\n  pushbridge run"
 )]
 struct Cli {
     /// The configuration file
@@ -53,6 +56,8 @@ enum Command {
     #[command(subcommand)]
     Profiles(profiles::Command),
     Route(route::Args),
+    Authorize(authorize::Args),
+    Reauthorize(authorize::AgainArgs),
     #[command(subcommand)]
     Accounts(accounts::Command),
     #[command(subcommand)]
@@ -64,6 +69,8 @@ enum Command {
     Status(status::Args),
     #[command(subcommand)]
     Store(store::Command),
+    #[command(subcommand)]
+    Secrets(secrets::Command),
     Sandbox(sandbox::Args),
     Demo(demo::Args),
     Completions(completions::Args),
@@ -117,12 +124,15 @@ fn dispatch(cli: Cli) -> Result<Exit, Failed> {
         Command::Validate(args) => validate::run(&cli.config, &args, form),
         Command::Profiles(command) => profiles::run(&cli.config, &command, form),
         Command::Route(args) => route::run(&context()?, &args, form),
+        Command::Authorize(args) => authorize::run(&context()?, args, form),
+        Command::Reauthorize(args) => authorize::again(&context()?, args, form),
         Command::Accounts(command) => accounts::run(&context()?, command, form),
         Command::Links(command) => links::run(&context()?, command, form),
         Command::Tokens(command) => tokens::run(&context()?, command, form),
         Command::Queue(command) => queue::run(&context()?, command, form),
         Command::Status(_) => status::run(&context()?, form),
         Command::Store(command) => store::run(&context()?, command, form),
+        Command::Secrets(command) => secrets::run(context, &command, form),
         Command::Sandbox(args) => sandbox::run(&args, form),
         Command::Demo(args) => demo::run(&args, form),
         Command::Completions(args) => completions::run(&args),

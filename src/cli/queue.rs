@@ -7,7 +7,7 @@ use super::{
     print,
 };
 use crate::{
-    admin::{Answer, Decided, Question, Recorded, Selector},
+    admin::{Answer, Decided, Obstacle, Question, Recorded, Selector},
     config::duration,
     engine::{Verb, attempt_word, outcome, reason, remedy},
     model::{ChannelName, ForeignName, Timestamp},
@@ -268,10 +268,14 @@ fn in_inbox(inbox: &Path, word: &str) -> Vec<PathBuf> {
 fn tell(found: &[Recorded], form: Form) -> Result<Exit, Failed> {
     for recorded in found {
         let submission = &recorded.submission;
+        let (reason, remedy) = match &recorded.waits_for {
+            Some(Obstacle { why, remedy }) => (format!("it waits for its {why}"), remedy.clone()),
+            None => (reason(&submission.stage), remedy(submission)),
+        };
         if form == Form::Json {
             print::json(&serde_json::json!({
                 "id": submission.id, "file": submission.origin.path, "outcome": outcome(&submission.stage),
-                "reason": reason(&submission.stage), "remedy": remedy(submission), "path": recorded.path,
+                "reason": reason, "remedy": remedy, "path": recorded.path,
                 "report": recorded.report, "attempts": submission.attempts, "recipient": submission.recipient,
                 "findings": submission.findings, "findings_total": submission.findings_total,
             }))?;
@@ -282,8 +286,8 @@ fn tell(found: &[Recorded], form: Form) -> Result<Exit, Failed> {
             submission.origin.path,
             submission.id,
             outcome(&submission.stage),
-            reason(&submission.stage),
-            remedy(submission),
+            reason,
+            remedy,
             submission.claimed_at,
             submission.channel,
             submission.digest
@@ -316,7 +320,8 @@ fn tell(found: &[Recorded], form: Form) -> Result<Exit, Failed> {
         }
         for (label, path) in [("file", &recorded.path), ("report", &recorded.report)] {
             if let Some(path) = path {
-                text.push_str(&format!("  {label} {}\n", path.display()));
+                // The file's own name is in it.
+                text.push_str(&format!("  {label} {}\n", ForeignName::new(path.as_os_str().as_bytes())));
             }
         }
         print::out(&text)?;

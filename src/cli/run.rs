@@ -10,6 +10,7 @@ use crate::{
     admin::{self, Desk, channel_status},
     config::{Level, LogFormat, duration},
     engine::{self, Mode, Summary},
+    store::unconfirmed,
 };
 use serde_json::json;
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
@@ -63,6 +64,16 @@ pub(super) fn run(context: &Context, args: &Args, form: Form) -> Result<Exit, Fa
 
 async fn daemon(context: &Context, args: &Args) -> Result<Summary, Failed> {
     let store = context.open_store()?;
+    if let Some(pause) = unconfirmed(&*store).map_err(|error| Failed::new(Exit::Unreadable, error))? {
+        return Err(Failed::say(
+            Exit::No,
+            format!(
+                "begin to push: these records were {}; see to it that no other machine pushes with them, then: \
+                 pushbridge store confirm",
+                pause.why
+            ),
+        ));
+    }
     let setup = setup::setup(context, store.clone())?;
     let (spools, clients, hash_key) = (context.spools()?, setup.clients.clone(), setup.hash_key.clone());
     let internal = |error: std::io::Error| Failed::new(Exit::Internal, error);
@@ -76,12 +87,16 @@ async fn daemon(context: &Context, args: &Args) -> Result<Summary, Failed> {
         tracing::info!("stopping");
     };
     let mode = if args.once { Mode::Once { max_time: args.max_time } } else { Mode::Daemon };
-    let socket = context.socket();
+    let (socket, schedules) = (context.socket(), context.schedules());
     let ready = {
         let socket = socket.clone();
         move |hands| {
             tokio::spawn(async move {
-                let desk = Arc::new(Desk { store, hash_key, spools, clients, unusable: BTreeMap::new(), hands });
+                let unusable = BTreeMap::new();
+                let desk = Arc::new(Desk { store, hash_key, spools, clients, unusable, schedules, hands });
+                if mode == Mode::Daemon {
+                    tokio::spawn(admin::tend(desk.clone()));
+                }
                 if let Err(error) = admin::serve(&socket, desk).await {
                     tracing::error!(%error, "commands cannot reach this daemon: its socket cannot be made");
                 }

@@ -6,16 +6,24 @@ use super::{
     exit::{Exit, Failed},
     print,
 };
-use crate::store::{Secrets, export, import};
+use crate::{
+    model::Digest,
+    store::{Secrets, Source, Store, backup, confirm, export, import, restore, unconfirmed},
+};
+use serde_json::json;
 use std::{
     fs::File,
     io::{BufReader, Write},
-    path::PathBuf,
+    path::{Path, PathBuf},
 };
 
-/// Carry the records to or from JSON lines; the daemon must not run
+/// Back the records up, restore them, or carry them to or from JSON lines; the daemon must not run
 #[derive(Debug, clap::Subcommand)]
-#[command(after_help = "Examples:\n  pushbridge store export backup.jsonl\n  pushbridge store import backup.jsonl")]
+#[command(after_help = "Examples:\n  pushbridge store backup /backups/pushbridge.sealed\n  \
+pushbridge store restore /backups/pushbridge.sealed      then: pushbridge store confirm\n  \
+pushbridge store backup --move moving.sealed             this machine pushes no more\n  \
+pushbridge store export records.jsonl\n  pushbridge store import records.jsonl\n\n\
+A backup is sealed with the key of [secrets]: keep that key elsewhere, or the backup opens nowhere.")]
 pub(super) enum Command {
     /// Write every record as a JSON line, without tokens unless asked
     Export {
@@ -24,7 +32,25 @@ pub(super) enum Command {
         /// Tokens too, in clear: keep the file as you keep keys
         #[arg(long)]
         with_secrets: bool,
+        /// Retire this machine's store: another one goes on with the file
+        #[arg(long = "move", requires = "with_secrets")]
+        retire: bool,
     },
+    /// Write everything, tokens and the key of the links' hashes too, sealed
+    Backup {
+        /// The file to write, which must not exist
+        file: PathBuf,
+        /// Retire this machine's store: another one goes on with the backup
+        #[arg(long = "move")]
+        retire: bool,
+    },
+    /// Put a backup into a state folder that has no records yet
+    Restore {
+        /// The file
+        file: PathBuf,
+    },
+    /// After a restore: nobody else pushes with these records, and pushing may begin
+    Confirm,
     /// Read records from JSON lines; those of the same id are replaced
     Import {
         /// The file
@@ -35,18 +61,30 @@ pub(super) enum Command {
 pub(super) fn run(context: &Context, command: Command, form: Form) -> Result<Exit, Failed> {
     let store = context.open_store()?;
     match command {
-        Command::Export { file, with_secrets } => {
+        Command::Export { file, with_secrets, retire } => {
             let secrets = if with_secrets { Secrets::With } else { Secrets::Without };
-            let failed = |error: crate::store::ExportError| Failed::new(Exit::Unreadable, error);
             if file.as_os_str() == "-" {
-                export(&*store, secrets, &mut std::io::stdout().lock()).map_err(failed)?;
-                return Ok(Exit::Done);
+                export(&*store, secrets, &mut std::io::stdout().lock()).map_err(unreadable)?;
+            } else {
+                write_file(&file, |out| export(&*store, secrets, out).map_err(unreadable))?;
             }
-            let unwritable = |error| Failed::say(Exit::Unreadable, format!("write {}: {error}", file.display()));
-            write_new(&file, b"").map_err(unwritable)?;
-            let mut out = std::io::BufWriter::new(File::options().append(true).open(&file).map_err(unwritable)?);
-            export(&*store, secrets, &mut out).map_err(failed)?;
-            out.flush().and_then(|()| out.get_ref().sync_all()).map_err(unwritable)?;
+            if retire { retired(&*store, form) } else { Ok(Exit::Done) }
+        }
+        Command::Backup { file, retire } => {
+            let (sealer, key) = (context.sealer()?, context.hash_key_text()?);
+            let source = if retire { Source::Retired } else { Source::GoesOn };
+            write_file(&file, |out| backup(&*store, &key, source, &sealer, out).map_err(unreadable))?;
+            if retire { retired(&*store, form) } else { Ok(Exit::Done) }
+        }
+        Command::Restore { file } => restored(context, &*store, &file, form),
+        Command::Confirm => {
+            let was = unconfirmed(&*store).map_err(unreadable)?;
+            confirm(&*store).map_err(unreadable)?;
+            match form {
+                Form::Json => print::json(&json!({"confirmed": was.is_some()}))?,
+                Form::Text if was.is_some() => print::line("confirmed; pushbridge run begins to push")?,
+                Form::Text => print::line("there was nothing to confirm")?,
+            }
             Ok(Exit::Done)
         }
         Command::Import { file } => {
@@ -65,4 +103,51 @@ pub(super) fn run(context: &Context, command: Command, form: Form) -> Result<Exi
             Ok(Exit::Done)
         }
     }
+}
+
+fn unreadable(error: impl Into<anyhow::Error>) -> Failed {
+    Failed::new(Exit::Unreadable, error)
+}
+
+/// A new file, on the disk when this returns.
+fn write_file(file: &Path, fill: impl FnOnce(&mut dyn Write) -> Result<(), Failed>) -> Result<(), Failed> {
+    let unwritable = |error| Failed::say(Exit::Unreadable, format!("write {}: {error}", file.display()));
+    write_new(file, b"").map_err(unwritable)?;
+    let mut out = std::io::BufWriter::new(File::options().append(true).open(file).map_err(unwritable)?);
+    fill(&mut out)?;
+    out.flush().and_then(|()| out.get_ref().sync_all()).map_err(unwritable)
+}
+
+fn retired(store: &dyn Store, form: Form) -> Result<Exit, Failed> {
+    store.retire().map_err(unreadable)?;
+    match form {
+        Form::Json => print::json(&json!({"moved": true}))?,
+        Form::Text => print::line("this machine's store is retired: it pushes no more")?,
+    }
+    Ok(Exit::Done)
+}
+
+fn restored(context: &Context, store: &dyn Store, file: &Path, form: Form) -> Result<Exit, Failed> {
+    let sealer = context.sealer()?;
+    let opened =
+        File::open(file).map_err(|error| Failed::say(Exit::Unreadable, format!("read {}: {error}", file.display())))?;
+    let restored = restore(store, &sealer, &mut BufReader::new(opened)).map_err(unreadable)?;
+    let key: Digest = restored.hash_key.expose().trim().parse().map_err(unreadable)?;
+    context.keep_hash_key(&key)?;
+    match form {
+        Form::Json => print::json(&json!({
+            "records": restored.imported.records, "made": restored.made, "needs_confirmation": restored.needs_confirmation,
+        }))?,
+        Form::Text if restored.needs_confirmation => print::line(&format!(
+            "{} records restored from a backup of {}. What was unfinished then is Unknown now (queue ls --unknown), and \
+             each person's tokens are tried once. See to it that no other machine pushes with these records; then: \
+             pushbridge store confirm",
+            restored.imported.records, restored.made
+        ))?,
+        Form::Text => print::line(&format!(
+            "{} records restored; the machine that they come from was retired: pushbridge run goes on where it ended",
+            restored.imported.records
+        ))?,
+    }
+    Ok(Exit::Done)
 }

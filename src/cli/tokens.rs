@@ -17,7 +17,7 @@ use std::{io::Read, path::PathBuf};
 /// Persons' access and refresh tokens
 #[derive(Debug, clap::Subcommand)]
 #[command(
-    after_help = "Examples:\n  pushbridge tokens import --contract main tokens.json     what the official client hands out\n  \
+    after_help = "Persons come by pushbridge authorize; tokens that another program got are imported.\n\nExamples:\n  pushbridge tokens import --contract main tokens.json     what the official client hands out\n  \
 pushbridge tokens status\n  pushbridge tokens refresh --contract main"
 )]
 pub(super) enum Command {
@@ -101,8 +101,12 @@ pub(super) fn table(tokens: &[TokenStatus]) -> String {
     let rows: Vec<_> = tokens
         .iter()
         .map(|status| {
-            let state =
-                status.why.as_ref().map_or_else(|| status.state.clone(), |why| format!("{}: {why}", status.state));
+            let soon = status.ends_soon.then(|| "its refresh token ends soon".to_owned());
+            let told = [status.why.clone(), soon, status.remedy.clone()].into_iter().flatten().collect::<Vec<_>>();
+            let state = match &told[..] {
+                [] => status.state.clone(),
+                told => format!("{}: {}", status.state, told.join("; ")),
+            };
             let ends = (status.access_expiry.to_string(), status.refresh_expiry.to_string());
             vec![status.person.to_string(), status.contract.to_string(), ends.0, ends.1, state]
         })

@@ -1,6 +1,7 @@
 //! From text and environment to a checked [`Config`], with all errors at once.
 
 use super::{
+    KeySource,
     reference::{Table, reference},
     section::{Places, Raw, Reading, Section, join, nearest},
     settings::{
@@ -139,12 +140,15 @@ fn take(reading: &mut Reading<'_>, path: &str, values: &mut BTreeMap<String, Raw
 }
 
 fn top(reading: &mut Reading<'_>, file: &Path, mut values: BTreeMap<String, Raw>) -> Option<Config> {
+    let secret_values = take(reading, "", &mut values, "secrets");
     let log_values = take(reading, "", &mut values, "log");
     let limit_values = take(reading, "", &mut values, "limits");
     let contract_values = take(reading, "", &mut values, "contract");
     let channel_values = take(reading, "", &mut values, "channel");
-    let mut section = Section::new(reading, "", table(""), values, &["log", "limits", "contract", "channel"]);
+    let mut section =
+        Section::new(reading, "", table(""), values, &["secrets", "log", "limits", "contract", "channel"]);
     let state = section.path("state");
+    let secrets = key_source(&mut Section::new(reading, "secrets", table("secrets"), secret_values, &[]));
     let log = log(&mut Section::new(reading, "log", table("log"), log_values, &[]));
     let limits = limits(&mut Section::new(reading, "limits", table("limits"), limit_values, &[]));
     let mut contracts = BTreeMap::new();
@@ -164,7 +168,7 @@ fn top(reading: &mut Reading<'_>, file: &Path, mut values: BTreeMap<String, Raw>
     let channels: BTreeMap<_, _> = channels.into_iter().filter_map(|(name, channel)| Some((name, channel?))).collect();
     cross_check(reading, &contracts, &channels, &mut warnings);
     let contracts = contracts.into_iter().filter_map(|(name, contract)| Some((name, contract?))).collect();
-    Some(Config { file: file.to_owned(), state: state?, log: log?, limits, contracts, channels, warnings })
+    Some(Config { file: file.to_owned(), state: state?, secrets, log: log?, limits, contracts, channels, warnings })
 }
 
 fn named<T: std::str::FromStr<Err = crate::model::InvalidId>>(
@@ -181,6 +185,25 @@ fn named<T: std::str::FromStr<Err = crate::model::InvalidId>>(
         }
         (Ok(_), _) => {
             reading.fail(path, "this is no table", "write it as a [table]");
+            None
+        }
+    }
+}
+
+fn key_source(section: &mut Section<'_, '_>) -> Option<KeySource> {
+    let text = section.text("key")?;
+    let name_is_plain = |name: &str| !name.is_empty() && !name.contains(['/', '=', '\0']);
+    match text.split_once(':') {
+        Some(("file", path)) if !path.is_empty() => Some(KeySource::File(section.resolve(path))),
+        Some(("env", name)) if name_is_plain(name) => Some(KeySource::Environment(name.to_owned())),
+        Some(("credential", name)) if name_is_plain(name) => Some(KeySource::Credential(name.to_owned())),
+        _ => {
+            // Somebody may have written the key itself here.
+            section.refuse(
+                "key",
+                "this names no source",
+                "write file:PATH, env:NAME or credential:NAME, never the key itself",
+            );
             None
         }
     }
@@ -217,6 +240,8 @@ fn contract(section: &mut Section<'_, '_>) -> Option<Contract> {
         connect_timeout: section.duration("connect_timeout"),
         idle_timeout: section.duration("idle_timeout"),
         total_timeout: section.duration("total_timeout"),
+        accounts_sync: section.duration("accounts_sync"),
+        token_warning: section.duration("token_warning"),
         application_id: application_id?,
         contract_id: contract_id?,
         key_file: key_file?,
@@ -450,6 +475,20 @@ folder = true
     }
 
     #[test]
+    fn a_sealing_key_is_named_and_never_written_into_the_file() {
+        let with = |key: &str| format!("[secrets]\nkey = \"{key}\"\n{GOOD}");
+        let source = |key: &str| read_text(&with(key)).unwrap().secrets.unwrap();
+        assert_eq!(source("file:keys/one"), KeySource::File("/etc/keys/one".into()));
+        assert_eq!(source("env:SEALING"), KeySource::Environment("SEALING".to_owned()));
+        assert_eq!(source("credential:seal"), KeySource::Credential("seal".to_owned()));
+        for wrong in ["ab".repeat(32), "credential:../x".to_owned(), "env:".to_owned(), "vault:x".to_owned()] {
+            let told = errors(&with(&wrong));
+            assert!(told[0].contains("secrets.key this names no source"), "{told:?}");
+            assert!(!told[0].contains(&"ab".repeat(8)), "{told:?}");
+        }
+    }
+
+    #[test]
     fn a_short_file_is_enough() {
         let config = read_text(GOOD).unwrap();
         let channel = &config.channels[&"clinic".parse().unwrap()];
@@ -465,7 +504,7 @@ folder = true
     fn the_file_that_init_writes_can_be_read_as_it_is_and_with_every_default_written_out() {
         let file = super::super::commented_file();
         let plain = read_text(&file).unwrap();
-        let without_default = ["ca_file", "proxy", "folder", "done_suffix", "expression", "default_account"];
+        let without_default = ["key = ", "ca_file", "proxy", "folder", "done_suffix", "expression", "default_account"];
         let all: String = file
             .lines()
             .map(|line| match line.strip_prefix("# ").filter(|line| line.contains(" = ")) {

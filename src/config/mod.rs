@@ -6,11 +6,13 @@
 
 mod load;
 mod reference;
+mod secrets;
 mod section;
 mod settings;
 
 pub use load::{ConfigError, ConfigErrors, RuleCheck, RuleRefusal, load};
 pub use reference::{Entry, Table, commented_file, reference, reference_table};
+pub use secrets::{KeySource, KeySourceError};
 pub use section::duration;
 pub use settings::{
     AmbiguousSetting, Channel, Config, Contract, Level, Limits, Log, LogFormat, OrderSetting, PollingSetting, Route,

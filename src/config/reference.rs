@@ -45,11 +45,17 @@ const TABLES: &[Table] = &[
     Table {
         name: "",
         text: "",
-        entries: &[with(
-            "state",
-            "folder",
-            "\"state\"",
-            "the store, the key of the keyed hashes and the socket; local, 0700",
+        entries: &[with("state", "folder", "\"state\"", "the store, the keys and the socket; local, 0700")],
+    },
+    Table {
+        name: "secrets",
+        text: "tokens lie on the disk sealed with AES-256-GCM",
+        entries: &[without(
+            "key",
+            "file:PATH|env:NAME|credential:NAME",
+            "\"credential:pushbridge\"",
+            "where the sealing keys are read from: 64 hexadecimal digits each, the present one first; \
+             default: a file of the state folder, made at the first start",
         )],
     },
     Table {
@@ -101,6 +107,18 @@ const TABLES: &[Table] = &[
             with("connect_timeout", "duration", "\"10s\"", "the longest wait for a connection"),
             with("idle_timeout", "duration", "\"60s\"", "the longest silence on an open connection"),
             with("total_timeout", "duration", "\"10m\"", "the longest request"),
+            with(
+                "accounts_sync",
+                "duration",
+                "\"6h\"",
+                "how often the daemon reads the accounts of persons whose token is good from the API; 0s: never by itself",
+            ),
+            with(
+                "token_warning",
+                "duration",
+                "\"14d\"",
+                "how long before its end a refresh token is told of; they are renewed by themselves 15 days ahead",
+            ),
         ],
     },
     Table {

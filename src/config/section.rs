@@ -219,7 +219,12 @@ impl<'r, 'a> Section<'r, 'a> {
     /// A path, from the file's folder where it is relative.
     pub(super) fn path(&mut self, key: &str) -> Option<PathBuf> {
         let text = self.text(key)?;
-        Some(self.reading.folder.join(text))
+        Some(self.resolve(&text))
+    }
+
+    /// A path that is relative to the file's folder.
+    pub(super) fn resolve(&self, path: &str) -> PathBuf {
+        self.reading.folder.join(path)
     }
 
     /// A folder beside the file.

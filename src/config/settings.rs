@@ -1,5 +1,6 @@
 //! The checked settings, as plain data.
 
+use super::KeySource;
 use crate::model::{AccountReference, ChannelName, ContractName};
 use std::{collections::BTreeMap, path::PathBuf, time::Duration};
 
@@ -10,6 +11,8 @@ pub struct Config {
     pub file: PathBuf,
     /// Where store, keys and socket live.
     pub state: PathBuf,
+    /// Where the sealing keys are; the state folder's own file where it is not said.
+    pub secrets: Option<KeySource>,
     /// How logs look.
     pub log: Log,
     /// What the daemon may use.
@@ -93,6 +96,10 @@ pub struct Contract {
     pub idle_timeout: Duration,
     /// The longest request.
     pub total_timeout: Duration,
+    /// How often accounts are read; never where it is zero.
+    pub accounts_sync: Duration,
+    /// How long before its end a refresh token is told of.
+    pub token_warning: Duration,
 }
 
 /// `[channel.NAME]`: an inbox and what becomes of its files.

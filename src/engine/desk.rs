@@ -9,8 +9,11 @@ use crate::{
     model::{ChannelName, ContractName, SubmissionId},
     store::Write,
 };
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, time::Duration};
 use tokio::sync::{mpsc::UnboundedSender, oneshot};
+
+/// How long somebody waits for new tokens.
+const RENEWAL_PATIENCE: Duration = Duration::from_secs(60);
 
 /// A question to the loop.
 pub(super) enum Asked {
@@ -18,6 +21,8 @@ pub(super) enum Asked {
     Decide { id: SubmissionId, verb: Verb, answer: oneshot::Sender<Result<String, String>> },
     Write { writes: Vec<Write>, answer: oneshot::Sender<bool> },
     Refresh { person: PersonKey, answer: oneshot::Sender<bool> },
+    Hold { answer: oneshot::Sender<Hold> },
+    Renewal { person: PersonKey, answer: oneshot::Sender<Result<(), String>> },
 }
 
 /// What the engine knows that the store does not.
@@ -37,6 +42,25 @@ pub struct StatusFacts {
 #[derive(Clone)]
 pub struct Handle {
     signals: UnboundedSender<Signal>,
+}
+
+/// While it is held the engine does not end, within its grace: something is on its way that must reach the disk.
+#[derive(Debug)]
+pub struct Hold {
+    signals: UnboundedSender<Signal>,
+}
+
+impl Hold {
+    pub(super) const fn new(signals: UnboundedSender<Signal>) -> Self {
+        Self { signals }
+    }
+}
+
+impl Drop for Hold {
+    fn drop(&mut self) {
+        // An engine that has ended needs no word.
+        self.signals.send(Signal::LetGo).unwrap_or_default();
+    }
 }
 
 /// The engine has ended.
@@ -85,5 +109,24 @@ impl Handle {
     /// The engine has ended.
     pub async fn refresh(&self, person: PersonKey) -> Result<bool, Stopping> {
         self.ask(|answer| Asked::Refresh { person, answer }).await
+    }
+
+    /// Keeps the engine from ending until the result is dropped.
+    ///
+    /// # Errors
+    /// It has ended or is about to.
+    pub async fn hold(&self) -> Result<Hold, Stopping> {
+        self.ask(|answer| Asked::Hold { answer }).await
+    }
+
+    /// Has a person's tokens renewed and waits until that has ended; why it did not work otherwise.
+    ///
+    /// # Errors
+    /// The engine has ended.
+    pub async fn renewed(&self, person: PersonKey) -> Result<Result<(), String>, Stopping> {
+        let ended = self.ask(|answer| Asked::Renewal { person, answer });
+        // While a destination is closed no token is renewed.
+        let patient = tokio::time::timeout(RENEWAL_PATIENCE, ended).await;
+        patient.unwrap_or_else(|_| Ok(Err("the API is not served at present".to_owned())))
     }
 }

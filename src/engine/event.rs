@@ -118,6 +118,11 @@ pub enum RefreshOutcome {
         /// For people.
         why: String,
     },
+    /// The endpoint refuses, and not in the API's own words: a gateway may have spoken, and nothing is known to be spent.
+    Refused {
+        /// For people.
+        why: String,
+    },
     /// The request left and no answer was read: the old token may be spent.
     Lost,
     /// Our set-up is refused.
@@ -125,6 +130,9 @@ pub enum RefreshOutcome {
         /// For people.
         why: String,
     },
+    /// The person has authorised again meanwhile: what this refresh did counts no more, and the new tokens are an
+    /// event of their own.
+    Superseded,
 }
 
 /// How long a pair still lives, counted from now on the API's clock as far as it is known.
@@ -134,6 +142,8 @@ pub struct TokenTimes {
     pub access: Duration,
     /// The refresh token's rest.
     pub refresh: Duration,
+    /// How long ago the pair came.
+    pub age: Duration,
 }
 
 /// A person's standing at start-up or after an import.
@@ -355,12 +365,29 @@ pub enum Alert {
         /// Why.
         why: String,
     },
+    /// The API refuses the person's tokens and does not say that they are over; it is asked again and again.
+    PersonRefused {
+        /// Who.
+        person: PersonKey,
+        /// Why.
+        why: String,
+    },
+    /// The person's tokens are taken again.
+    PersonServed {
+        /// Who.
+        person: PersonKey,
+    },
     /// The account must be authorised again at its provider.
     AccountBlocked {
         /// Which.
         account: AccountKey,
         /// Why.
         why: String,
+    },
+    /// Its Bundles go again.
+    AccountOpen {
+        /// Which.
+        account: AccountKey,
     },
     /// A delivery with rejected entries.
     DeliveredWithErrors {

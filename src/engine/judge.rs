@@ -5,6 +5,7 @@
 
 use super::event::{Inspected, Judgement, Verdict};
 use crate::{
+    faults,
     fhir::{Document, json, write},
     intake::Spool,
     model::{BundleFacts, Digest, HoldReason, RuleChange, Sidecar, Submission, SubmissionId},
@@ -94,6 +95,7 @@ pub fn judge<D: Directory>(
             }
         }
     };
+    faults::pass("judge.begin");
     let judged = catch_unwind(AssertUnwindSafe(|| {
         let document = match validate::read(&bytes, &channel.limits) {
             Ok(document) => document,
@@ -132,6 +134,7 @@ pub fn judge<D: Directory>(
         };
         Ok(Judgement { inspected: inspected(Some(facts), outcome), verdict })
     }));
+    faults::pass("judge.done");
     judged.unwrap_or_else(|_| Ok(held(HoldReason::Poison)))
 }
 

@@ -37,6 +37,8 @@ pub(super) struct Lane {
 pub(super) struct Lanes {
     by_account: BTreeMap<AccountKey, LaneId>,
     lanes: Vec<Lane>,
+    /// Why nothing may be sent, also for accounts that have no lane yet.
+    blocked: BTreeMap<AccountKey, String>,
 }
 
 impl Lanes {
@@ -52,7 +54,7 @@ impl Lanes {
             person: person.clone(),
             queue: BTreeSet::new(),
             barred_by: BTreeSet::new(),
-            blocked: None,
+            blocked: self.blocked.get(account).cloned(),
             sending: false,
             queued: false,
             contents: BTreeSet::new(),
@@ -64,6 +66,17 @@ impl Lanes {
 
     pub(super) fn find(&self, account: &AccountKey) -> Option<LaneId> {
         self.by_account.get(account).copied()
+    }
+
+    /// Blocks an account or frees it; says why it was blocked before.
+    pub(super) fn block(&mut self, account: &AccountKey, why: Option<String>) -> Option<String> {
+        if let Some(id) = self.find(account) {
+            self.at_mut(id).blocked.clone_from(&why);
+        }
+        match why {
+            Some(why) => self.blocked.insert(account.clone(), why),
+            None => self.blocked.remove(account),
+        }
     }
 
     pub(super) fn at(&self, id: LaneId) -> &Lane {
@@ -127,5 +140,21 @@ impl Lane {
         let shared = Arc::new(recipient.clone());
         self.recipients.push(shared.clone());
         shared
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_account_that_is_blocked_before_its_first_bundle_has_a_blocked_lane() {
+        let (mut lanes, person) = (Lanes::default(), "alex".parse().unwrap());
+        let account = AccountKey { contract: "main".parse().unwrap(), account: "a-1".parse().unwrap() };
+        assert_eq!(lanes.block(&account, Some("511".to_owned())), None);
+        let lane = lanes.lane(&account, &person);
+        assert_eq!(lanes.at(lane).blocked.as_deref(), Some("511"));
+        assert_eq!(lanes.block(&account, None).as_deref(), Some("511"));
+        assert_eq!(lanes.at(lane).blocked, None);
     }
 }

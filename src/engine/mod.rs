@@ -22,7 +22,7 @@ mod step;
 mod vault;
 
 pub use decide::{NotPossible, decide};
-pub use desk::{Handle, StatusFacts, Stopping};
+pub use desk::{Handle, Hold, StatusFacts, Stopping};
 pub use event::{
     AccountKey, Alert, Change, Effect, Event, Inspected, Judgement, Moment, Opened, PersonKey, PersonStanding,
     RefreshOutcome, TokenTimes, Verb, Verdict,

@@ -7,18 +7,19 @@
 use super::{
     clerk::{Clerk, Placed},
     custody::{Custodian, Shared},
-    desk::{Asked, Handle, StatusFacts},
+    desk::{Asked, Handle, Hold, StatusFacts},
     event::{AccountKey, Alert, Effect, Event, Moment, Opened, PersonKey, RefreshOutcome, Verdict},
     judge::{self, Job, Judged, Judges},
     ledger::Ledger,
     step::{ChannelRules, Engine, Rules},
-    vault::{Vault, flushed, renew, standing},
+    vault::{Renewal, Vault, commit, renew, standing},
 };
 use crate::{
     intake::{Inbox, Notice, Orphans, Spool, Stop, Watch, remove_claimed},
     model::{
         Account, AccountReference, ChannelName, ContractName, EvidenceKind, ForeignName, HashKey, KeyedHash, LinkValue,
-        Receipt, Stage, Submission, SubmissionId, Timestamp, TokenState, random_bytes,
+        Person, Receipt, Stage, Submission, SubmissionId, Timestamp, TokenState, account_remedy, random_bytes,
+        reauthorize,
     },
     push::{self, Client},
     route::{Directory, Parcel},
@@ -26,13 +27,16 @@ use crate::{
     validate::Validator,
 };
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     io,
     sync::{Arc, atomic::Ordering, mpsc::SyncSender},
     thread,
     time::{Duration, Instant},
 };
-use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
+use tokio::sync::{
+    mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel},
+    oneshot,
+};
 
 /// One channel's settings, for every room that it passes through.
 pub struct ChannelSetup {
@@ -115,6 +119,9 @@ pub(super) enum Signal {
     TryAgain(Effect),
     Placed(Vec<Placed>),
     Flushed { id: SubmissionId, then: Vec<Effect> },
+    Written(Vec<Write>),
+    LetGo,
+    Renewed { person: PersonKey, renewal: Option<Renewal> },
     Trouble(StoreTrouble),
     Asked(Asked),
 }
@@ -196,6 +203,12 @@ struct Shell {
     grace: Duration,
     outcomes: BTreeMap<&'static str, u64>,
     notices: BTreeMap<ChannelName, Vec<Notice>>,
+    /// Who waits for the end of a person's refresh.
+    renewals: BTreeMap<PersonKey, Vec<oneshot::Sender<Result<(), String>>>>,
+    /// How many things are on their way that must reach the disk before the end.
+    holds: usize,
+    /// Contracts whose API's clock is far from ours.
+    wrong_clocks: BTreeSet<ContractName>,
 }
 
 impl Shell {
@@ -238,6 +251,9 @@ impl Shell {
             grace: setup.grace,
             outcomes: BTreeMap::new(),
             notices: BTreeMap::new(),
+            renewals: BTreeMap::new(),
+            holds: 0,
+            wrong_clocks: BTreeSet::new(),
         })
     }
 
@@ -252,7 +268,7 @@ impl Shell {
         for account in self.store.accounts(None)? {
             self.step(account_event(&account));
         }
-        let (mut open, mut without_channel) = (std::collections::BTreeSet::new(), 0_u64);
+        let (mut open, mut without_channel) = (BTreeSet::new(), 0_u64);
         let mut after = None;
         loop {
             let page = self.store.open_submissions(after, OPEN_PAGE)?;
@@ -335,7 +351,10 @@ impl Shell {
 
     fn take(&mut self, signal: Signal) {
         match signal {
-            Signal::Event(event) => self.step(event),
+            Signal::Event(event) => {
+                self.step(event);
+                self.compare_clocks();
+            }
             Signal::Claims { submissions, done } => self.record(submissions, done),
             Signal::Recorded { opened, done } => {
                 for opened in opened {
@@ -368,6 +387,9 @@ impl Shell {
                 self.ledger.flushed(id);
                 self.carry_out(then);
             }
+            Signal::Written(writes) => self.written(writes),
+            Signal::LetGo => self.holds = self.holds.saturating_sub(1),
+            Signal::Renewed { person, renewal } => self.renewed(person, renewal),
             Signal::Trouble(StoreTrouble::Failing { why }) => {
                 tracing::error!(why, "the store fails: nothing new is claimed or sent until it works again");
             }
@@ -381,6 +403,24 @@ impl Shell {
         self.engine.step(self.now(), event, &mut effects);
         self.carry_out(effects);
         self.custody.unjudged.store(self.engine.unjudged(), Ordering::Relaxed);
+    }
+
+    /// Tells when our clock turns out to be wrong by the API's, and when it no longer is.
+    fn compare_clocks(&mut self) {
+        const WRONG: i64 = 30_000;
+        for (contract, client) in &self.clients {
+            let skew = client.clock_skew_millis();
+            if skew.abs() > WRONG && self.wrong_clocks.insert(contract.clone()) {
+                tracing::warn!(
+                    %contract,
+                    seconds = skew / 1000,
+                    "alert: the API's clock is ahead of ours by so many seconds; requests are corrected by it: \
+                     let this machine's clock follow a time server"
+                );
+            } else if skew.abs() <= WRONG && self.wrong_clocks.remove(contract) {
+                tracing::warn!(%contract, "alert: our clock and the API's agree again");
+            }
+        }
     }
 
     fn record(&mut self, submissions: Vec<Submission>, done: SyncSender<()>) {
@@ -508,6 +548,8 @@ impl Shell {
     /// The store does not answer now: nothing that follows has begun, and it is tried until it does.
     fn try_again(&self, error: &StoreError, effect: Effect) {
         tracing::warn!(%error, "a change is put off");
+        // Where damage closed the store, the writer opens it again; so it needs something to write.
+        self.writer.commit_lazily(Vec::new());
         let signals = self.signals.clone();
         tokio::spawn(async move {
             tokio::time::sleep(Duration::from_secs(1)).await;
@@ -547,19 +589,37 @@ impl Shell {
         let Some(client) = self.clients.get(&person.contract).cloned() else { return };
         let (vault, writer, signals) = (self.vault.clone(), self.writer.clone(), self.signals.clone());
         tokio::spawn(async move {
-            let outcome = renew(&vault, &writer, &client, &person).await;
-            tracing::info!(contract = %person.contract, outcome = refresh_word(&outcome), "tokens");
-            signals.send(Signal::Event(Event::Refreshed { person, outcome })).unwrap_or_default();
+            let renewal = renew(&vault, &writer, &client, &person).await;
+            signals.send(Signal::Renewed { person, renewal }).unwrap_or_default();
         });
     }
 
+    /// What became of a pair says nothing of one that has taken its place.
+    fn renewed(&mut self, person: PersonKey, renewal: Option<Renewal>) {
+        let present = renewal.filter(|renewal| self.vault.write_of(&person, &renewal.pair, |_| ()));
+        let outcome = present.map_or(RefreshOutcome::Superseded, |renewal| renewal.outcome);
+        tracing::info!(contract = %person.contract, outcome = refresh_word(&outcome), "tokens");
+        let told = match &outcome {
+            RefreshOutcome::Renewed(_) | RefreshOutcome::Superseded => Ok(()),
+            RefreshOutcome::Lost => Err("the API did not answer".to_owned()),
+            RefreshOutcome::Paused { why }
+            | RefreshOutcome::Later { why, .. }
+            | RefreshOutcome::Refused { why }
+            | RefreshOutcome::DestinationPaused { why } => Err(why.clone()),
+        };
+        for waiting in self.renewals.remove(&person).unwrap_or_default() {
+            waiting.send(told.clone()).unwrap_or_default();
+        }
+        self.step(Event::Refreshed { person, outcome });
+    }
+
     fn pause_person(&self, key: &PersonKey, why: String) {
-        if let Some(mut person) = self.vault.person(key) {
-            let now = Timestamp::now();
+        let Some(pair) = self.vault.person(key).map(|person| person.tokens) else { return };
+        let now = Timestamp::now();
+        self.vault.write_of(key, &pair, |person| {
             (person.state, person.updated) = (TokenState::Paused { why, since: now }, now);
             self.writer.commit_lazily(vec![Write::Person(person.clone())]);
-            self.vault.keep(person);
-        }
+        });
     }
 
     fn block_account(&self, key: &AccountKey, why: String) {
@@ -617,12 +677,22 @@ impl Shell {
                 answer.send(decided).unwrap_or_default();
             }
             Asked::Write { writes, answer } => {
-                let (writer, signals) = (self.writer.clone(), self.signals.clone());
-                let events = self.events_of(&writes);
+                let signals = self.signals.clone();
+                let persons = writes.iter().filter_map(|write| match write {
+                    Write::Person(Person { contract, id, .. }) => {
+                        Some(PersonKey { contract: contract.clone(), person: id.clone() })
+                    }
+                    _ => None,
+                });
+                let mut flush = None;
+                self.vault.arrive(persons, || flush = Some(commit(&self.writer, writes.clone())));
                 tokio::spawn(async move {
-                    let done = flushed(&writer, writes).await;
-                    for event in events.into_iter().filter(|_| done) {
-                        signals.send(Signal::Event(event)).unwrap_or_default();
+                    let done = match flush {
+                        Some(flush) => flush.await.is_ok(),
+                        None => false,
+                    };
+                    if done {
+                        signals.send(Signal::Written(writes)).unwrap_or_default();
                     }
                     answer.send(done).unwrap_or_default();
                 });
@@ -632,31 +702,51 @@ impl Shell {
                 self.step(Event::Tick);
                 answer.send(generation).unwrap_or_default();
             }
+            // Whoever asks while the engine ends hears that it does.
+            Asked::Hold { answer } if !self.engine.is_stopping() => {
+                self.holds += 1;
+                // Where nobody waits for it any more it is dropped, and so let go.
+                answer.send(Hold::new(self.signals.clone())).unwrap_or_default();
+            }
+            Asked::Hold { .. } => {}
+            Asked::Renewal { person, answer } => {
+                if self.engine.expire_token(self.now(), &person) {
+                    self.renewals.entry(person).or_default().push(answer);
+                    self.step(Event::Tick);
+                } else {
+                    answer.send(Err("it has no tokens that could be renewed".to_owned())).unwrap_or_default();
+                }
+            }
         }
     }
 
-    /// What the engine must be told once the writes are on disk.
-    fn events_of(&self, writes: &[Write]) -> Vec<Event> {
+    /// The engine is told what was written; it is on disk now, and a token is used from here on.
+    fn written(&mut self, writes: Vec<Write>) {
         let now = Timestamp::now();
-        let mut events = Vec::new();
+        // First, so that what an account's freedom lets go is judged by the new mappings before it is sent.
+        if writes.iter().any(|write| !matches!(write, Write::Person(_))) {
+            self.step(Event::MappingsChanged);
+        }
         for write in writes {
             match write {
                 Write::Person(person) => {
-                    let event_standing = standing(person, now);
-                    let person = self.vault.keep(person.clone());
-                    events.push(Event::Person { person, standing: event_standing });
+                    let event_standing = standing(&person, now);
+                    let person = self.vault.keep(person);
+                    self.step(Event::Person { person, standing: event_standing });
                 }
                 Write::RemovePerson { contract, person } => {
-                    let person = PersonKey { contract: contract.clone(), person: person.clone() };
+                    let person = PersonKey { contract, person };
                     self.vault.forget(&person);
-                    events.push(Event::Person { person, standing: super::event::PersonStanding::Paused });
+                    self.step(Event::Person { person, standing: super::event::PersonStanding::Paused });
                 }
-                Write::Account(account) => events.push(account_event(account)),
+                Write::Account(account) => self.step(account_event(&account)),
+                Write::RemoveAccount { contract, account } => {
+                    // Its Bundles are held when they are judged again; an account that comes back begins anew.
+                    self.step(Event::Account { account: AccountKey { contract, account }, blocked: None });
+                }
                 _ => {}
             }
         }
-        events.push(Event::MappingsChanged);
-        events
     }
 
     // --- end --------------------------------------------------------------------------------------
@@ -681,7 +771,7 @@ impl Shell {
         tokio::pin!(joined);
         let mut watching = true;
         let limit = tokio::time::Instant::now() + self.grace;
-        while watching || self.engine.in_flight() > 0 || self.engine.is_refreshing() {
+        while watching || self.engine.in_flight() > 0 || self.engine.is_refreshing() || self.holds > 0 {
             tokio::select! {
                 signal = inbox.recv() => if let Some(signal) = signal { self.take(signal) },
                 _ = &mut joined, if watching => watching = false,
@@ -765,10 +855,9 @@ impl Directory for ChannelDirectory<'_> {
 }
 
 fn account_event(account: &Account) -> Event {
-    let unauthorised = (!account.authorised).then(|| "it is no longer authorised at its provider".to_owned());
     Event::Account {
         account: AccountKey { contract: account.contract.clone(), account: account.id.clone() },
-        blocked: account.blocked.clone().or(unauthorised),
+        blocked: account.blocked_because().map(str::to_owned),
     }
 }
 
@@ -784,10 +873,21 @@ fn log_alert(alert: &Alert) {
         Alert::DestinationPaused { contract, why } => tracing::warn!(%contract, why, "alert: destination paused"),
         Alert::DestinationOpen { contract } => tracing::warn!(%contract, "alert: destination open again"),
         Alert::PersonPaused { person, why } => {
-            tracing::warn!(contract = %person.contract, person = %person.person, why, "alert: person must authorise again");
+            let remedy = reauthorize(&person.contract, person.person.as_str());
+            tracing::warn!(contract = %person.contract, person = %person.person, why, remedy, "alert: person must authorise again");
+        }
+        Alert::PersonRefused { person, why } => {
+            tracing::warn!(contract = %person.contract, person = %person.person, why, "alert: person is not served");
+        }
+        Alert::PersonServed { person } => {
+            tracing::warn!(contract = %person.contract, person = %person.person, "alert: person is served again");
         }
         Alert::AccountBlocked { account, why } => {
-            tracing::warn!(contract = %account.contract, account = %account.account, why, "alert: account blocked");
+            let remedy = account_remedy(&account.contract, account.account.as_str(), why);
+            tracing::warn!(contract = %account.contract, account = %account.account, why, remedy, "alert: account blocked");
+        }
+        Alert::AccountOpen { account } => {
+            tracing::warn!(contract = %account.contract, account = %account.account, "alert: account open again");
         }
         Alert::DeliveredWithErrors { id, rejected } => tracing::warn!(%id, rejected, "alert: delivered with errors"),
         Alert::Unknown { id } => tracing::warn!(%id, "alert: a person must decide: it may have arrived"),
@@ -799,7 +899,9 @@ const fn refresh_word(outcome: &RefreshOutcome) -> &'static str {
         RefreshOutcome::Renewed(_) => "renewed",
         RefreshOutcome::Paused { .. } => "person paused",
         RefreshOutcome::Later { .. } => "later",
+        RefreshOutcome::Refused { .. } => "refused",
         RefreshOutcome::Lost => "lost",
         RefreshOutcome::DestinationPaused { .. } => "destination paused",
+        RefreshOutcome::Superseded => "authorised again meanwhile",
     }
 }

@@ -70,6 +70,7 @@ pub struct Rules {
 const POISON_JUDGINGS: u32 = 3;
 /// A destination is looked after more often than a single file.
 const DESTINATION_WAITS: Backoff = Backoff { first: Duration::from_secs(1), longest: Duration::from_secs(60) };
+const PERSON_WAITS: Backoff = Backoff { first: Duration::from_secs(1), longest: Duration::from_secs(5 * 60) };
 const SUBMISSION_WAITS: Backoff = Backoff { first: Duration::from_secs(1), longest: Duration::from_secs(15 * 60) };
 
 /// The engine's whole state.
@@ -93,6 +94,7 @@ pub struct Engine {
     pub(super) mappings: u32,
     pub(super) parcels: usize,
     pub(super) random: u64,
+    pub(super) started: bool,
     pub(super) stopping: bool,
     /// When a person's tokens want something next; `None` where that is to be found out anew.
     pub(super) persons_due: Option<Option<Duration>>,
@@ -118,6 +120,7 @@ impl Engine {
             waits: BTreeSet::new(),
             mappings: 0,
             parcels: 0,
+            started: false,
             stopping: false,
             persons_due: Some(None),
         }
@@ -127,7 +130,12 @@ impl Engine {
     pub fn step(&mut self, now: Moment, event: Event, out: &mut Vec<Effect>) {
         match event {
             Event::Opened(opened) => self.open(now, opened, out),
-            Event::Started => self.next_suspect(out),
+            Event::Started => {
+                self.started = true;
+                // Links and accounts may have come while nothing ran.
+                self.mappings_changed(out);
+                self.next_suspect(out);
+            }
             Event::Claimed(opened) => {
                 let id = opened.id;
                 self.admit(opened);
@@ -141,7 +149,7 @@ impl Engine {
                 self.person(&person).stand(now.monotonic, &standing);
                 self.wake_lanes_of(&person);
             }
-            Event::Account { account, blocked } => self.account(&account, blocked),
+            Event::Account { account, blocked } => self.account(&account, blocked, out),
             Event::MappingsChanged => self.mappings_changed(out),
             Event::Placed { id } => self.placed(id, out),
             Event::Decided { opened, verb } => self.decided(now, *opened, verb, out),
@@ -169,6 +177,11 @@ impl Engine {
     /// Whether tokens are being renewed.
     pub fn is_refreshing(&self) -> bool {
         self.persons.values().any(|person| person.refreshing)
+    }
+
+    /// Whether it was told to end.
+    pub const fn is_stopping(&self) -> bool {
+        self.stopping
     }
 
     /// Pushes under way.
@@ -288,7 +301,8 @@ impl Engine {
     fn admit(&mut self, opened: Opened) {
         let id = opened.id;
         let contract = self.rules.channels.get(&opened.channel).map(|channel| channel.contract.clone());
-        self.insert(&opened, Phase::Claimed).judging = true;
+        let mappings = self.mappings;
+        self.insert(&opened, Phase::Claimed).begin_judging(mappings);
         if let Some(contract) = contract {
             self.arrivals.entry(contract).or_default().insert(id, None);
         }
@@ -371,7 +385,16 @@ impl Engine {
                 let change = Change { judged, ..Change::to(id, Stage::Refused { why }) };
                 self.end(now, change, out);
             }
-            Verdict::Held(reason) => self.hold(id, reason, judged, out),
+            Verdict::Held(reason) => {
+                let answerable = reason.is_answered_by_mappings();
+                self.hold(id, reason, judged, out);
+                // A mapping that came while it was judged may answer it, and nobody would tell it of that again.
+                if let Some(item) = self.items.get_mut(&id).filter(|item| item.judged_by != self.mappings && answerable)
+                {
+                    item.begin_judging(self.mappings);
+                    out.push(Effect::Judge { id });
+                }
+            }
             Verdict::Addressed(parcel) => self.addressed(now, id, parcel, judged, delivered, out),
         }
     }
@@ -405,6 +428,11 @@ impl Engine {
         });
         let earlier = twin.or_else(|| delivered.map(|(of, receipt)| (of, Some(receipt))));
         if let Some((of, receipt)) = earlier.filter(|(of, _)| !forced && *of != id) {
+            if let Some(item) = self.items.get_mut(&id).filter(|item| item.judged_by != self.mappings) {
+                // By the newest mappings it may be another account's, and no repeat at all.
+                item.begin_judging(self.mappings);
+                return out.push(Effect::Judge { id });
+            }
             self.move_to_lane(id, lane);
             self.leave_queue(id);
             if let Some(receipt) = receipt {
@@ -416,7 +444,6 @@ impl Engine {
             return self.hold_for(id, HoldReason::DuplicateOpen { of }, judged, Some(recipient), out);
         }
         self.move_to_lane(id, lane);
-        let mappings = self.mappings;
         let kept = self.parcels < self.rules.parcels || self.lanes.at(lane).head() == Some(id);
         let Some(item) = self.items.get_mut(&id) else { return };
         let was_held = item.phase.place() != Stage::Ready.place();
@@ -424,7 +451,7 @@ impl Engine {
         if item.parcel.is_none() && kept {
             self.parcels += 1;
         }
-        item.keep_parcel(parcel, mappings, kept);
+        item.keep_parcel(parcel, kept);
         if waiting || (was_ready && item.logged_for.as_deref() == Some(&recipient)) {
             return; // judged again before its turn, and nothing new was found
         }
@@ -444,7 +471,7 @@ impl Engine {
                 && reason.is_answered_by_mappings()
                 && !item.judging
             {
-                item.judging = true;
+                item.begin_judging(self.mappings);
                 out.push(Effect::Judge { id: *id });
             }
         }
@@ -476,8 +503,20 @@ impl Engine {
             self.send_in_turn(now, &contract, out);
         }
         if self.persons_due.is_none_or(|due| due.is_some_and(|due| now.monotonic >= due)) {
-            self.persons_due = Some(self.persons.values().filter_map(PersonState::due).min());
+            self.persons_due = Some(self.next_of_persons(now));
         }
+    }
+
+    /// When a person's tokens want something next. While its destination is closed nothing is asked for, so nothing is due.
+    fn next_of_persons(&self, now: Moment) -> Option<Duration> {
+        let due = |(key, person): (&PersonKey, &PersonState)| {
+            let due = person.due()?;
+            match self.destinations.get(&key.contract) {
+                Some(destination) if !destination.answers(now.monotonic) => Some(due.max(destination.due()?)),
+                _ => Some(due),
+            }
+        };
+        self.persons.iter().filter_map(due).min()
     }
 
     /// Renewals that nothing asked for: refresh tokens near their end, and refreshes that a crash cut off.
@@ -525,7 +564,7 @@ impl Engine {
             return; // it takes its turn again when that has ended
         }
         if item.parcel.is_none() || item.mappings != self.mappings {
-            item.judging = true;
+            item.begin_judging(self.mappings);
             return out.push(Effect::Judge { id });
         }
         let state = self.persons.entry(person.clone()).or_insert_with(PersonState::new);
@@ -567,13 +606,14 @@ impl Engine {
         outcome: super::event::RefreshOutcome,
         out: &mut Vec<Effect>,
     ) {
-        use super::event::{PersonStanding, RefreshOutcome};
+        use super::event::RefreshOutcome;
         match outcome {
             RefreshOutcome::Renewed(times) => {
-                self.person(key).stand(now.monotonic, &PersonStanding::Fresh(times));
+                self.person(key).renewed(now.monotonic, times);
                 self.wake_lanes_of(key);
             }
             RefreshOutcome::Paused { why } => self.pause_person(key, why, out),
+            RefreshOutcome::Superseded => {}
             RefreshOutcome::Later { after, why } => {
                 let wait = self.destination_wait(&key.contract, after);
                 self.person(key).retry_at(now.monotonic + wait);
@@ -581,12 +621,10 @@ impl Engine {
                     destination.back_off(now.monotonic, wait, &why, out);
                 }
             }
+            RefreshOutcome::Refused { why } => self.person_refused(now, key, &why, out),
             RefreshOutcome::Lost => {
                 let wait = self.destination_wait(&key.contract, None);
-                if !self.person(key).lose(now.monotonic + wait) {
-                    let why = "a refresh of the tokens was cut off and the old token is no longer taken";
-                    self.pause_person(key, why.to_owned(), out);
-                }
+                self.person(key).lose(now.monotonic + wait);
                 if let Some(destination) = self.destinations.get_mut(&key.contract) {
                     destination.close(now.monotonic, wait, "the token endpoint did not answer", out);
                 }
@@ -609,15 +647,23 @@ impl Engine {
 
     fn probed(&mut self, now: Moment, contract: &ContractName, failed: bool) {
         let wait = self.destination_wait(contract, None);
+        self.persons_due = None;
         if let Some(destination) = self.destinations.get_mut(contract) {
             destination.probed(now.monotonic, wait, failed);
         }
     }
 
-    fn account(&mut self, account: &AccountKey, blocked: Option<String>) {
+    /// An account was found blocked or free. What a start finds in the store was told by an earlier run.
+    pub(super) fn account(&mut self, account: &AccountKey, blocked: Option<String>, out: &mut Vec<Effect>) {
+        let before = self.lanes.block(account, blocked.clone());
         if let Some(id) = self.lanes.find(account) {
-            self.lanes.at_mut(id).blocked = blocked;
             self.queue_lane(id);
+        }
+        let account = account.clone();
+        match (before, blocked) {
+            (None, Some(why)) if self.started => out.push(Effect::Alert(Alert::AccountBlocked { account, why })),
+            (Some(_), None) => out.push(Effect::Alert(Alert::AccountOpen { account })),
+            _ => {}
         }
     }
 
@@ -668,9 +714,13 @@ impl Engine {
     fn move_to_lane(&mut self, id: SubmissionId, lane: LaneId) {
         let Some(item) = self.items.get_mut(&id) else { return };
         if let Some(old) = item.lane.filter(|old| *old != lane) {
-            self.lanes.at_mut(old).leave(item.rank, id);
-            self.lanes.at_mut(old).forget_content(item.digest, id);
+            let (rank, digest) = (item.rank, item.digest);
+            self.lanes.at_mut(old).leave(rank, id);
+            self.lanes.at_mut(old).forget_content(digest, id);
+            // Those behind it have their turn.
+            self.queue_lane(old);
         }
+        let Some(item) = self.items.get_mut(&id) else { return };
         let lane_state = self.lanes.at_mut(lane);
         if item.lane != Some(lane) && item.rejoins {
             item.rank = lane_state.tail(id);
@@ -759,7 +809,7 @@ impl Engine {
             if let Some(item) = self.items.get_mut(&repeat)
                 && !item.judging
             {
-                item.judging = true;
+                item.begin_judging(self.mappings);
                 then.push(Effect::Judge { id: repeat });
             }
         }
@@ -827,7 +877,7 @@ impl Engine {
         let Some(item) = self.items.get_mut(&id) else { return };
         item.phase = Phase::Claimed;
         item.rejoins = true;
-        item.judging = true;
+        item.begin_judging(self.mappings);
         item.placed = false;
         item.logged_for = None;
         item.forced |= was_unknown || verb == Verb::ForceRelease;
@@ -847,11 +897,16 @@ impl Engine {
 
     pub(super) fn destination_wait(&mut self, contract: &ContractName, after: Option<Duration>) -> Duration {
         let failures = self.destinations.get(contract).map_or(0, Destination::failures);
-        after.unwrap_or_else(|| DESTINATION_WAITS.wait(failures.max(1), self.next_random()))
+        asked_or_own(after, failures, DESTINATION_WAITS.wait(failures.max(1), self.next_random()))
+    }
+
+    pub(super) fn person_wait(&mut self, key: &PersonKey) -> Duration {
+        let failures = self.person(key).failures.saturating_add(1);
+        PERSON_WAITS.wait(failures, self.next_random())
     }
 
     pub(super) fn submission_wait(&mut self, attempt: u32, after: Option<Duration>) -> Duration {
-        after.unwrap_or_else(|| SUBMISSION_WAITS.wait(attempt, self.next_random()))
+        asked_or_own(after, attempt.saturating_sub(1), SUBMISSION_WAITS.wait(attempt, self.next_random()))
     }
 
     /// Splitmix64: enough to spread waits.
@@ -863,3 +918,16 @@ impl Engine {
         z ^ (z >> 31)
     }
 }
+
+/// What the API asks for wins. Who asks for no wait at all again and again is spared all the same: `failures` came before.
+fn asked_or_own(after: Option<Duration>, failures: u32, own: Duration) -> Duration {
+    const NEXT_TO_NOTHING: Duration = Duration::from_secs(1);
+    match after {
+        None => own,
+        Some(after) if failures > 0 && after < NEXT_TO_NOTHING => after.max(own),
+        Some(after) => after,
+    }
+}
+
+#[cfg(test)]
+mod tests;

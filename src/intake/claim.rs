@@ -2,6 +2,7 @@
 
 use super::{lasting::Lasting, settle::SIDECAR, spool::Spool, watch::Notice};
 use crate::{
+    faults,
     fhir::{Wholeness, WholenessCheck},
     model::{Digest, Digester, ForeignName, Origin, Sidecar, SourceIdentity, Submission, SubmissionId},
 };
@@ -181,7 +182,7 @@ impl Copied {
             }
             digester.update(block);
             check.feed(block);
-            self.target.write_all(block).map_err(CopyError::Work)?;
+            faults::reach("claim.write").and_then(|()| self.target.write_all(block)).map_err(CopyError::Work)?;
         }
         (self.digest, self.wholeness) = (digester.finish(), check.verdict());
         Ok(())

@@ -4,7 +4,10 @@
 //! after a crash at any point. Names begin with the submission's id, so no two ever meet.
 
 use super::lasting::Lasting;
-use crate::model::{Place, Submission, SubmissionId};
+use crate::{
+    faults,
+    model::{Place, Submission, SubmissionId},
+};
 use rustix::fs::{CWD, RenameFlags, renameat_with};
 use std::{
     collections::BTreeSet,
@@ -160,11 +163,13 @@ impl Spool {
     /// A step failed; all of them can be done again.
     pub fn place(&self, submission: &Submission, report: ReportBytes<'_>, moves: &mut Moves) -> io::Result<Found> {
         let target = submission.stage.place();
+        faults::reach("settle.move")?;
         let from = self.bring(target, &self.paths(submission), &mut moves.touched)?;
         if submission.sidecar.is_some() {
             self.bring(target, &self.sidecar_paths(submission), &mut moves.touched)?;
         }
         moves.touched.insert(target);
+        faults::pass("settle.moved");
         if target != Place::Work && submission.bundle.as_ref().is_some_and(|bundle| bundle.from_xml) {
             remove(&self.work.join(Self::work_json_name(submission.id)))?;
         }
@@ -179,9 +184,11 @@ impl Spool {
             let folder = self.root.join(target.folder());
             for (ending, bytes) in [(REPORT_JSON, report.json), (REPORT_TEXT, report.text)] {
                 let draft = folder.join(format!(".{}{ending}", submission.id));
+                faults::reach("settle.report")?;
                 let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&draft)?;
                 file.write_all(bytes)?;
                 moves.lasting.written(&file)?;
+                faults::reach("settle.rename")?;
                 fs::rename(&draft, folder.join(kept_name(submission, ending)))?;
             }
         }
@@ -213,7 +220,10 @@ impl Spool {
     /// They may not be; all of them can be done again.
     pub fn sync(&self, moves: &Moves) -> io::Result<()> {
         let folders: Vec<PathBuf> = moves.touched.iter().map(|place| self.root.join(place.folder())).collect();
-        moves.lasting.finish(folders.iter().map(PathBuf::as_path))
+        faults::reach("settle.sync")?;
+        moves.lasting.finish(folders.iter().map(PathBuf::as_path))?;
+        faults::pass("settle.synced");
+        Ok(())
     }
 }
 

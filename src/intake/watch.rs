@@ -14,6 +14,7 @@ use super::{
     spool::Spool,
 };
 use crate::{
+    faults,
     fhir::Wholeness,
     model::{ChannelName, ForeignName, Origin, Sidecar, SourceIdentity, SubmissionId},
 };
@@ -574,6 +575,7 @@ impl Watch {
     fn claim_batch(&mut self, inbox: &File, batch: &[Candidate]) -> Result<usize, CustodyError> {
         let work = self.inbox.spool.work();
         let Ok(lasting) = Lasting::plan(&work, batch.len()) else { return Err(CustodyError) };
+        faults::pass("claim.begin");
         let mut copies = Vec::with_capacity(batch.len());
         for candidate in batch {
             if self.was_recorded(inbox, &candidate.path)? {
@@ -587,7 +589,8 @@ impl Watch {
                 break;
             }
         }
-        let kept = copies.iter().try_for_each(|(_, pair)| pair.keep(&lasting));
+        let kept =
+            faults::reach("claim.sync").and_then(|()| copies.iter().try_for_each(|(_, pair)| pair.keep(&lasting)));
         if let Err(error) = kept.and_then(|()| if copies.is_empty() { Ok(()) } else { lasting.finish([&*work]) }) {
             copies.iter().for_each(|(_, pair)| pair.discard());
             self.unwritable(&error);
@@ -608,7 +611,9 @@ impl Watch {
         }
         let claims = sealed.iter().map(|(candidate, pair)| pair.claim(candidate)).collect();
         // On an error the copies stay: a record may have reached the disk all the same, and needs its copy.
+        faults::pass("claim.record");
         self.custody.record(claims)?;
+        faults::pass("claim.recorded");
         let mut removed = Vec::with_capacity(sealed.len());
         for (candidate, pair) in &sealed {
             match self.remove_sources(inbox, candidate, pair) {
@@ -619,6 +624,7 @@ impl Watch {
                 Err(_) => self.overlook(&candidate.path, Overlooked::NotRemovable),
             }
         }
+        faults::pass("claim.removed");
         self.custody.removed(removed);
         Ok(sealed.len())
     }

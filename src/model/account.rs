@@ -76,6 +76,61 @@ pub struct Account {
     pub updated: Timestamp,
 }
 
+impl Person {
+    /// Why nothing is sent for this person, for people.
+    pub fn paused_because(&self) -> Option<&str> {
+        match &self.state {
+            TokenState::Paused { why, .. } => Some(why),
+            TokenState::Fresh | TokenState::Rotating => None,
+        }
+    }
+
+    /// What lets its Bundles go again.
+    pub fn remedy(&self) -> String {
+        reauthorize(&self.contract, self.id.as_str())
+    }
+}
+
+impl Account {
+    /// What its record says when the API's list of a person's accounts no longer has it.
+    pub const NOT_LISTED: &'static str = "the API no longer lists it among its person's accounts";
+
+    /// Why nothing is sent to it, for people.
+    pub fn blocked_because(&self) -> Option<&str> {
+        let unauthorised = (!self.authorised).then_some("it is no longer authorised at its provider");
+        self.blocked.as_deref().or(unauthorised)
+    }
+
+    /// What lets its Bundles go again.
+    pub fn remedy(&self) -> String {
+        self.blocked_because()
+            .map_or_else(String::new, |why| account_remedy(&self.contract, self.reference.as_str(), why))
+    }
+}
+
+/// What lets the Bundles of an account go again that is blocked for this reason.
+pub fn account_remedy(contract: &ContractName, account: &str, why: &str) -> String {
+    if why == Account::NOT_LISTED {
+        return format!("pushbridge authorize --contract {contract}, where its person chooses the service again");
+    }
+    reauthorize(contract, account)
+}
+
+/// The command by which a person or an account is authorised again.
+pub fn reauthorize(contract: &ContractName, whom: &str) -> String {
+    format!("pushbridge reauthorize {} --contract {contract}", shell_word(whom))
+}
+
+/// A word of a command that is printed to be typed: in quotes where a shell would read more in it.
+pub fn shell_word(text: &str) -> String {
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.' | ':' | '/' | '@' | ',');
+    if !text.is_empty() && text.chars().all(is_plain) {
+        text.to_owned()
+    } else {
+        format!("'{}'", text.replace('\'', "'\\''"))
+    }
+}
+
 /// What kind of evidence says whose Bundle it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -134,4 +189,17 @@ pub struct Link {
     pub account: AccountReference,
     /// When it was made.
     pub added: Timestamp,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn words_of_commands_survive_a_shell() {
+        assert_eq!(shell_word("http://clinic.example/number"), "http://clinic.example/number");
+        assert_eq!(shell_word("a b"), "'a b'");
+        assert_eq!(shell_word("d'or$1"), r"'d'\''or$1'");
+        assert_eq!(shell_word(""), "''");
+    }
 }

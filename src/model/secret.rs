@@ -16,6 +16,11 @@ impl<T: Zeroize> Secret<T> {
         Self(value)
     }
 
+    /// The value in clear, to be changed in its place.
+    pub const fn expose_mut(&mut self) -> &mut T {
+        &mut self.0
+    }
+
     /// The value in clear.
     pub const fn expose(&self) -> &T {
         &self.0

@@ -1,6 +1,8 @@
-//! Authorising a person: how the first tokens and the accountReference come (authorisation code with PKCE, RFC 7636).
+//! Authorising a person: how the first tokens and the accountReference come (authorisation code with PKCE, RFC 7636),
+//! and how they come again.
 
 use super::{
+    callback::{Callback, CallbackError, Granted},
     client::{Client, Failure},
     sign::alphanumeric,
 };
@@ -9,6 +11,17 @@ use aws_lc_rs::digest;
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use reqwest::{Method, Url};
 use serde_json::json;
+
+/// What a person is asked, and where they are sent back to.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Invitation<'a> {
+    /// The address that the person is sent back to.
+    pub callback: &'a str,
+    /// The provider, where it is known.
+    pub service: Option<&'a str>,
+    /// The language of the API's pages, `nl` for example.
+    pub locale: Option<&'a str>,
+}
 
 /// An authorisation that was begun.
 #[derive(Debug)]
@@ -21,65 +34,113 @@ pub struct Authorisation {
     pub state: String,
 }
 
-/// What a callback brought.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Granted {
-    /// To be exchanged for tokens.
-    pub code: String,
-    /// The account that the person chose.
-    pub reference: Option<AccountReference>,
+/// Fresh randomness of one authorisation.
+struct Proof {
+    verifier: Secret<String>,
+    challenge: String,
+    state: String,
 }
 
-/// Why a callback brings nothing.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum CallbackError {
-    /// It is no address with a query.
-    #[error("the callback's address has no readable query")]
-    Unreadable,
-    /// It answers another authorisation.
-    #[error("the callback's state is not that of this authorisation; begin again")]
-    State,
-    /// The person said no, or the API did.
-    #[error("the authorisation was not given ({code})")]
-    Denied {
-        /// `errorCode`
-        code: String,
-    },
+impl Proof {
+    fn new() -> Self {
+        let verifier = Secret::new(URL_SAFE_NO_PAD.encode(alphanumeric()));
+        let challenge = URL_SAFE_NO_PAD.encode(digest::digest(&digest::SHA256, verifier.expose().as_bytes()));
+        Self { verifier, challenge, state: alphanumeric() }
+    }
 }
 
 impl Client {
-    /// Begins the authorisation of a person; `service` names the provider where it is known.
+    /// Begins the authorisation of a person.
     ///
     /// # Errors
     /// The API did not answer with a code that can be believed.
-    pub async fn authorize(&self, callback: &str, service: Option<&str>) -> Result<Authorisation, Failure> {
+    pub async fn authorize(&self, invitation: &Invitation<'_>) -> Result<Authorisation, Failure> {
         #[derive(serde::Deserialize)]
         struct Payload {
-            preauthorization_code: String,
+            preauthorization_code: Secret<String>,
         }
-        let verifier = Secret::new(URL_SAFE_NO_PAD.encode(alphanumeric()));
-        let state = alphanumeric();
-        let challenge = URL_SAFE_NO_PAD.encode(digest::digest(&digest::SHA256, verifier.expose().as_bytes()));
+        let proof = Proof::new();
         let mut claims = self.claims();
-        claims.code_challenge = Some(&challenge);
-        claims.code_challenge_method = Some("S256");
-        claims.redirect_uri = Some(callback);
         claims.response_mode = Some("query");
         claims.response_type = Some("code");
-        claims.state = Some(&state);
+        let payload: Payload = self.begin("oauth/authorize", claims, &proof, invitation).await?;
+        // Only services that can be pushed to are shown.
+        let url = self.page("authorize", &payload.preauthorization_code, invitation, &[("sourceType", "push")]);
+        Ok(Authorisation { url, verifier: proof.verifier, state: proof.state })
+    }
+
+    /// Begins the new authorisation of a person whose refresh token is over; the access token may have ended.
+    ///
+    /// # Errors
+    /// As for [`Client::authorize`].
+    pub async fn reauthorize_person(
+        &self,
+        invitation: &Invitation<'_>,
+        access: &Secret<String>,
+    ) -> Result<Authorisation, Failure> {
+        self.reauthorize("user-reauth", invitation, access, None).await
+    }
+
+    /// Begins the new authorisation of one account at its provider.
+    ///
+    /// # Errors
+    /// As for [`Client::authorize`].
+    pub async fn reauthorize_account(
+        &self,
+        invitation: &Invitation<'_>,
+        access: &Secret<String>,
+        account: &AccountReference,
+    ) -> Result<Authorisation, Failure> {
+        self.reauthorize("reauthorize", invitation, access, Some(account)).await
+    }
+
+    async fn reauthorize(
+        &self,
+        page: &str,
+        invitation: &Invitation<'_>,
+        access: &Secret<String>,
+        account: Option<&AccountReference>,
+    ) -> Result<Authorisation, Failure> {
+        #[derive(serde::Deserialize)]
+        struct Payload {
+            reference_code: Secret<String>,
+        }
+        let proof = Proof::new();
+        let mut claims = self.claims();
+        claims.access_token = Some(access.expose());
+        let payload: Payload = self.begin("oauth/token/reference", claims, &proof, invitation).await?;
+        let account: Vec<_> = account.iter().map(|account| ("accountRef", account.as_str())).collect();
+        let url = self.page(page, &payload.reference_code, invitation, &account);
+        Ok(Authorisation { url, verifier: proof.verifier, state: proof.state })
+    }
+
+    async fn begin<'a, T: for<'de> serde::Deserialize<'de>>(
+        &'a self,
+        path: &str,
+        mut claims: super::sign::Claims<'a>,
+        proof: &'a Proof,
+        invitation: &Invitation<'a>,
+    ) -> Result<T, Failure> {
+        claims.code_challenge = Some(&proof.challenge);
+        claims.code_challenge_method = Some("S256");
+        claims.redirect_uri = Some(invitation.callback);
+        claims.state = Some(&proof.state);
         let agent = &self.destination.agent;
         let body = json!({"agent": {"sdk": {"name": agent.name, "version": agent.version, "meta": {}}}});
-        let request = self.request(Method::POST, "oauth/authorize", &claims);
+        let request = self.request(Method::POST, path, &claims);
         let request = request.header("Content-Type", "application/json").body(body.to_string());
         let answer = self.list(request).await?;
-        let payload: Payload = self.believe(&answer).await?;
-        let mut url = self.onboard.clone();
-        url.set_path(&format!("{}authorize", self.onboard.path()));
-        url.query_pairs_mut().append_pair("code", &payload.preauthorization_code).append_pair("sourceType", "push");
-        if let Some(service) = service {
-            url.query_pairs_mut().append_pair("service", service);
-        }
-        Ok(Authorisation { url: url.into(), verifier, state })
+        self.believe(&answer).await
+    }
+
+    /// The address of a page that asks the person.
+    fn page(&self, page: &str, code: &Secret<String>, invitation: &Invitation<'_>, more: &[(&str, &str)]) -> String {
+        let mut url: Url = self.onboard.clone();
+        url.set_path(&format!("{}{page}", self.onboard.path()));
+        let asked = [("service", invitation.service), ("lng", invitation.locale)];
+        let asked = asked.iter().filter_map(|(name, value)| Some((*name, (*value)?)));
+        url.query_pairs_mut().append_pair("code", code.expose()).extend_pairs(more).extend_pairs(asked);
+        url.into()
     }
 }
 
@@ -89,37 +150,6 @@ impl Authorisation {
     /// # Errors
     /// It is another authorisation's, or the person said no.
     pub fn callback(&self, address: &str) -> Result<Granted, CallbackError> {
-        let url = Url::parse(address).map_err(|_| CallbackError::Unreadable)?;
-        let query = |name: &str| url.query_pairs().find(|(key, _)| key == name).map(|(_, value)| value.into_owned());
-        if query("state").as_deref() != Some(&self.state) {
-            return Err(CallbackError::State);
-        }
-        if query("success").as_deref() != Some("true") {
-            let code = query("errorCode").filter(|code| code.chars().all(|c| c.is_ascii_alphanumeric()));
-            return Err(CallbackError::Denied { code: code.unwrap_or_else(|| "no reason given".to_owned()) });
-        }
-        let code = query("code").ok_or(CallbackError::Unreadable)?;
-        Ok(Granted { code, reference: query("accountReference").and_then(|reference| reference.parse().ok()) })
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn begun() -> Authorisation {
-        let verifier = Secret::new("v".to_owned());
-        Authorisation { url: String::new(), verifier, state: "s1".to_owned() }
-    }
-
-    #[test]
-    fn a_callback_must_answer_this_authorisation() {
-        let address = "http://127.0.0.1/cb?success=true&state=s1&code=c%2F1&accountReference=ref-1";
-        let granted = begun().callback(address).unwrap();
-        assert_eq!((granted.code.as_str(), granted.reference.unwrap().as_str()), ("c/1", "ref-1"));
-        assert_eq!(begun().callback(&address.replace("s1", "s2")), Err(CallbackError::State));
-        let denied = "http://127.0.0.1/cb?success=false&state=s1&errorCode=USER_CANCEL";
-        assert!(matches!(begun().callback(denied), Err(CallbackError::Denied { .. })));
-        assert_eq!(begun().callback("nonsense"), Err(CallbackError::Unreadable));
+        Callback::read(address)?.granted(&self.state)
     }
 }

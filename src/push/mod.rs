@@ -9,6 +9,7 @@ mod answer;
 mod authorize;
 mod backoff;
 mod body;
+mod callback;
 mod client;
 mod destination;
 #[cfg(test)]
@@ -20,8 +21,9 @@ mod verify;
 
 pub use accounts::{ApiAccount, ContractFacts};
 pub use answer::{Answer, Scope};
-pub use authorize::{Authorisation, CallbackError, Granted};
+pub use authorize::{Authorisation, Invitation};
 pub use backoff::Backoff;
+pub use callback::{Callback, CallbackError, Granted};
 pub use client::{Client, Failure, Sent, send};
 pub use destination::{Agent, Destination, PushError, Timeouts, Trust};
 pub use pem::PemError;

@@ -11,8 +11,12 @@ pub enum Target {
     Push,
     /// Refreshes of tokens.
     Refresh,
+    /// Exchanges of a code for the first tokens.
+    Exchange,
     /// The list of accounts and the contract.
     Accounts,
+    /// The key set that answers are verified by.
+    KeySet,
 }
 
 /// What goes wrong.

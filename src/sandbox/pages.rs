@@ -23,6 +23,9 @@ pub enum Consent {
 pub(super) struct Asked {
     code: String,
     service: Option<String>,
+    /// Of a new authorisation of one account.
+    #[serde(rename = "accountRef")]
+    account: Option<String>,
     /// `yes` or `no`, in the answer.
     say: Option<String>,
 }
@@ -39,12 +42,11 @@ pub(super) async fn ask(
     }
     let service = asked.service.as_deref().unwrap_or("Sandbox Clinic");
     let again = if page == "authorize" { "" } else { " again" };
+    let account = asked.account.as_deref().map_or_else(String::new, |account| format!("&accountRef={account}"));
     let form = |say: &str, label: &str| {
         format!(
-            "<form method=\"post\" action=\"{}?code={}&amp;service={}&amp;say={say}\"><button class=\"{say}\">{label}</button></form>",
-            escape(&page),
-            escape(&asked.code),
-            escape(service)
+            "<form method=\"post\" action=\"{}\"><button class=\"{say}\">{label}</button></form>",
+            escape(&format!("{page}?code={}&service={service}{account}&say={say}", asked.code))
         )
     };
     let body = format!(
@@ -59,36 +61,75 @@ pub(super) async fn ask(
 }
 
 /// `POST`: answers, and sends the person back.
-pub(super) async fn answer(Shared(state): Shared<Arc<State>>, Query(asked): Query<Asked>) -> Response {
+pub(super) async fn answer(
+    Shared(state): Shared<Arc<State>>,
+    Path(page): Path<String>,
+    Query(asked): Query<Asked>,
+) -> Response {
     let Some(pending) = state.lock().pending.remove(&asked.code) else { return StatusCode::NOT_FOUND.into_response() };
-    let joined = if pending.callback.contains('?') { '&' } else { '?' };
-    let address = format!("{}{joined}state={}", pending.callback, pending.state);
-    if asked.say.as_deref() != Some("yes") {
-        return Redirect::to(&format!("{address}&success=false&errorCode=UserCancelled")).into_response();
-    }
-    let (code, reference) = state.agree(pending, asked.service.as_deref().unwrap_or("Sandbox Clinic"));
-    Redirect::to(&format!("{address}&success=true&code={code}&accountReference={reference}")).into_response()
+    let agreed = asked.say.as_deref() == Some("yes");
+    Redirect::to(&state.send_back(pending, &page, &asked, agreed)).into_response()
 }
 
 impl State {
     /// Says yes where a person would be sent to; the address that the person is sent back to.
     pub fn say_yes(&self, address: &str) -> Option<String> {
-        let code = address.split(['?', '&']).find_map(|part| part.strip_prefix("code="))?;
-        let pending = self.lock().pending.remove(code)?;
-        let (callback, state) = (pending.callback.clone(), pending.state.clone());
-        let (code, reference) = self.agree(pending, "Sandbox Clinic");
-        Some(format!("{callback}?state={state}&success=true&code={code}&accountReference={reference}"))
+        self.say_yes_as(address, None)
     }
 
-    /// The person agrees: the code for the callback and the reference of the account that was made.
-    fn agree(&self, mut pending: Pending, service: &str) -> (String, String) {
+    /// Says yes as this person, whoever was meant to; somebody new where it is `None` and nobody was meant.
+    pub fn say_yes_as(&self, address: &str, person: Option<&str>) -> Option<String> {
+        let (before, query) = address.split_once('?')?;
+        let find = |name: &str| query.split('&').find_map(|part| part.strip_prefix(name)?.strip_prefix('='));
+        let asked = Asked {
+            code: find("code")?.to_owned(),
+            service: None,
+            account: find("accountRef").map(str::to_owned),
+            say: None,
+        };
+        let mut pending = self.lock().pending.remove(&asked.code)?;
+        if let Some(person) = person {
+            pending.person = Some(person.to_owned());
+        }
+        Some(self.send_back(pending, before.rsplit('/').next()?, &asked, true))
+    }
+
+    /// The address that a person is sent back to after an answer.
+    fn send_back(&self, mut pending: Pending, page: &str, asked: &Asked, agreed: bool) -> String {
+        let joined = if pending.callback.contains('?') { '&' } else { '?' };
+        let address = format!("{}{joined}state={}", pending.callback, pending.state);
+        if !agreed {
+            return format!("{address}&success=false&errorCode=UserCancelled");
+        }
         let person = pending.person.take().unwrap_or_else(|| word("person"));
-        let account = NewAccount { id: word("account"), reference: word("ref"), service: service.to_owned() };
-        let (code, reference) = (word("code"), account.reference.clone());
+        let code = word("code");
         let mut inner = self.lock();
-        inner.persons.entry(person.clone()).or_default().accounts.push(account);
+        let known = inner.persons.entry(person.clone()).or_default();
+        let reference = match page {
+            // Whoever authorises again chooses nothing.
+            "user-reauth" => None,
+            "reauthorize" => {
+                let account = known.accounts.iter().find(|account| Some(&account.reference) == asked.account.as_ref());
+                if let Some(account) = account {
+                    known.unauthorised.remove(&account.id);
+                }
+                asked.account.clone()
+            }
+            _ => {
+                let service = asked.service.as_deref().unwrap_or("Sandbox Clinic").to_owned();
+                // A service that is authorised once more is the account that it was.
+                let account = known.accounts.iter().find(|account| account.service == service).cloned();
+                let account = account.unwrap_or_else(|| {
+                    let account = NewAccount { id: word("account"), reference: word("ref"), service };
+                    known.accounts.push(account.clone());
+                    account
+                });
+                Some(account.reference)
+            }
+        };
         inner.codes.insert(code.clone(), Pending { person: Some(person), ..pending });
-        (code, reference)
+        let reference = reference.map_or_else(String::new, |reference| format!("&accountReference={reference}"));
+        format!("{address}&success=true&code={code}{reference}")
     }
 }
 

@@ -5,7 +5,7 @@ use super::{
     faults::{Fault, Target},
     jwt,
     server::error,
-    state::{State, now_millis},
+    state::{NewAccount, State, now_millis},
 };
 use axum::{
     body::{Body, to_bytes},
@@ -40,7 +40,7 @@ pub(super) fn authenticate(state: &State, headers: &HeaderMap) -> Result<Value, 
         return Err(refuse("nonce was used before"));
     }
     let timestamp = claims["timestamp"].as_i64().ok_or_else(|| refuse("timestamp"))?;
-    if (timestamp - now_millis()).abs() > CLOCK_TOLERANCE {
+    if (timestamp - state.now()).abs() > CLOCK_TOLERANCE {
         return Err(refuse("timestamp is not the present time in milliseconds"));
     }
     Ok(claims)
@@ -124,7 +124,8 @@ fn check(state: &State, headers: &HeaderMap) -> Result<(String, String), Box<Res
     }
     let account = headers.get("accountid").and_then(|account| account.to_str().ok()).unwrap_or_default().to_owned();
     let known = state.lock().persons.get(&person).map(|person| {
-        (person.accounts.iter().any(|known| known.id == account), person.unauthorised.contains(&account))
+        let is_listed = |known: &NewAccount| known.id == account && !person.unlisted.contains(&account);
+        (person.accounts.iter().any(is_listed), person.unauthorised.contains(&account))
     });
     match known {
         Some((true, false)) => Ok((account, person)),
@@ -180,6 +181,7 @@ pub(super) async fn accounts(Shared(state): Shared<Arc<State>>, headers: HeaderM
     let list: Vec<_> = person
         .accounts
         .iter()
+        .filter(|account| !person.unlisted.contains(&account.id))
         .map(|account| {
             json!({
                 "id": account.id, "reference": account.reference, "type": "PUSH", "createdDate": 1_480_000_000_000_i64,

@@ -9,7 +9,10 @@ use serde::Serialize;
 use serde_json::{Value, json};
 use std::{
     collections::{BTreeMap, BTreeSet},
-    sync::{Mutex, MutexGuard, PoisonError},
+    sync::{
+        Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicI64, Ordering},
+    },
     time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
 
@@ -77,6 +80,7 @@ pub(super) struct Person {
     pub(super) access: Option<Token>,
     pub(super) refresh: Option<Token>,
     pub(super) unauthorised: BTreeSet<String>,
+    pub(super) unlisted: BTreeSet<String>,
 }
 
 #[derive(Clone, Debug)]
@@ -118,6 +122,8 @@ pub struct State {
     pub(super) base: String,
     pub(super) access_lifetime: Duration,
     pub(super) refresh_lifetime: Duration,
+    /// The sandbox' clock less this machine's, in milliseconds.
+    pub(super) clock: AtomicI64,
     inner: Mutex<Inner>,
 }
 
@@ -131,6 +137,7 @@ impl State {
             base,
             access_lifetime: options.access_lifetime,
             refresh_lifetime: options.refresh_lifetime,
+            clock: AtomicI64::new(0),
             inner: Mutex::default(),
         }
     }
@@ -147,13 +154,18 @@ impl State {
             .map(|service| NewAccount { id: word("account"), reference: word("ref"), service: (*service).to_owned() })
             .collect();
         self.lock().persons.insert(id.clone(), Person { accounts: accounts.clone(), ..Person::default() });
-        let (access, refresh) = self.renew(&id);
-        let tokens = json!({
+        let tokens = self.authorise_again(&id);
+        NewPerson { id, accounts, tokens }
+    }
+
+    /// The person says yes once more; its new tokens, as the official client hands them out.
+    pub fn authorise_again(&self, person: &str) -> Value {
+        let (access, refresh) = self.renew(person);
+        json!({
             "accessToken": {"value": access.value, "expiry": access.expiry},
             "refreshToken": {"value": refresh.value, "expiry": refresh.expiry},
-            "user": {"id": id}, "consentid": format!("consent-{id}"),
-        });
-        NewPerson { id, accounts, tokens }
+            "user": {"id": person}, "consentid": format!("consent-{person}"),
+        })
     }
 
     /// A new pair; the old one is spent from this moment on.
@@ -180,6 +192,28 @@ impl State {
                 super::pages::Consent::Withdrawn => person.unauthorised.insert(account.to_owned()),
             };
         }
+    }
+
+    /// The account is no longer among its person's, or is again.
+    pub fn set_listed(&self, account: &str, listed: bool) {
+        for person in self.lock().persons.values_mut() {
+            if listed {
+                person.unlisted.remove(account);
+            } else {
+                person.unlisted.insert(account.to_owned());
+            }
+        }
+    }
+
+    /// The sandbox' clock is so many milliseconds ahead of this machine's (behind, where negative): it says so by its
+    /// `Date`, and judges timestamps by it.
+    pub fn set_clock_ahead(&self, millis: i64) {
+        self.clock.store(millis, Ordering::Relaxed);
+    }
+
+    /// The present time by the sandbox' clock, in milliseconds.
+    pub(super) fn now(&self) -> i64 {
+        now_millis().saturating_add(self.clock.load(Ordering::Relaxed))
     }
 
     /// Orders a fault for the next requests of that kind.

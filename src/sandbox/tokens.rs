@@ -15,7 +15,10 @@ use axum::{
 };
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use serde_json::{Value, json};
-use std::{sync::Arc, time::Instant};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 /// `POST oauth/authorize`
 pub(super) async fn authorize(Shared(state): Shared<Arc<State>>, headers: HeaderMap, body: String) -> Response {
@@ -56,10 +59,17 @@ pub(super) async fn reference(Shared(state): Shared<Arc<State>>, headers: Header
     let claim = |name: &str| claims[name].as_str().unwrap_or_default().to_owned();
     let code = word("reference");
     let token = claim("access_token");
+    if claims["code_challenge_method"] != "S256" || claim("state").is_empty() || claim("redirect_uri").is_empty() {
+        return error(&state, StatusCode::BAD_REQUEST, "InvalidRequest", "code_challenge, redirect_uri or state");
+    }
     let mut inner = state.lock();
     // Whoever authorises again may come with a token that has ended: it still says who it is.
     let holds = |person: &super::state::Person| person.access.as_ref().is_some_and(|access| access.value == token);
     let person = inner.persons.iter().find(|(_, person)| holds(person)).map(|(id, _)| id.clone());
+    if person.is_none() {
+        drop(inner);
+        return error(&state, StatusCode::UNAUTHORIZED, "InvalidToken", "the access token is nobody's");
+    }
     let pending =
         Pending { challenge: claim("code_challenge"), callback: claim("redirect_uri"), state: claim("state"), person };
     inner.pending.insert(code.clone(), pending);
@@ -78,18 +88,21 @@ pub(super) async fn token(
         Err(refusal) => return *refusal,
     };
     match claims["grant_type"].as_str() {
-        Some("refresh_token") => refresh(&state, &connection, claims["refresh_token"].as_str().unwrap_or_default()),
-        Some("authorization_code") => exchange(&state, &claims),
+        Some("refresh_token") => {
+            refresh(&state, &connection, claims["refresh_token"].as_str().unwrap_or_default()).await
+        }
+        Some("authorization_code") => exchange(&state, &claims).await,
         _ => error(&state, StatusCode::BAD_REQUEST, "InvalidRequest", "grant_type"),
     }
 }
 
-fn refresh(state: &State, connection: &Connection, token: &str) -> Response {
+async fn refresh(state: &State, connection: &Connection, token: &str) -> Response {
     state.count("refresh");
     let fault = state.lock().orders.next(Target::Refresh);
     match &fault {
         Some(Fault::ResetBefore) => return connection.cut(),
         Some(fault @ Fault::Status { .. }) => return ordered(fault),
+        Some(Fault::Slow { millis }) => tokio::time::sleep(Duration::from_millis(*millis)).await,
         _ => {}
     }
     let person = state.lock().persons.iter().find_map(|(id, person)| {
@@ -114,8 +127,14 @@ fn refresh(state: &State, connection: &Connection, token: &str) -> Response {
     }
 }
 
-fn exchange(state: &State, claims: &Value) -> Response {
+async fn exchange(state: &State, claims: &Value) -> Response {
     state.count("exchange");
+    let fault = state.lock().orders.next(Target::Exchange);
+    match &fault {
+        Some(fault @ Fault::Status { .. }) => return ordered(fault),
+        Some(Fault::Slow { millis }) => tokio::time::sleep(Duration::from_millis(*millis)).await,
+        _ => {}
+    }
     let code = claims["code"].as_str().unwrap_or_default();
     let pending = state.lock().codes.remove(code);
     let verifier = claims["code_verifier"].as_str().unwrap_or_default();
@@ -129,6 +148,10 @@ fn exchange(state: &State, claims: &Value) -> Response {
 
 /// `GET jwks`
 pub(super) async fn key_set(Shared(state): Shared<Arc<State>>) -> Response {
+    state.count("key-set");
+    if let Some(fault) = state.lock().orders.next(Target::KeySet) {
+        return ordered(&fault);
+    }
     axum::Json(json!({"keys": [{"kid": state.issuer.kid, "pem": state.issuer.public_pem()}]})).into_response()
 }
 

@@ -102,34 +102,29 @@ pub fn export(store: &dyn Store, secrets: Secrets, out: &mut dyn io::Write) -> R
     let mut lines = Lines { out, records: 0 };
     lines.write(HEAD, &Head { secrets })?;
     lines.records = 0;
-    for account in store.accounts(None)? {
-        lines.write("account", &account)?;
-    }
-    for state in store.destinations()? {
-        lines.write("destination", &state)?;
-    }
-    for link in store.links(None)? {
-        lines.write("link", &link)?;
-    }
-    for mut person in store.persons(None)? {
-        if secrets == Secrets::Without {
-            person.tokens = no_tokens();
-        }
-        lines.write("person", &person)?;
-    }
-    let mut after = None;
-    loop {
-        let page = store.submissions(Order::OldestFirst, after, PAGE)?;
-        let Some(last) = page.last() else { break };
-        after = Some(last.id);
-        for submission in &page {
-            lines.write("submission", submission)?;
-        }
-    }
+    everything(store, &mut |page: &[Write]| page.iter().try_for_each(|record| lines.record(record, secrets)))?;
     let records = lines.records;
     lines.write(END, &End { records })?;
     lines.out.flush()?;
     Ok(())
+}
+
+/// Hands over all records as writes, page by page, by kind and then as the store sorts.
+pub(super) fn everything<E: From<StoreError>>(
+    store: &dyn Store,
+    take: &mut dyn FnMut(&[Write]) -> Result<(), E>,
+) -> Result<(), E> {
+    take(&store.accounts(None)?.into_iter().map(Write::Account).collect::<Vec<_>>())?;
+    take(&store.destinations()?.into_iter().map(Write::Destination).collect::<Vec<_>>())?;
+    take(&store.links(None)?.into_iter().map(Write::Link).collect::<Vec<_>>())?;
+    take(&store.persons(None)?.into_iter().map(Write::Person).collect::<Vec<_>>())?;
+    let mut after = None;
+    loop {
+        let page = store.submissions(Order::OldestFirst, after, PAGE)?;
+        let Some(last) = page.last() else { return Ok(()) };
+        after = Some(last.id);
+        take(&page.into_iter().map(|submission| Write::Submission(Box::new(submission))).collect::<Vec<_>>())?;
+    }
 }
 
 /// Puts an export's records into the store, in place of those of the same ids; what else the store knows stays.
@@ -178,6 +173,21 @@ struct Lines<'o> {
 }
 
 impl Lines<'_> {
+    fn record(&mut self, record: &Write, secrets: Secrets) -> Result<(), ExportError> {
+        match record {
+            Write::Account(account) => self.write("account", account)?,
+            Write::Destination(state) => self.write("destination", state)?,
+            Write::Link(link) => self.write("link", link)?,
+            Write::Person(person) if secrets == Secrets::Without => {
+                self.write("person", &Person { tokens: no_tokens(), ..person.clone() })?;
+            }
+            Write::Person(person) => self.write("person", person)?,
+            Write::Submission(submission) => self.write("submission", submission)?,
+            Write::RemoveAccount { .. } | Write::RemovePerson { .. } | Write::RemoveLink { .. } => {}
+        }
+        Ok(())
+    }
+
     fn write<T: Serialize>(&mut self, kind: &'static str, record: &T) -> io::Result<()> {
         serde_json::to_writer(&mut self.out, &Line { kind, v: VERSION, record })?;
         self.records += 1;

@@ -1,6 +1,9 @@
 //! What was confirmed survives SIGKILL: this test binary runs itself as a child that commits and tells, and is killed.
 
-use super::{Order, SledStore, Store, Write, Writer, is_open, model_test::submission};
+use super::{
+    Order, SledStore, Store, Write, Writer, is_open,
+    model_test::{sealer, submission},
+};
 use crate::model::{Stage, Submission, SubmissionId};
 use std::{
     collections::BTreeMap,
@@ -20,7 +23,7 @@ const KILLS: u64 = 12;
 #[test]
 fn child_that_is_killed() {
     let Some(folder) = env::var_os(FOLDER).map(PathBuf::from) else { return };
-    let store = Arc::new(SledStore::open(&folder).unwrap());
+    let store = Arc::new(SledStore::open(&folder, sealer(1)).unwrap());
     let first = store.last_submission_id().unwrap().map_or(1, |id| id.as_u64() + 1);
     let for_writer: Arc<dyn Store> = Arc::<SledStore>::clone(&store);
     let writer = Writer::start(for_writer, |trouble| panic!("{trouble:?}")).unwrap();
@@ -62,7 +65,7 @@ fn what_was_confirmed_survives_a_kill() {
         child.wait().unwrap();
         assert!(confirmed.len() > before, "the child confirmed nothing");
 
-        let store = SledStore::open(folder.path()).unwrap();
+        let store = SledStore::open(folder.path(), sealer(1)).unwrap();
         for (number, step) in &confirmed {
             let found = store.submission(SubmissionId::from_u64(*number)).unwrap();
             let found = found.unwrap_or_else(|| panic!("submission {number} is lost"));

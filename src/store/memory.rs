@@ -141,6 +141,10 @@ impl Store for MemoryStore {
         Ok(())
     }
 
+    fn retire(&self) -> Result<(), StoreError> {
+        Ok(()) // it is never opened again anyway
+    }
+
     fn submission(&self, id: SubmissionId) -> Result<Option<Submission>, StoreError> {
         self.read(|state| state.submissions.get(&id).cloned())
     }

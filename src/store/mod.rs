@@ -10,7 +10,13 @@
 //! - A record is written whole, so that writing it again changes nothing: that is how the writer recovers.
 //! - A submission's id, channel, origin, sidecar, digest and name hash never change once it is stored.
 
+mod backup;
+#[cfg(test)]
+mod damage_test;
 mod export;
+#[cfg(test)]
+mod fixture_test;
+mod journal;
 mod key;
 #[cfg(test)]
 mod kill_test;
@@ -22,13 +28,14 @@ mod record;
 mod sled_engine;
 mod writer;
 
+pub use backup::{BackupError, Restored, Source, backup, confirm, restore, unconfirmed};
 pub use export::{ExportError, ImportError, Imported, Secrets, export, import};
-pub use sled_engine::SledStore;
+pub use sled_engine::{Rebuilt, SledStore};
 pub use writer::{Shutdown, StoreTrouble, Writer};
 
 use crate::model::{
     Account, AccountId, AccountReference, ChannelName, ContractName, Digest, EvidenceKind, ForeignName, KeyedHash,
-    Link, LinkValue, Person, PersonId, Submission, SubmissionId, Timestamp,
+    Link, LinkValue, Person, PersonId, SealError, Submission, SubmissionId, Timestamp,
 };
 use serde::{Deserialize, Serialize};
 use std::{collections::BTreeMap, io, path::PathBuf};
@@ -53,11 +60,29 @@ pub enum StoreError {
         /// The newest version that this program reads.
         known: u32,
     },
+    /// It was moved to another machine.
+    #[error(
+        "open the store {}: it was moved to another machine at {when}, which pushes now; if that came to nothing, \
+         remove the file `moved` in it",
+        folder.display()
+    )]
+    Moved {
+        /// The store's folder.
+        folder: PathBuf,
+        /// When.
+        when: String,
+    },
     /// It cannot be read as a store.
     #[error("read the store: it is damaged ({why}); move its folder aside and start again from a backup or an export")]
     Damaged {
         /// What was found.
         why: String,
+    },
+    /// Tokens cannot be opened: nothing is damaged, a key is missing.
+    #[error("open a person's tokens: {why}; give back the key that sealed them ([secrets] key of the configuration)")]
+    Sealed {
+        /// What is wrong.
+        why: SealError,
     },
     /// The file system refused.
     #[error("{doing}: {source}")]
@@ -80,6 +105,13 @@ pub enum StoreError {
     /// The store failed before and is not open again yet.
     #[error("use the store: it failed a moment ago and is being opened again")]
     Unavailable,
+}
+
+impl From<io::Error> for StoreError {
+    /// Of the journal: what concerns the database says what was being done itself.
+    fn from(source: io::Error) -> Self {
+        Self::Io { doing: "read or write the store's journal", source }
+    }
 }
 
 /// Whether pushing to a contract's destination is paused, as it outlives a restart.
@@ -178,6 +210,12 @@ pub trait Store: Send + Sync {
     /// # Errors
     /// As for opening; the store stays closed then, and this may be tried again.
     fn reopen(&self) -> Result<(), StoreError>;
+
+    /// Retires the store because another machine has it now: from the next opening on it is refused.
+    ///
+    /// # Errors
+    /// Of the file system; the store is not retired then.
+    fn retire(&self) -> Result<(), StoreError>;
 
     /// [`Store::apply`] and [`Store::sync`]: what it returns for survives power loss.
     ///

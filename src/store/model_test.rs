@@ -6,11 +6,11 @@ use super::{
 };
 use crate::model::{
     Account, ChannelName, ContractName, Digest, EvidenceKind, Finding, ForeignName, HoldReason, KeyedHash, Link,
-    LinkValue, Origin, Person, Receipt, Recipient, Secret, Severity, Sidecar, SourceIdentity, Stage, Submission,
-    SubmissionId, Timestamp, TokenPair, TokenState, TokenValue,
+    LinkValue, Origin, Person, Receipt, Recipient, SealError, Sealer, Secret, Severity, Sidecar, SourceIdentity, Stage,
+    Submission, SubmissionId, Timestamp, TokenPair, TokenState, TokenValue,
 };
 use proptest::prelude::*;
-use std::{fmt::Debug, fs, os::unix::fs::PermissionsExt};
+use std::{fmt::Debug, fs, os::unix::fs::PermissionsExt, path::Path, sync::Arc};
 
 /// A submission as a claim makes it; what never changes of it follows from the number.
 pub(super) fn submission(number: u64) -> Submission {
@@ -48,6 +48,11 @@ pub(super) fn submission(number: u64) -> Submission {
     }
 }
 
+/// Keys of 32 equal bytes.
+pub(super) fn sealer(byte: u8) -> Arc<Sealer> {
+    Arc::new(Sealer::from_text(&Digest::from_bytes([byte; 32]).to_string()).unwrap())
+}
+
 fn channel(number: u64) -> ChannelName {
     format!("channel-{number}").parse().unwrap()
 }
@@ -81,7 +86,7 @@ fn receipt() -> Receipt {
     }
 }
 
-fn findings(count: usize) -> std::sync::Arc<[Finding]> {
+pub(super) fn findings(count: usize) -> std::sync::Arc<[Finding]> {
     let finding = |line: usize| Finding {
         severity: Severity::Error,
         code: "structure".into(),
@@ -95,7 +100,7 @@ fn findings(count: usize) -> std::sync::Arc<[Finding]> {
     (0..count).map(finding).collect()
 }
 
-fn account(number: u64, reference: u64) -> Account {
+pub(super) fn account(number: u64, reference: u64) -> Account {
     Account {
         contract: contract(number % 2),
         person: "person".parse().unwrap(),
@@ -108,7 +113,7 @@ fn account(number: u64, reference: u64) -> Account {
     }
 }
 
-fn person(number: u64, token: &str) -> Person {
+pub(super) fn person(number: u64, token: &str) -> Person {
     let token = TokenValue { value: Secret::new(token.to_owned()), expiry: Timestamp::from_seconds(9) };
     Person {
         contract: contract(number % 2),
@@ -128,7 +133,7 @@ fn link_value(number: u64) -> LinkValue {
     }
 }
 
-fn link(number: u64, to: u64) -> Link {
+pub(super) fn link(number: u64, to: u64) -> Link {
     Link {
         channel: channel(number % 2),
         kind: if number.is_multiple_of(3) { EvidenceKind::Folder } else { EvidenceKind::Patient },
@@ -194,7 +199,7 @@ fn same<T: Debug + PartialEq>(ask: impl Fn(&dyn Store) -> Result<T, StoreError>,
 }
 
 /// Asks both stores everything.
-fn compare(sled: &dyn Store, memory: &dyn Store) {
+pub(super) fn compare(sled: &dyn Store, memory: &dyn Store) {
     let stores = [sled, memory];
     same(|store| store.last_submission_id(), stores);
     same(|store| store.stage_counts(), stores);
@@ -252,7 +257,7 @@ proptest! {
     #[test]
     fn sled_answers_as_plain_maps_do(operations in prop::collection::vec(operation(), 1..40)) {
         let folder = tempfile::tempdir().unwrap();
-        let mut sled = SledStore::open(folder.path()).unwrap();
+        let mut sled = SledStore::open(folder.path(), sealer(1)).unwrap();
         let memory = MemoryStore::default();
         for operation in operations {
             match operation {
@@ -262,7 +267,7 @@ proptest! {
                 }
                 Operation::Reopen => {
                     drop(sled);
-                    sled = SledStore::open(folder.path()).unwrap();
+                    sled = SledStore::open(folder.path(), sealer(1)).unwrap();
                 }
             }
         }
@@ -281,7 +286,7 @@ proptest! {
 #[test]
 fn large_records_never_make_a_blob_that_sled_would_not_sync() {
     let folder = tempfile::tempdir().unwrap();
-    let store = SledStore::open(folder.path()).unwrap();
+    let store = SledStore::open(folder.path(), sealer(1)).unwrap();
     for number in 0..200 {
         let large = Submission { findings: findings(Submission::FINDINGS_KEPT), ..submission(number) };
         let large = [Write::Submission(Box::new(large)), Write::Person(person(number, &"t".repeat(9000)))];
@@ -299,20 +304,20 @@ fn large_records_never_make_a_blob_that_sled_would_not_sync() {
 #[test]
 fn a_second_opening_says_so() {
     let folder = tempfile::tempdir().unwrap();
-    let first = SledStore::open(folder.path()).unwrap();
-    let Err(error) = SledStore::open(folder.path()) else { panic!("it opened twice") };
+    let first = SledStore::open(folder.path(), sealer(1)).unwrap();
+    let Err(error) = SledStore::open(folder.path(), sealer(1)) else { panic!("it opened twice") };
     assert!(matches!(error, StoreError::Locked { .. }));
     assert!(error.to_string().contains("another pushbridge has the store open"));
     drop(first);
-    SledStore::open(folder.path()).unwrap();
+    SledStore::open(folder.path(), sealer(1)).unwrap();
 }
 
 #[test]
 fn a_newer_store_is_left_untouched() {
     let folder = tempfile::tempdir().unwrap();
-    drop(SledStore::open(folder.path()).unwrap());
+    drop(SledStore::open(folder.path(), sealer(1)).unwrap());
     fs::write(folder.path().join("version"), "pushbridge-store 2\n").unwrap();
-    let contents = |folder: &std::path::Path| {
+    let contents = |folder: &Path| {
         let mut files: Vec<_> = fs::read_dir(folder.join("sled"))
             .unwrap()
             .map(|entry| entry.unwrap().path())
@@ -323,21 +328,19 @@ fn a_newer_store_is_left_untouched() {
         files
     };
     let before = contents(folder.path());
-    assert!(matches!(SledStore::open(folder.path()), Err(StoreError::Newer { found: 2, known: 1 })));
+    assert!(matches!(SledStore::open(folder.path(), sealer(1)), Err(StoreError::Newer { found: 2, known: 1 })));
     assert!(contents(folder.path()) == before);
-    fs::remove_file(folder.path().join("version")).unwrap();
-    assert!(matches!(SledStore::open(folder.path()), Err(StoreError::Damaged { .. })));
 }
 
 #[test]
 fn nobody_else_may_read_the_files() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("new/store");
-    let store = SledStore::open(&path).unwrap();
+    let store = SledStore::open(&path, sealer(1)).unwrap();
     store.commit(&[Write::Submission(Box::new(submission(1)))]).unwrap();
     drop(store);
-    drop(SledStore::open(&path).unwrap());
-    let mode = |path: &std::path::Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
+    drop(SledStore::open(&path, sealer(1)).unwrap());
+    let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
     assert_eq!(mode(&path), 0o700);
     assert_eq!(mode(&path.join("lock")), 0o600);
     for entry in fs::read_dir(path.join("sled")).unwrap().map(|entry| entry.unwrap().path()) {
@@ -345,31 +348,41 @@ fn nobody_else_may_read_the_files() {
     }
 }
 
+/// Whether a text stands in a file of the folder, or in a folder of it.
+fn is_written(folder: &Path, text: &str) -> bool {
+    fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).any(|path| match path.is_dir() {
+        true => is_written(&path, text),
+        false => fs::read(path).unwrap().windows(text.len()).any(|window| window == text.as_bytes()),
+    })
+}
+
 #[test]
-fn flipped_bits_are_told_as_damage() {
+fn tokens_lie_on_the_disk_sealed_and_a_missing_key_is_no_damage() {
     let folder = tempfile::tempdir().unwrap();
-    let store = SledStore::open(folder.path()).unwrap();
-    for number in 0..300 {
-        store.apply(&[Write::Submission(Box::new(submission(number)))]).unwrap();
-    }
-    store.sync().unwrap();
+    let store = SledStore::open(folder.path(), sealer(1)).unwrap();
+    let known = person(0, "secret-token");
+    store.commit(&[Write::Person(known.clone()), Write::Link(link(0, 0))]).unwrap();
     drop(store);
-    for step in [97, 4099, 32_771] {
-        let copy = tempfile::tempdir().unwrap();
-        fs::create_dir_all(copy.path().join("sled/blobs")).unwrap();
-        for name in ["version", "synced"] {
-            fs::copy(folder.path().join(name), copy.path().join(name)).unwrap();
-        }
-        for entry in fs::read_dir(folder.path().join("sled")).unwrap().map(|entry| entry.unwrap()) {
-            if entry.path().is_file() {
-                let mut bytes = fs::read(entry.path()).unwrap();
-                bytes.iter_mut().skip(step).step_by(step).for_each(|byte| *byte ^= 0x10);
-                fs::write(copy.path().join("sled").join(entry.file_name()), bytes).unwrap();
-            }
-        }
-        let read = SledStore::open(copy.path()).and_then(|store| store.submissions(Order::OldestFirst, None, 1000));
-        assert!(matches!(read, Err(StoreError::Damaged { .. })), "every byte {step} was flipped");
-    }
+    assert!(is_written(folder.path(), known.id.as_str()), "the search finds what is there");
+    assert!(!is_written(folder.path(), "secret-token"));
+    let present = sealer(1).present();
+    assert!(matches!(
+        SledStore::open(folder.path(), sealer(2)).err(),
+        Some(StoreError::Sealed { why: SealError::UnknownKey(key) }) if key == present
+    ));
+    let store = SledStore::open(folder.path(), sealer(1)).unwrap();
+    assert_eq!(store.person(&known.contract, &known.id).unwrap(), Some(known));
+}
+
+#[test]
+fn opened_with_a_new_key_in_front_the_earlier_one_is_needed_no_more() {
+    let folder = tempfile::tempdir().unwrap();
+    let known = person(0, "secret-token");
+    SledStore::open(folder.path(), sealer(1)).unwrap().commit(&[Write::Person(known.clone())]).unwrap();
+    let both = [2, 1].map(|byte| Digest::from_bytes([byte; 32]).to_string()).join("\n");
+    drop(SledStore::open(folder.path(), Arc::new(Sealer::from_text(&both).unwrap())).unwrap());
+    let store = SledStore::open(folder.path(), sealer(2)).unwrap();
+    assert_eq!(store.person(&known.contract, &known.id).unwrap(), Some(known));
 }
 
 #[test]

@@ -5,8 +5,11 @@
 //! those are most of a record, change once, and so have a value of their own.
 
 use super::{StoreError, is_open, key};
-use crate::model::{Digest, Submission};
-use serde::{Serialize, de::DeserializeOwned};
+use crate::model::{
+    ContractName, Digest, KeyId, Person, PersonId, Purpose, Sealed, Sealer, Secret, Submission, Timestamp, TokenPair,
+    TokenState,
+};
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use std::{
     hash::{DefaultHasher, Hash, Hasher},
     sync::Arc,
@@ -101,6 +104,49 @@ pub(super) fn decode_submission(bytes: &[u8]) -> Result<Submission, StoreError> 
 /// Any other record from its bytes.
 pub(super) fn decode_plain<T: DeserializeOwned>(what: &str, bytes: &[u8]) -> Result<T, StoreError> {
     decode(what, 0, bytes)
+}
+
+/// A person as it lies in the store: the tokens are sealed.
+#[derive(Serialize, Deserialize)]
+pub(super) struct PersonRecord {
+    pub(super) contract: ContractName,
+    pub(super) id: PersonId,
+    tokens: Sealed,
+    state: TokenState,
+    consent_id: Option<String>,
+    updated: Timestamp,
+}
+
+impl PersonRecord {
+    /// Seals a person's tokens.
+    pub(super) fn seal(person: &Person, purpose: Purpose, sealer: &Sealer) -> Self {
+        let Person { contract, id, tokens, state, consent_id, updated } = person.clone();
+        let clear = Secret::new(serde_json::to_vec(&tokens).expect("two texts and two instants are JSON"));
+        let tokens = sealer.seal(purpose, &owner(&contract, &id), clear.expose());
+        Self { contract, id, tokens, state, consent_id, updated }
+    }
+
+    /// The key that its tokens are sealed under.
+    pub(super) const fn key(&self) -> KeyId {
+        self.tokens.key
+    }
+
+    /// Opens the tokens.
+    pub(super) fn open(self, purpose: Purpose, sealer: &Sealer) -> Result<Person, StoreError> {
+        let Self { contract, id, tokens, state, consent_id, updated } = self;
+        let clear = sealer.open(purpose, &owner(&contract, &id), &tokens).map_err(|why| StoreError::Sealed { why })?;
+        let tokens: TokenPair = serde_json::from_slice(clear.expose()).map_err(|_| StoreError::Record {
+            doing: "read",
+            what: "a person".to_owned(),
+            why: "what was sealed is no pair of tokens".to_owned(),
+        })?;
+        Ok(Person { contract, id, tokens, state, consent_id, updated })
+    }
+}
+
+/// Ties sealed tokens to their person: moved to another record they do not open.
+fn owner(contract: &ContractName, person: &PersonId) -> Vec<u8> {
+    format!("{contract}/{person}").into_bytes()
 }
 
 /// How many further pieces a value has.

@@ -1,12 +1,14 @@
 //! The extensions that STU3 defines: where each may stand, how often, and what it holds.
 //!
 //! `extensions.tsv` is written by the generator beside `release.tsv`. One line an extension or part of one, tab-separated;
-//! missing columns at the end are empty: `depth url min max flags types strength value-set contexts`. Depth 0 is an
-//! extension, depth 1 a part of the one above it, and so on. Flags: `m` modifier, `v` the value must be there. Types as in
-//! `release.tsv`; none where the extension has parts instead. Contexts: type names and element paths, separated by spaces.
+//! missing columns at the end are empty: `depth url min max flags types strength value-set maximum contexts invariant..`.
+//! Depth 0 is an extension, depth 1 a part of the one above it, and so on. Flags: `m` modifier, `v` the value must be
+//! there. Types as in `release.tsv`; none where the extension has parts instead. Contexts: type names and element paths,
+//! separated by spaces. Invariants: FHIRPath, to the end of the line.
 //! Spec: <https://hl7.org/fhir/STU3/defining-extensions.html>.
 
-use super::{Content, Most, Release, Strength, StructureId};
+use super::{Binding, Content, Most, Release, Strength, StructureId};
+use crate::fhir::path::Expression;
 use std::sync::OnceLock;
 
 /// An extension of the release, or a part of one.
@@ -24,11 +26,28 @@ pub struct Extension {
     pub valued: bool,
     /// The types that its value may have; none where it has parts instead.
     pub values: Vec<ValueType>,
-    /// How strictly the codes of its value are meant, and the canonical URL of their value set.
-    pub binding: Option<(Strength, Option<&'static str>)>,
+    /// The codes of its value.
+    pub binding: Option<Binding>,
     /// Its parts, each by its short name.
     pub parts: Vec<Self>,
+    /// What has to hold of the element that it stands on; parts have none.
+    /// <https://hl7.org/fhir/STU3/structuredefinition-definitions.html#StructureDefinition.contextInvariant>
+    pub invariants: Vec<Invariant>,
     places: Vec<Place>,
+}
+
+/// A condition on the element that holds an extension.
+#[derive(Debug)]
+pub struct Invariant {
+    /// As the release writes it.
+    pub text: &'static str,
+    /// On that element; [`Invariant::VARIABLE`] is the extension itself.
+    pub expression: Expression,
+}
+
+impl Invariant {
+    /// The variable that the expression may use.
+    pub const VARIABLE: &'static str = "extension";
 }
 
 /// A type that an extension's value may have.
@@ -122,7 +141,8 @@ fn extension(release: &'static Release, line: &'static str) -> Extension {
     let mut columns = line.split('\t');
     let mut next = || columns.next().unwrap_or_default();
     let (url, min, most) = (next(), next(), Most::of(next()));
-    let (flags, types, strength, value_set, places) = (next(), next(), next(), next(), next());
+    let (flags, types, strength, value_set, maximum, places) = (next(), next(), next(), next(), next(), next());
+    let named = |url: &'static str| Some(url).filter(|url| !url.is_empty());
     Extension {
         url,
         min: min.parse().expect("min is a number"),
@@ -130,10 +150,20 @@ fn extension(release: &'static Release, line: &'static str) -> Extension {
         modifier: flags.contains('m'),
         valued: flags.contains('v'),
         values: words(types).map(value_type).collect(),
-        binding: Strength::named(strength).map(|strength| (strength, Some(value_set).filter(|url| !url.is_empty()))),
+        binding: Strength::named(strength).map(|strength| Binding {
+            strength,
+            value_set: named(value_set),
+            maximum: named(maximum),
+        }),
         parts: Vec::new(),
+        invariants: columns.map(invariant).collect(),
         places: words(places).map(|path| place(release, path).expect("a context is an element")).collect(),
     }
+}
+
+fn invariant(text: &'static str) -> Invariant {
+    let expression = Expression::parse_with(text, &[Invariant::VARIABLE]);
+    Invariant { text, expression: expression.expect("a test reads every invariant") }
 }
 
 fn words(text: &'static str) -> impl Iterator<Item = &'static str> {
@@ -194,7 +224,7 @@ fn foreign(release: &Release, owner: StructureId, root: &'static str) -> Option<
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::stu3::release;
+    use crate::stu3::{StructureKind, release};
 
     const BASE: &str = "http://hl7.org/fhir/StructureDefinition/";
 
@@ -222,7 +252,7 @@ mod tests {
     fn values_and_parts_are_told_apart() {
         let reason = named("data-absent-reason");
         assert_eq!((reason.values[0].name, reason.parts.len(), reason.valued), ("code", 0, false));
-        assert_eq!(reason.binding.unwrap().0, Strength::Required);
+        assert_eq!(reason.binding.unwrap().strength, Strength::Required);
         let history = named("valueset-history");
         assert!(history.values.is_empty());
         let revision = &history.parts[1];
@@ -243,6 +273,37 @@ mod tests {
         assert!(stands("cqif-cqlExpression", "ActivityDefinition", "timingTiming", "ActivityDefinition"));
         assert!(stands("data-absent-reason", "Patient", "gender", "Patient"));
         assert!(stands("humanname-own-prefix", "HumanName", "family", "Patient"));
+    }
+
+    #[test]
+    fn invariants_are_expressions_on_elements_with_parts() {
+        let release = release();
+        let table = decode(release, include_str!("extensions.tsv"));
+        let conditional: Vec<_> = table.iter().filter(|extension| !extension.invariants.is_empty()).collect();
+        assert_eq!(conditional.len(), 10);
+        for extension in conditional {
+            for place in &extension.places {
+                let nested = match place {
+                    Place::Type(id) => release.structure(*id).kind == StructureKind::Nested,
+                    Place::Element { owner, name, .. } => release
+                        .member(*owner, name)
+                        .is_some_and(|(_, way)| matches!(way.content, Content::Structure(_))),
+                    Place::Anywhere => false,
+                };
+                assert!(nested, "{}", extension.url);
+            }
+        }
+        assert_eq!(named("questionnaire-unit").invariants[0].text, "type='integer' or type='decimal'");
+    }
+
+    #[test]
+    fn parts_and_maximum_sets_are_bound() {
+        let lang = named("translation").parts[0].binding.unwrap();
+        assert_eq!(
+            (lang.strength, lang.maximum),
+            (Strength::Extensible, Some("http://hl7.org/fhir/ValueSet/all-languages"))
+        );
+        assert_eq!(named("goal-acceptance").parts[1].binding.unwrap().strength, Strength::Required);
     }
 
     #[test]

@@ -17,7 +17,7 @@ mod terminology;
 
 pub use crate::fhir::{Content, Primitive, StructureId};
 use crate::fhir::{Member, Schema};
-pub use extensions::{Extension, Holder, ValueType};
+pub use extensions::{Extension, Holder, Invariant, ValueType};
 use index::Index;
 use std::{
     collections::HashMap,

@@ -6,17 +6,18 @@ use super::{
     issue::Findings,
     policy::Policy,
     rules::{
-        attachment, binding, bundle, cardinality, choice, code_system, contained, element_id, extension, identifier,
-        invariant,
+        attachment,
+        binding::{self, Value},
+        bundle, cardinality, choice, code_system, contained, element_id, extension, identifier, invariant,
         known_extension::{self, List},
-        meta, narrative, primitive, range, reference, structure, xml,
+        meta, narrative, primitive, questionnaire, range, reference, structure, xml,
     },
 };
 use crate::{
     fhir::{Document, Kind, NodeId, Remark},
-    stu3::{Binding, Content, Element, Holder, Most, StructureId, StructureKind, Way},
+    stu3::{Content, Element, Holder, Most, StructureId, StructureKind, Way},
 };
-use std::{collections::HashMap, mem};
+use std::{cell::RefCell, collections::HashMap, mem};
 
 /// Deeper nodes are not judged, and that is an error: no stack grows with the input.
 const MOST_DEPTH: usize = 200;
@@ -67,6 +68,7 @@ pub(super) fn check<'v, 'd>(
         bundle: None,
         trials: HashMap::new(),
         tries: 0,
+        forms: RefCell::default(),
     };
     let mut walk = Walk { families, cx, out: Findings::new(policy), remarks: document.remarks() };
     walk.root();
@@ -144,6 +146,9 @@ impl<'d> Walk<'_, 'd> {
         } else {
             self.held(holder, id, node);
             conformance::check(&mut self.cx, id, node, &mut self.out);
+        }
+        if self.cx.resource.type_name == "QuestionnaireResponse" {
+            questionnaire::check(&self.cx, node, &mut self.out);
         }
         self.cx.resource.type_name = outer_type;
     }
@@ -340,7 +345,7 @@ impl<'d> Walk<'_, 'd> {
             }
         }
         if let Some(bound) = &member.element.binding {
-            binding::check(&self.cx, bound, member.way, node, &mut self.out);
+            binding::check(&self.cx, bound, &Value::here(node, member.way), &mut self.out);
         }
         let places = self.cx.release.element_rule_places(member.element);
         if !places.is_empty() {
@@ -356,7 +361,6 @@ impl<'d> Walk<'_, 'd> {
             Family::Extension => {
                 extension::check(cx, node, out);
                 conformance::extension(cx, id, node, member.element.modifier, out);
-                self.coded_extension(id, node);
             }
             Family::Range => range::check(cx, node, out),
             Family::Narrative => narrative::check(cx, node, out),
@@ -365,26 +369,6 @@ impl<'d> Walk<'_, 'd> {
             Family::Identifier => identifier::check(cx, node, out),
             Family::BundleEntry => bundle::entry(cx, node, out),
             Family::Coded => code_system::check(cx, node, out),
-        }
-    }
-}
-
-impl Walk<'_, '_> {
-    /// The codes of an extension whose definition binds them.
-    fn coded_extension(&mut self, id: StructureId, node: NodeId) {
-        let document = self.cx.document;
-        let url = self.cx.string(node, "url");
-        let definition = url.and_then(|url| self.cx.release.extension(&url));
-        let Some((strength, value_set)) = definition.and_then(|definition| definition.binding) else { return };
-        let value = document.children(node).find_map(|child| {
-            let name = document.name(child).filter(|name| name.starts_with("value"))?;
-            self.cx.release.member(id, &name).map(|(_, way)| (child, way))
-        });
-        if let Some((value, way)) = value {
-            let bound = Binding { strength, value_set, maximum: None };
-            self.cx.path.push("value", None);
-            binding::check(&self.cx, &bound, way, value, &mut self.out);
-            self.cx.path.pop();
         }
     }
 }

@@ -5,7 +5,7 @@ use pushbridge::{
     model::Digest,
     sandbox::{Fault, Target},
 };
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, fs};
 
 /// The same Bundle with bytes of its own.
 fn bundle(number: usize) -> Vec<u8> {
@@ -84,4 +84,36 @@ fn files_on_their_way_survive_the_loss_of_the_store() {
     assert_eq!(held.len(), 1, "{held:?}");
     assert_eq!(std::fs::read(stand.path("channels/clinic/held").join(&held[0])).unwrap(), bundle(0));
     assert!(stand.log().contains("drop them into the inbox again"));
+}
+
+#[test]
+fn a_database_that_is_damaged_is_rebuilt_and_nothing_is_sent_twice() {
+    let mut stand = Stand::by_folder();
+    let person = stand.person(&["clinic"]);
+    stand.link_folder("alex", &person.accounts[0].reference);
+    let (first, second) = (sample("valid/weight-batch.json"), sample("valid/glucose-batch.json"));
+    stand.start_daemon();
+    stand.drop_file("alex/first.json", &first);
+    stand.wait_for_stage("alex/first.json", "delivered");
+    stand.drop_file("nobody/held.json", &sample("valid/letter-pdf-transaction.json"));
+    stand.wait_for_stage("nobody/held.json", "held");
+    stand.kill_daemon();
+    let database = stand.path("state/store/sled/db");
+    let mut bytes = fs::read(&database).unwrap();
+    bytes.iter_mut().step_by(97).for_each(|byte| *byte ^= 0x10);
+    fs::write(&database, bytes).unwrap();
+
+    stand.start_daemon();
+    // Whoever opens the store first rebuilds it: the daemon, or a command that asks whether it runs.
+    let aside = fs::read_dir(stand.path("state/store")).unwrap().map(|entry| entry.unwrap().file_name());
+    assert_eq!(aside.filter(|name| name.to_string_lossy().starts_with("damaged-")).count(), 1);
+    assert_eq!(stand.stage("alex/first.json"), "delivered");
+    assert_eq!(stand.stage("nobody/held.json"), "held");
+    stand.drop_file("alex/again.json", &first);
+    stand.drop_file("alex/second.json", &second);
+    stand.wait_for_stage("alex/again.json", "duplicate");
+    stand.wait_for_stage("alex/second.json", "delivered");
+    stand.link_folder("nobody", &person.accounts[0].reference);
+    stand.wait_for_stage("nobody/held.json", "delivered");
+    assert_eq!((stand.received(&first).len(), stand.received(&second).len()), (1, 1));
 }

@@ -107,3 +107,15 @@ fn route_tells_beforehand_and_sends_nothing() {
     assert!(stand.sandbox.received().is_empty());
     assert!(stand.records().is_empty());
 }
+
+#[test]
+fn a_link_that_is_added_while_nothing_runs_releases_at_the_next_start() {
+    let stand = Stand::by_folder();
+    let person = stand.person(&["clinic"]);
+    let bytes = sample("valid/weight-batch.json");
+    stand.drop_file("robin/weight.json", &bytes);
+    assert_eq!(stand.once(), 1, "it is held");
+    stand.link_folder("robin", &person.accounts[0].reference);
+    assert_eq!(stand.once(), 0);
+    assert_eq!(stand.received(&bytes).len(), 1);
+}

@@ -13,13 +13,14 @@ pub(crate) fn table(package: &Package) -> String {
     let mut out = String::new();
     for (url, definition) in &package.extensions {
         let elements = items(&definition["snapshot"], "element");
-        write_extension(elements, &elements[0], url, &contexts(definition), 0, &mut out);
+        let places = [contexts(definition), invariants(definition)].join("\t");
+        write_extension(elements, &elements[0], url, &places, 0, &mut out);
     }
     out
 }
 
-/// One line: depth, URL, min, max, flags, types, binding strength, value set, contexts; then the parts.
-fn write_extension(elements: &[Value], element: &Value, url: &str, contexts: &str, depth: usize, out: &mut String) {
+/// One line: depth, URL, min, max, flags, types, binding strength, value set, maximum value set, places; then the parts.
+fn write_extension(elements: &[Value], element: &Value, url: &str, places: &str, depth: usize, out: &mut String) {
     let id = text(element, "id");
     let value = elements.iter().find(|other| {
         text(other, "id").strip_prefix(id).is_some_and(|rest| rest.starts_with(".value") && !rest[1..].contains('.'))
@@ -33,7 +34,7 @@ fn write_extension(elements: &[Value], element: &Value, url: &str, contexts: &st
         flags.push('v');
     }
     let (strength, value_set) = value.map_or(("", ""), table::binding);
-    let columns = [
+    let columns: [&str; 10] = [
         &depth.to_string(),
         url,
         &element["min"].to_string(),
@@ -42,7 +43,8 @@ fn write_extension(elements: &[Value], element: &Value, url: &str, contexts: &st
         &value.map(|value| table::types(elements, value)).unwrap_or_default(),
         strength,
         value_set,
-        contexts,
+        value.map_or("", table::maximum),
+        places,
     ];
     let _ = writeln!(out, "{}", columns.join("\t").trim_end());
     for part in parts(elements, id) {
@@ -64,4 +66,10 @@ fn parts<'p>(elements: &'p [Value], id: &str) -> impl Iterator<Item = &'p Value>
 fn contexts(definition: &Value) -> String {
     let places = items(definition, "context").iter().filter_map(Value::as_str);
     places.flat_map(|place| place.split(',')).map(str::trim).collect::<Vec<_>>().join(" ")
+}
+
+/// The conditions on the element that holds it.
+fn invariants(definition: &Value) -> String {
+    let expressions = items(definition, "contextInvariant").iter().filter_map(Value::as_str);
+    expressions.map(|text| text.split_whitespace().collect::<Vec<_>>().join(" ")).collect::<Vec<_>>().join("\t")
 }

@@ -74,7 +74,6 @@ fn write_element(elements: &[Value], element: &Value, out: &mut String) {
         flags.push('a');
     }
     let (strength, value_set) = binding(element);
-    let maximum = items(&element["binding"], "extension").iter().find(|extension| text(extension, "url") == MAXIMUM);
     let columns = [
         "E",
         last(text(element, "path")),
@@ -84,7 +83,7 @@ fn write_element(elements: &[Value], element: &Value, out: &mut String) {
         &types(elements, element),
         strength,
         value_set,
-        maximum.map_or("", |extension| text(&extension["valueReference"], "reference")),
+        maximum(element),
     ];
     let _ = writeln!(out, "{}", columns.join("\t").trim_end());
 }
@@ -97,6 +96,12 @@ pub(super) fn binding(element: &Value) -> (&str, &str) {
         reference => reference,
     };
     (text(binding, "strength"), value_set)
+}
+
+/// The value set that bounds an element's codes whatever its binding's strength; empty where it has none.
+pub(super) fn maximum(element: &Value) -> &str {
+    let maximum = items(&element["binding"], "extension").iter().find(|extension| text(extension, "url") == MAXIMUM);
+    maximum.map_or("", |extension| text(&extension["valueReference"], "reference"))
 }
 
 /// The types by name, separated by spaces; `Reference(A|B)` with its targets, `Quantity{Profile}`,

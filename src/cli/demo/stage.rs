@@ -10,7 +10,7 @@ use crate::{
     admin::{self, Answer, CallError, Question, Recorded, Selector},
     config,
     model::{AccountReference, ContractName, EvidenceKind, random_bytes},
-    push::{Client, OfficialTokens},
+    push::{Client, Invitation, OfficialTokens},
     sandbox::{self, Fault, NewPerson, Options, PublicKey, Received, Sandbox, Target, generate_key_pem},
 };
 use std::{
@@ -112,11 +112,15 @@ impl Stand {
 
     async fn authorise_robin(&self, client: &Client, contract: &ContractName) -> Result<AccountReference, Failed> {
         let api = |error: crate::push::Failure| Failed::new(Exit::Api, error);
-        let begun = client.authorize("http://127.0.0.1/callback", Some("Robin's clinic")).await.map_err(api)?;
+        let begun = client
+            .authorize(&Invitation { callback: "http://127.0.0.1/callback", ..Invitation::default() })
+            .await
+            .map_err(api)?;
         let callback = self.state().say_yes(&begun.url);
         let callback = callback.ok_or_else(|| Failed::say(Exit::Internal, "find the authorisation in the sandbox"))?;
         let granted = begun.callback(&callback).map_err(|error| Failed::new(Exit::Api, error))?;
-        let tokens = client.exchange_code(&granted.code, &begun.verifier).await.map_err(api)?;
+        let code = granted.code.ok_or_else(|| Failed::say(Exit::Api, "read the code of the callback"))?;
+        let tokens = client.exchange_code(&code, &begun.verifier).await.map_err(api)?;
         let (contract, person, consent_id) = (contract.clone(), tokens.person, tokens.consent_id);
         self.ask(Question::ImportTokens { contract, person, tokens: tokens.pair, consent_id }).await?;
         granted.reference.ok_or_else(|| Failed::say(Exit::Api, "read the accountReference of the callback"))

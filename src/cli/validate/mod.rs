@@ -124,7 +124,7 @@ pub(super) fn run(config: &Path, args: &Args, form: Form) -> Result<Exit, Failed
         return explain::list(form);
     }
     let judge = judge(config, args, form)?;
-    let mut output = Output::new(judge.format, args.quiet);
+    let mut output = Output::new(judge.format, args.quiet, &args.paths);
     let mut written = output.begin();
     let files = Files::new(args.paths.clone());
     if written.is_ok() {

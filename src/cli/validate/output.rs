@@ -16,6 +16,7 @@ use crate::{
 use std::{
     collections::BTreeMap,
     io::{self, BufWriter, Stdout, Write},
+    path::PathBuf,
 };
 
 /// How many files came out how.
@@ -44,7 +45,8 @@ pub(super) struct Output {
 }
 
 impl Output {
-    pub(super) fn new(format: Format, quiet: bool) -> Self {
+    /// `paths` are those that are judged.
+    pub(super) fn new(format: Format, quiet: bool, paths: &[PathBuf]) -> Self {
         Self {
             to: BufWriter::new(io::stdout()),
             format,
@@ -55,7 +57,7 @@ impl Output {
             cases: Spill::default(),
             notes: SarifNotes::default(),
             has_results: false,
-            progress: Progress::new(),
+            progress: Progress::new(paths),
         }
     }
 
@@ -107,19 +109,23 @@ impl Output {
         };
         match self.format {
             Format::Text => {
-                self.progress.clear();
-                self.to.write_all(piece.text.as_bytes())?;
-                // A person sees each file as it is done, and complaints in their place.
-                self.to.flush()?;
-                if let Some(error) = error {
-                    print::complain(&format!("{}: cannot be read: {error}", piece.name));
-                }
-                Ok(())
+                let to = &mut self.to;
+                self.progress.aside(|| {
+                    to.write_all(piece.text.as_bytes())?;
+                    // A person sees each file as it is done, and complaints in their place.
+                    to.flush()?;
+                    if let Some(error) = error {
+                        print::complain(&format!("{}: cannot be read: {error}", piece.name));
+                    }
+                    Ok(())
+                })
             }
             Format::Json | Format::Outcome => {
-                self.progress.clear();
-                self.to.write_all(piece.text.as_bytes())?;
-                self.to.flush()
+                let to = &mut self.to;
+                self.progress.aside(|| {
+                    to.write_all(piece.text.as_bytes())?;
+                    to.flush()
+                })
             }
             Format::Junit => self.cases.push(&piece.text),
             Format::Sarif => {
@@ -140,7 +146,7 @@ impl Output {
 
     /// The end, and how it all came out.
     pub(super) fn finish(mut self, policy: &Policy) -> io::Result<Exit> {
-        self.progress.clear();
+        self.progress.end();
         let counts = self.counts;
         match self.format {
             Format::Text if counts.files > 1 && !self.quiet => self.summary()?,

@@ -16,7 +16,7 @@ pub(crate) enum Ast {
     /// `$total`
     Total,
     /// `%resource` and the like.
-    Variable(String),
+    Variable(Variable),
     /// `of.name`
     Member(Box<Ast>, String),
     /// `of[index]`
@@ -41,6 +41,42 @@ pub(crate) enum Literal {
     Temporal(Temporal),
     /// A number and its unit: a UCUM code or a calendar word.
     Quantity(Decimal, String),
+}
+
+/// What a `%name` stands for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Variable {
+    /// `%context`: what the whole expression is evaluated on.
+    Context,
+    /// `%resource`
+    Resource,
+    /// `%rootResource`
+    RootResource,
+    /// A URL that is the same everywhere: `%ucum`, `%vs-..`, `%ext-..`.
+    Text(String),
+    /// One that the environment brings.
+    Given(String),
+}
+
+impl Variable {
+    /// The variable of this name; `given` are those that the environment brings.
+    /// <http://hl7.org/fhirpath/#environment-variables>, <https://hl7.org/fhir/STU3/fhirpath.html#variables>
+    pub(super) fn named(name: &str, given: &[&str]) -> Option<Self> {
+        let below = |prefix, folder| {
+            let rest = name.strip_prefix(prefix).filter(|rest: &&str| !rest.is_empty())?;
+            Some(Self::Text(format!("http://hl7.org/fhir/{folder}/{rest}")))
+        };
+        Some(match name {
+            "context" => Self::Context,
+            "resource" => Self::Resource,
+            "rootResource" => Self::RootResource,
+            "ucum" => Self::Text("http://unitsofmeasure.org".to_owned()),
+            "sct" => Self::Text("http://snomed.info/sct".to_owned()),
+            "loinc" => Self::Text("http://loinc.org".to_owned()),
+            name if given.contains(&name) => Self::Given(name.to_owned()),
+            _ => return below("vs-", "ValueSet").or_else(|| below("ext-", "StructureDefinition")),
+        })
+    }
 }
 
 /// What is asked of a type.

@@ -5,10 +5,10 @@ use super::{
     decimal::Decimal,
     evaluate::Evaluator,
     temporal::TemporalKind,
-    value::{Element, Item},
+    value::{Collection, Element, Item},
 };
 use crate::fhir::{Content, Kind, ucum};
-use std::cmp::Ordering;
+use std::{cmp::Ordering, collections::BTreeMap};
 
 /// Whether two items are equal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -171,8 +171,14 @@ pub(super) fn order(left: &Item<'_>, right: &Item<'_>) -> Result<Option<Ordering
     }
 }
 
-/// `~`: texts without regard to case and spaces, numbers to the precision of the less precise, parts in any order.
-pub(super) fn equivalent<'d>(cx: &mut Evaluator<'_, 'd>, left: &Item<'d>, right: &Item<'d>) -> Result<bool, PathError> {
+/// `~`: texts without regard to case and spaces, numbers to the precision of the less precise; elements with parts where
+/// all parts of a name are, in any order. <http://hl7.org/fhirpath/#equivalent>
+fn equivalent_at<'d>(
+    cx: &mut Evaluator<'_, 'd>,
+    left: &Item<'d>,
+    right: &Item<'d>,
+    depth: u32,
+) -> Result<bool, PathError> {
     cx.spend(1)?;
     Ok(match (cx.environment.system(left), cx.environment.system(right)) {
         (Item::Text(left), Item::Text(right)) => folded(&left) == folded(&right),
@@ -180,19 +186,7 @@ pub(super) fn equivalent<'d>(cx: &mut Evaluator<'_, 'd>, left: &Item<'d>, right:
         (Item::Quantity(left, unit), Item::Quantity(right, other)) => {
             compare_quantities(left, &unit, right, &other) == Some(Ordering::Equal)
         }
-        (Item::Element(left), Item::Element(right)) => {
-            let coded = |element: &Element| match element.content {
-                Some(Content::Structure(id)) => cx.environment.is_kind_of(id, "Coding"),
-                _ => false,
-            };
-            if coded(&left) && coded(&right) {
-                return same_coding(cx, &left, &right);
-            }
-            let (mut of_left, mut of_right) = (Vec::new(), Vec::new());
-            cx.children(&left, &mut of_left)?;
-            cx.children(&right, &mut of_right)?;
-            !of_left.is_empty() && cx.equivalent_all(&of_left, &of_right)?
-        }
+        (Item::Element(left), Item::Element(right)) => equivalent_parts(cx, &left, &right, depth)?,
         (left, right) => match (number(&left), number(&right)) {
             (Some(left), Some(right)) => {
                 let scale = left.scale().min(right.scale());
@@ -201,6 +195,78 @@ pub(super) fn equivalent<'d>(cx: &mut Evaluator<'_, 'd>, left: &Item<'d>, right:
             _ => equal(cx, &left, &right)? == Equality::Equal,
         },
     })
+}
+
+/// Codings by system and code; other elements part by part.
+fn equivalent_parts(
+    cx: &mut Evaluator<'_, '_>,
+    left: &Element,
+    right: &Element,
+    depth: u32,
+) -> Result<bool, PathError> {
+    let coded = |element: &Element| match element.content {
+        Some(Content::Structure(id)) => cx.environment.is_kind_of(id, "Coding"),
+        _ => false,
+    };
+    if coded(left) && coded(right) {
+        return same_coding(cx, left, right);
+    }
+    let (of_left, of_right) = (named_parts(cx, left)?, named_parts(cx, right)?);
+    if depth > MOST_DEPTH || of_left.is_empty() || of_left.len() != of_right.len() {
+        return Ok(false);
+    }
+    for ((name, items), (other_name, others)) in of_left.iter().zip(&of_right) {
+        if name != other_name || !all_equivalent(cx, items, others, depth + 1)? {
+            return Ok(false);
+        }
+    }
+    Ok(true)
+}
+
+/// The parts of an element by their names, sorted.
+fn named_parts<'d>(
+    cx: &mut Evaluator<'_, 'd>,
+    element: &Element,
+) -> Result<BTreeMap<Option<&'d str>, Collection<'d>>, PathError> {
+    let mut parts = Vec::new();
+    cx.children(element, &mut parts)?;
+    let mut named: BTreeMap<_, Collection<'d>> = BTreeMap::new();
+    for part in parts {
+        let name = match &part {
+            Item::Element(element) => element_name(cx, element),
+            _ => None,
+        };
+        named.entry(name).or_default().push(part);
+    }
+    Ok(named)
+}
+
+/// Each item has an equivalent one among the others that no other item has, in any order.
+pub(super) fn all_equivalent<'d>(
+    cx: &mut Evaluator<'_, 'd>,
+    left: &[Item<'d>],
+    right: &[Item<'d>],
+    depth: u32,
+) -> Result<bool, PathError> {
+    if left.len() != right.len() {
+        return Ok(false);
+    }
+    let mut rest: Vec<&Item<'d>> = right.iter().collect();
+    for item in left {
+        let mut place = None;
+        for (index, other) in rest.iter().enumerate() {
+            cx.spend(1)?;
+            if equivalent_at(cx, item, other, depth)? {
+                place = Some(index);
+                break;
+            }
+        }
+        match place {
+            Some(place) => drop(rest.remove(place)),
+            None => return Ok(false),
+        }
+    }
+    Ok(true)
 }
 
 /// Codings are equivalent by system and code.
@@ -212,4 +278,33 @@ fn same_coding(cx: &Evaluator<'_, '_>, left: &Element, right: &Element) -> Resul
 
 fn folded(text: &str) -> String {
     text.split_whitespace().map(str::to_lowercase).collect::<Vec<_>>().join(" ")
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::fhir::{
+        json,
+        path::{Environment, Expression},
+    };
+
+    #[test]
+    fn equivalence_compares_parts_of_the_same_name() {
+        let source = r#"{"resourceType":"Patient","name":[{"family":"a","given":["b","C"]},
+            {"given":["c","B"],"family":"A"},{"given":["a"],"family":"b"},{"family":"a","given":["b"]},
+            {"given":["a","b","c"]}],"contact":[{"name":{"family":"a"}},{"name":{"text":"a"}}]}"#;
+        let document = json::read(source.as_bytes(), &json::Limits::default()).unwrap();
+        let environment = Environment::of(&document, crate::stu3::release());
+        let holds = |text: &str| Expression::parse(text).unwrap().holds(&environment, environment.root());
+        for (expression, expected) in [
+            ("name[0] ~ name[1]", true),
+            ("name[2] ~ name[3]", false),
+            ("name[0] ~ name[4]", false),
+            ("contact[0] ~ contact[1]", false),
+            ("contact[0].name ~ contact.name[0]", true),
+            ("(name[0] | name[2]) ~ (name[2] | name[1])", true),
+            ("$this ~ %resource", true),
+        ] {
+            assert_eq!(holds(expression), Ok(Some(expected)), "{expression}");
+        }
+    }
 }

@@ -2,14 +2,12 @@
 
 use super::{
     Environment, PathError,
-    ast::{Ast, Literal, Operator, TypeTest},
-    compare::{Equality, equal, equivalent, order},
+    ast::{Ast, Literal, TypeTest, Variable},
     patterns::Patterns,
-    temporal::Step,
     twins::Twins,
     value::{Collection, Element, Item},
 };
-use std::{borrow::Cow, cmp::Ordering};
+use std::borrow::Cow;
 
 /// Steps that one evaluation may take: far beyond what any path over the largest Bundle needs.
 const BUDGET: u64 = 20_000_000;
@@ -17,6 +15,7 @@ const BUDGET: u64 = 20_000_000;
 /// Evaluates one expression.
 pub(super) struct Evaluator<'e, 'd> {
     pub(super) environment: &'e Environment<'e, 'd>,
+    context: Element,
     steps: u64,
     twins: Twins<'d>,
     patterns: Patterns,
@@ -45,12 +44,12 @@ pub(super) fn truth<'d>(environment: &Environment<'_, 'd>, items: &[Item<'d>]) -
 }
 
 impl<'e, 'd> Evaluator<'e, 'd> {
-    pub(super) fn new(environment: &'e Environment<'e, 'd>) -> Self {
-        Self { environment, steps: 0, twins: Twins::default(), patterns: Patterns::default() }
+    pub(super) fn new(environment: &'e Environment<'e, 'd>, context: Element) -> Self {
+        Self { environment, context, steps: 0, twins: Twins::default(), patterns: Patterns::default() }
     }
 
-    pub(super) fn evaluate(&mut self, ast: &Ast, focus: Element) -> Result<Collection<'d>, PathError> {
-        let this = [Item::Element(focus)];
+    pub(super) fn evaluate(&mut self, ast: &Ast) -> Result<Collection<'d>, PathError> {
+        let this = [Item::Element(self.context)];
         self.of(ast, Scope { this: &this, index: None, total: None })
     }
 
@@ -93,7 +92,7 @@ impl<'e, 'd> Evaluator<'e, 'd> {
                 self.make_text(texts.sum())?;
                 total.to_vec()
             }
-            Ast::Variable(name) => self.variable(name, scope)?,
+            Ast::Variable(variable) => vec![self.variable(variable)?],
             Ast::Member(of, name) if **of == Ast::Focus => self.first_member(scope.this, name)?,
             Ast::Member(of, name) => {
                 let items = self.of(of, scope)?;
@@ -143,25 +142,19 @@ impl<'e, 'd> Evaluator<'e, 'd> {
         }
     }
 
-    /// <http://hl7.org/fhirpath/#environment-variables>, <https://hl7.org/fhir/STU3/fhirpath.html#variables>
-    fn variable(&self, name: &str, scope: Scope<'_, 'd>) -> Result<Collection<'d>, PathError> {
+    fn variable(&self, variable: &Variable) -> Result<Item<'d>, PathError> {
         let environment = self.environment;
         let resource = |node| Item::Element(environment.element(node, Some(crate::fhir::Content::Resource)));
-        Ok(match name {
-            "context" => scope.this.to_vec(),
-            "resource" => vec![resource(environment.resource)],
-            "rootResource" => vec![resource(environment.root_resource)],
-            "ucum" => vec![Item::Text("http://unitsofmeasure.org".into())],
-            "sct" => vec![Item::Text("http://snomed.info/sct".into())],
-            "loinc" => vec![Item::Text("http://loinc.org".into())],
-            name => {
-                let url =
-                    name.strip_prefix("vs-").map(|rest| format!("http://hl7.org/fhir/ValueSet/{rest}")).or_else(|| {
-                        name.strip_prefix("ext-").map(|rest| format!("http://hl7.org/fhir/StructureDefinition/{rest}"))
-                    });
-                vec![Item::Text(
-                    url.ok_or(PathError::Evaluation("the expression uses a variable that is not known"))?.into(),
-                )]
+        Ok(match variable {
+            Variable::Context => Item::Element(self.context),
+            Variable::Resource => resource(environment.resource),
+            Variable::RootResource => resource(environment.root_resource),
+            Variable::Text(text) => Item::Text(text.clone().into()),
+            Variable::Given(name) => {
+                let given = environment.variables.iter().find(|(given, _)| given == name);
+                let (_, element) =
+                    given.ok_or(PathError::Evaluation("a variable of the expression is not given here"))?;
+                Item::Element(*element)
             }
         })
     }
@@ -222,224 +215,4 @@ impl<'e, 'd> Evaluator<'e, 'd> {
         let items = self.of(ast, scope)?;
         truth(self.environment, &items)
     }
-
-    fn binary(
-        &mut self,
-        operator: Operator,
-        left: &Ast,
-        right: &Ast,
-        scope: Scope<'_, 'd>,
-    ) -> Result<Collection<'d>, PathError> {
-        if matches!(operator, Operator::And | Operator::Or | Operator::Xor | Operator::Implies) {
-            return Ok(self.logic(operator, left, right, scope)?.map(Item::Boolean).into_iter().collect());
-        }
-        let (left, right) = (self.of(left, scope)?, self.of(right, scope)?);
-        match operator {
-            Operator::Union => self.union(left, right),
-            Operator::Equal | Operator::NotEqual => {
-                if left.is_empty() || right.is_empty() {
-                    return Ok(Vec::new());
-                }
-                Ok(match self.equal_all(&left, &right)? {
-                    Equality::Undecided => Vec::new(),
-                    found => boolean((found == Equality::Equal) == (operator == Operator::Equal)),
-                })
-            }
-            Operator::Equivalent | Operator::NotEquivalent => {
-                let same = self.equivalent_all(&left, &right)?;
-                Ok(boolean(same == (operator == Operator::Equivalent)))
-            }
-            Operator::Less | Operator::LessOrEqual | Operator::Greater | Operator::GreaterOrEqual => {
-                self.inequality(operator, &left, &right)
-            }
-            Operator::In => self.is_in(&left, &right),
-            Operator::Contains => self.is_in(&right, &left),
-            _ => self.arithmetic(operator, &left, &right),
-        }
-    }
-
-    /// Three-valued: <http://hl7.org/fhirpath/#boolean-logic>. What the left side decides is not asked of the right.
-    fn logic(
-        &mut self,
-        operator: Operator,
-        left: &Ast,
-        right: &Ast,
-        scope: Scope<'_, 'd>,
-    ) -> Result<Option<bool>, PathError> {
-        let left = self.truth_of(left, scope);
-        match (operator, &left) {
-            (Operator::And, Ok(Some(false))) => return Ok(Some(false)),
-            (Operator::Or, Ok(Some(true))) | (Operator::Implies, Ok(Some(false))) => return Ok(Some(true)),
-            _ => {}
-        }
-        let right = self.truth_of(right, scope);
-        // what the right side decides needs nothing of a left side that cannot be told
-        match (operator, &right) {
-            (Operator::And, Ok(Some(false))) => return Ok(Some(false)),
-            (Operator::Or | Operator::Implies, Ok(Some(true))) => return Ok(Some(true)),
-            _ => {}
-        }
-        let (left, right) = (left?, right?);
-        Ok(match operator {
-            Operator::And => (left == Some(true) && right == Some(true)).then_some(true),
-            Operator::Or => (left == Some(false) && right == Some(false)).then_some(false),
-            Operator::Xor => left.zip(right).map(|(left, right)| left != right),
-            _ => (left == Some(true) && right == Some(false)).then_some(false),
-        })
-    }
-
-    /// Without repetitions, in order.
-    pub(super) fn union(
-        &mut self,
-        mut left: Collection<'d>,
-        right: Collection<'d>,
-    ) -> Result<Collection<'d>, PathError> {
-        left.extend(right);
-        self.distinct(left)
-    }
-
-    fn inequality(
-        &self,
-        operator: Operator,
-        left: &[Item<'d>],
-        right: &[Item<'d>],
-    ) -> Result<Collection<'d>, PathError> {
-        let (Some(left), Some(right)) = (self.single(left)?, self.single(right)?) else { return Ok(Vec::new()) };
-        let Some(order) = order(&left, &right)? else { return Ok(Vec::new()) };
-        Ok(boolean(match operator {
-            Operator::Less => order == Ordering::Less,
-            Operator::LessOrEqual => order != Ordering::Greater,
-            Operator::Greater => order == Ordering::Greater,
-            _ => order != Ordering::Less,
-        }))
-    }
-
-    fn is_in(&mut self, item: &[Item<'d>], items: &[Item<'d>]) -> Result<Collection<'d>, PathError> {
-        match item {
-            [] => Ok(Vec::new()),
-            [item] => Ok(boolean(self.has(items, item)?)),
-            _ => Err(PathError::Evaluation("a single value is needed here, and there are several")),
-        }
-    }
-
-    /// An equal item is among these.
-    pub(super) fn has(&mut self, items: &[Item<'d>], item: &Item<'d>) -> Result<bool, PathError> {
-        for other in items {
-            self.spend(1)?;
-            if equal(self, item, other)? == Equality::Equal {
-                return Ok(true);
-            }
-        }
-        Ok(false)
-    }
-
-    pub(super) fn equal_all(&mut self, left: &[Item<'d>], right: &[Item<'d>]) -> Result<Equality, PathError> {
-        if left.len() != right.len() {
-            return Ok(Equality::Different);
-        }
-        for (left, right) in left.iter().zip(right) {
-            match equal(self, left, right)? {
-                Equality::Equal => {}
-                other => return Ok(other),
-            }
-        }
-        Ok(Equality::Equal)
-    }
-
-    /// In any order.
-    pub(super) fn equivalent_all(&mut self, left: &[Item<'d>], right: &[Item<'d>]) -> Result<bool, PathError> {
-        if left.len() != right.len() {
-            return Ok(false);
-        }
-        let mut rest: Vec<&Item<'d>> = right.iter().collect();
-        for item in left {
-            let mut place = None;
-            for (index, other) in rest.iter().enumerate() {
-                self.spend(1)?;
-                if equivalent(self, item, other)? {
-                    place = Some(index);
-                    break;
-                }
-            }
-            match place {
-                Some(place) => drop(rest.remove(place)),
-                None => return Ok(false),
-            }
-        }
-        Ok(true)
-    }
-
-    /// <http://hl7.org/fhirpath/#math>
-    fn arithmetic(
-        &mut self,
-        operator: Operator,
-        left: &[Item<'d>],
-        right: &[Item<'d>],
-    ) -> Result<Collection<'d>, PathError> {
-        let (left, right) = (self.single(left)?, self.single(right)?);
-        if operator == Operator::Concatenate {
-            let text = |item: Option<Item<'d>>| match item {
-                None => Ok(Cow::Borrowed("")),
-                Some(Item::Text(text)) => Ok(text),
-                Some(other) => self.environment.text(&other).ok_or(PathError::Evaluation("& joins texts")),
-            };
-            let (left, right) = (text(left)?, text(right)?);
-            self.make_text(left.len() + right.len())?;
-            return Ok(vec![Item::Text((left.into_owned() + &*right).into())]);
-        }
-        let (Some(left), Some(right)) = (left, right) else { return Ok(Vec::new()) };
-        if let (Item::Text(left), Item::Text(right)) = (&left, &right) {
-            self.make_text(left.len() + right.len())?;
-        }
-        Ok(calculate(operator, left, right)?.into_iter().collect())
-    }
-}
-
-fn calculate<'d>(operator: Operator, left: Item<'d>, right: Item<'d>) -> Result<Option<Item<'d>>, PathError> {
-    use super::decimal::Decimal;
-    const NO_NUMBERS: PathError = PathError::Evaluation("these values cannot be calculated with");
-    Ok(match (operator, left, right) {
-        (Operator::Add, Item::Text(left), Item::Text(right)) => Some(Item::Text((left.into_owned() + &*right).into())),
-        (Operator::Add | Operator::Subtract, Item::Temporal(value), Item::Quantity(amount, unit)) => {
-            let step = Step::named(&unit).ok_or(PathError::Evaluation("a date is moved by calendar units"))?;
-            let amount = if operator == Operator::Subtract { amount.negative() } else { amount };
-            value.moved(amount, step).map(Item::Temporal)
-        }
-        (Operator::Add, Item::Quantity(left, unit), Item::Quantity(right, other)) if unit == other => {
-            left.add(right).map(|sum| Item::Quantity(sum, unit))
-        }
-        (Operator::Subtract, Item::Quantity(left, unit), Item::Quantity(right, other)) if unit == other => {
-            left.subtract(right).map(|difference| Item::Quantity(difference, unit))
-        }
-        (operator, Item::Integer(left), Item::Integer(right)) if operator != Operator::Divide => {
-            let result = match operator {
-                Operator::Add => left.checked_add(right),
-                Operator::Subtract => left.checked_sub(right),
-                Operator::Multiply => left.checked_mul(right),
-                Operator::Div => left.checked_div(right),
-                Operator::Mod => left.checked_rem(right),
-                _ => return Err(NO_NUMBERS),
-            };
-            result.map(Item::Integer)
-        }
-        (operator, left, right) => {
-            let number = |item| match item {
-                Item::Integer(number) => Ok(Decimal::whole(number)),
-                Item::Decimal(number) => Ok(number),
-                _ => Err(NO_NUMBERS),
-            };
-            let (left, right) = (number(left)?, number(right)?);
-            match operator {
-                Operator::Add => left.add(right).map(Item::Decimal),
-                Operator::Subtract => left.subtract(right).map(Item::Decimal),
-                Operator::Multiply => left.multiply(right).map(Item::Decimal),
-                Operator::Divide => left.divide(right).map(Item::Decimal),
-                Operator::Div => {
-                    left.divide_whole(right).and_then(|(whole, _)| i64::try_from(whole).ok()).map(Item::Integer)
-                }
-                Operator::Mod => left.divide_whole(right).map(|(_, rest)| Item::Decimal(rest)),
-                _ => return Err(NO_NUMBERS),
-            }
-        }
-    })
 }

@@ -4,14 +4,17 @@
 //! understood is refused when the expression is parsed, with its column, so that nothing is ever half understood. No
 //! evaluation takes more than a fixed number of steps, whatever the expression and the document are.
 //!
-//! `evaluate.rs` walks the expression; `functions/` has a file for each section of the specification.
+//! `evaluate.rs` walks the expression, `operators.rs` and `arithmetic.rs` join two of its parts; `functions/` has a file for each section of the specification.
 
+mod arithmetic;
 mod ast;
 mod compare;
 mod decimal;
+mod environment;
 mod evaluate;
 mod functions;
 mod lexer;
+mod operators;
 mod parser;
 mod patterns;
 mod temporal;
@@ -20,11 +23,12 @@ mod value;
 
 pub(crate) use ast::{Ast, Function, Operator};
 pub(crate) use decimal::Decimal;
+pub use environment::{Environment, NoValueSets, Resolution, Resolve, Unresolving, ValueSets};
 pub(crate) use patterns::matches_whole;
 pub(crate) use temporal::order_of_dates;
 pub use value::{Collection, Element, Item};
 
-use super::{Document, NodeId, Schema};
+use super::{Document, Schema};
 use evaluate::Evaluator;
 
 /// An expression, parsed.
@@ -62,70 +66,21 @@ impl PathError {
     }
 }
 
-/// Where a reference leads.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Resolution {
-    /// A resource of the document.
-    Found(NodeId),
-    /// A resource that is not here; the reference names its type.
-    Type(String),
-    /// It cannot be told.
-    Unknown,
-}
-
-/// Finds what references lead to.
-pub trait Resolve {
-    /// Where a literal reference leads: `Patient/1`, `#p`, `urn:uuid:..`.
-    fn resolve(&self, reference: &str) -> Resolution;
-}
-
-/// Nothing is found.
-#[derive(Clone, Copy, Debug)]
-pub struct Unresolving;
-
-impl Resolve for Unresolving {
-    fn resolve(&self, _: &str) -> Resolution {
-        Resolution::Unknown
-    }
-}
-
-/// What an expression is evaluated in.
-#[derive(Clone, Copy)]
-pub struct Environment<'e, 'd> {
-    /// The document.
-    pub document: &'d Document<'d>,
-    /// Its types.
-    pub schema: &'e dyn Schema,
-    /// `%resource`: the resource around the focus.
-    pub resource: NodeId,
-    /// `%rootResource`: the resource around that, where it is contained.
-    pub root_resource: NodeId,
-    /// For `resolve()`.
-    pub resolver: &'e dyn Resolve,
-    /// For `now()` and `today()`: a dateTime; without one they have no value, because this room reads no clock.
-    pub now: Option<&'e str>,
-}
-
-impl<'e, 'd> Environment<'e, 'd> {
-    /// For expressions on the whole document.
-    pub fn of(document: &'d Document<'d>, schema: &'e dyn Schema) -> Self {
-        let root = document.root();
-        Self { document, schema, resource: root, root_resource: root, resolver: &Unresolving, now: None }
-    }
-
-    /// The document's root as an element.
-    pub fn root(&self) -> Element {
-        self.element(self.document.root(), Some(super::Content::Resource))
-    }
-}
-
 impl Expression {
     /// Parses an expression.
     ///
     /// # Errors
     /// It is no FHIRPath, or it uses what is not known here, with the column.
     pub fn parse(text: &str) -> Result<Self, PathError> {
-        Ok(Self { root: parser::parse(&lexer::tokens(text)?)? })
+        Self::parse_with(text, &[])
+    }
+
+    /// Parses an expression that may use these variables too; [`Environment::variables`] has to bring them.
+    ///
+    /// # Errors
+    /// As [`Expression::parse`].
+    pub fn parse_with(text: &str, variables: &[&str]) -> Result<Self, PathError> {
+        Ok(Self { root: parser::parse(&lexer::tokens(text)?, variables)? })
     }
 
     /// The expression as a tree.
@@ -138,7 +93,7 @@ impl Expression {
     /// # Errors
     /// It has no single meaning here, needs a resource that is not here, or takes too many steps.
     pub fn evaluate<'d>(&self, environment: &Environment<'_, 'd>, focus: Element) -> Result<Collection<'d>, PathError> {
-        Evaluator::new(environment).evaluate(&self.root, focus)
+        Evaluator::new(environment, focus).evaluate(&self.root)
     }
 
     /// Whether it is true of an element; `None` where it has no value.
@@ -249,6 +204,9 @@ mod tests {
             ("a.first(1)", 3),
             ("@2012-13", 1),
             ("a and", 6),
+            ("a = %nothing", 5),
+            ("a.where(b = %`vs-`)", 13),
+            ("%extension.value", 1),
         ] {
             match texts(expression) {
                 Err(PathError::Syntax { column: found, .. }) => assert_eq!(found, column, "{expression}"),
@@ -256,6 +214,26 @@ mod tests {
             }
         }
         assert!(matches!(texts("Bundle.entry"), Err(PathError::Evaluation(_))), "an entry is no value");
+    }
+
+    #[test]
+    fn variables_stand_for_what_they_say() {
+        for (expression, expected) in [
+            ("%ucum", &["http://unitsofmeasure.org"][..]),
+            ("%`vs-administrative-gender`", &["http://hl7.org/fhir/ValueSet/administrative-gender"]),
+            ("%vs-a & %ext-b", &["http://hl7.org/fhir/ValueSet/ahttp://hl7.org/fhir/StructureDefinition/b"]),
+            ("entry.resource.where(active = true).select(%context.identifier.value)", &["b-1"]),
+            ("%resource.identifier.value | %rootResource.identifier.value", &["b-1"]),
+        ] {
+            assert_eq!(texts(expression).unwrap(), expected, "{expression}");
+        }
+        let document = json::read(BUNDLE.as_bytes(), &json::Limits::default()).unwrap();
+        let environment = Environment::of(&document, crate::stu3::release());
+        let variables = [("mine", environment.root())];
+        let given = Environment { variables: &variables, ..environment };
+        let expression = Expression::parse_with("%mine.identifier.value = 'b-1'", &["mine"]).unwrap();
+        assert_eq!(expression.holds(&given, given.root()), Ok(Some(true)));
+        assert!(expression.holds(&environment, environment.root()).is_err(), "the environment has to bring it");
     }
 
     #[test]

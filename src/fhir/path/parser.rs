@@ -2,7 +2,7 @@
 
 use super::{
     PathError,
-    ast::{Ast, Function, Literal, Operator, TypeTest},
+    ast::{Ast, Function, Literal, Operator, TypeTest, Variable},
     decimal::Decimal,
     lexer::{Token, TokenKind},
     temporal::Temporal,
@@ -14,8 +14,9 @@ const MOST_DEPTH: u32 = 100;
 /// A chain of operators or steps: it becomes a tree as deep as the chain is long.
 const MOST_LINKS: u32 = 500;
 
-pub(super) fn parse(tokens: &[Token]) -> Result<Ast, PathError> {
-    let mut parser = Parser { tokens, at: 0, depth: 0, links: 0 };
+/// `given` are the variables that the environment will bring.
+pub(super) fn parse(tokens: &[Token], given: &[&str]) -> Result<Ast, PathError> {
+    let mut parser = Parser { tokens, given, at: 0, depth: 0, links: 0 };
     let root = parser.expression()?;
     match parser.peek() {
         TokenKind::End => Ok(root),
@@ -25,6 +26,7 @@ pub(super) fn parse(tokens: &[Token]) -> Result<Ast, PathError> {
 
 struct Parser<'t> {
     tokens: &'t [Token],
+    given: &'t [&'t str],
     at: usize,
     depth: u32,
     links: u32,
@@ -173,7 +175,10 @@ impl Parser<'_> {
                 _ => return self.step(Ast::Focus),
             },
             TokenKind::Quoted(_) => return self.step(Ast::Focus),
-            TokenKind::Variable(name) => Ast::Variable(name),
+            TokenKind::Variable(name) => {
+                let known = Variable::named(&name, self.given);
+                Ast::Variable(known.ok_or_else(|| self.fail("the expression uses a variable that is not known"))?)
+            }
             TokenKind::Sign("(") => {
                 self.at += 1;
                 let inner = self.expression()?;

@@ -5,20 +5,28 @@
 //! FOLDER/version   which form the whole has; read before sled opens anything, because sled writes when it opens
 //! FOLDER/synced    which batch was synced last, see witness.rs
 //! FOLDER/sled/     sled's own folder: conf, db, snap.*, blobs/
+//! FOLDER/journal/  the second record, see ../journal/
+//! FOLDER/damaged-* databases that were set aside
 //! ```
 
 use super::witness::Witness;
+use crate::model::Timestamp;
 use crate::store::StoreError;
 use std::{
     fs::{self, DirBuilder, File, OpenOptions, Permissions, TryLockError},
     io::{self, Read, Write},
     os::unix::fs::{DirBuilderExt, FileExt, OpenOptionsExt, PermissionsExt},
     path::{Path, PathBuf},
+    sync::{Mutex, MutexGuard, PoisonError},
 };
 
 /// The store's form that this program writes. A later one migrates in [`Folder::check_version`], on a copy.
 const VERSION: u32 = 1;
 const VERSION_WORD: &str = "pushbridge-store";
+/// Stands while damage was met and not looked into.
+const SUSPECT: &str = "suspect";
+/// Stands when the store was moved to another machine.
+const MOVED: &str = "moved";
 
 /// Which of sled's snapshots.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -34,6 +42,8 @@ pub(super) struct Folder {
     path: PathBuf,
     /// The lock goes with this handle.
     _lock: File,
+    /// What is wrong with its version, until it is set aside.
+    damage: Mutex<Option<String>>,
 }
 
 impl Folder {
@@ -49,8 +59,14 @@ impl Folder {
             Err(TryLockError::WouldBlock) => return Err(StoreError::Locked { folder: path.to_owned() }),
             Err(TryLockError::Error(source)) => return Err(io("lock the store")(source)),
         }
-        let folder = Self { path: path.to_owned(), _lock: lock };
-        folder.check_version()?;
+        let folder = Self { path: path.to_owned(), _lock: lock, damage: Mutex::new(None) };
+        if let Ok(when) = fs::read_to_string(folder.path.join(MOVED)) {
+            return Err(StoreError::Moved { folder: folder.path, when: when.trim().to_owned() });
+        }
+        match folder.check_version() {
+            Err(StoreError::Damaged { why }) => *folder.lock_damage() = Some(why),
+            checked => checked?,
+        }
         make_folder(&folder.database()).map_err(io("make the database's folder"))?;
         folder.sync_folders().map_err(io("sync the store's folder"))?;
         Ok(folder)
@@ -59,6 +75,70 @@ impl Folder {
     /// sled's own folder.
     pub(super) fn database(&self) -> PathBuf {
         self.path.join("sled")
+    }
+
+    /// Retires the store: it is not opened again.
+    pub(super) fn retire(&self) -> io::Result<()> {
+        let mut file = OpenOptions::new().create_new(true).write(true).mode(0o600).open(self.path.join(MOVED))?;
+        writeln!(file, "{}", Timestamp::now())?;
+        file.sync_all()?;
+        File::open(&self.path)?.sync_all()
+    }
+
+    /// The folder of the journal.
+    pub(super) fn journal(&self) -> PathBuf {
+        self.path.join("journal")
+    }
+
+    /// What is wrong with the folder as a whole.
+    pub(super) fn damage(&self) -> Option<String> {
+        self.lock_damage().clone()
+    }
+
+    fn lock_damage(&self) -> MutexGuard<'_, Option<String>> {
+        self.damage.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Notes that the database was found damaged: the next opening has to read all of it.
+    pub(super) fn mark_suspect(&self) -> io::Result<()> {
+        File::create(self.path.join(SUSPECT)).map(drop)
+    }
+
+    pub(super) fn is_suspect(&self) -> bool {
+        self.path.join(SUSPECT).exists()
+    }
+
+    /// It was read as a whole, or rebuilt.
+    pub(super) fn clear_suspicion(&self) -> io::Result<()> {
+        match fs::remove_file(self.path.join(SUSPECT)) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+            Ok(()) | Err(_) => Ok(()),
+        }
+    }
+
+    /// Moves the database into a folder of its own beside it, `damaged-` and the time, and begins an empty one.
+    pub(super) fn set_aside(&self) -> Result<PathBuf, StoreError> {
+        let io = |source| StoreError::Io { doing: "set the damaged database aside", source };
+        let second = Timestamp::now().to_string().replace(':', "");
+        let (mut aside, mut number) = (self.path.join(format!("damaged-{second}")), 1);
+        while let Err(error) = DirBuilder::new().mode(0o700).create(&aside) {
+            if error.kind() != io::ErrorKind::AlreadyExists {
+                return Err(io(error));
+            }
+            number += 1;
+            aside = self.path.join(format!("damaged-{second}-{number}"));
+        }
+        for name in ["sled", "synced", "version"] {
+            match fs::rename(self.path.join(name), aside.join(name)) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(io(error)),
+                Ok(()) | Err(_) => {}
+            }
+        }
+        *self.lock_damage() = None;
+        write_version(&self.path.join("version")).map_err(io)?;
+        make_folder(&self.database()).map_err(io)?;
+        self.sync_folders().map_err(io)?;
+        Ok(aside)
     }
 
     /// The number of the batch that was synced last.

@@ -21,13 +21,23 @@
 //!   lock is on a file beside it and is held across reopening.
 
 mod files;
+mod rebuild;
 mod staged;
 mod verbs;
 mod watchdog;
 mod witness;
 
-use super::{StoreError, Write, key};
+pub use rebuild::Rebuilt;
+
+use super::{
+    StoreError, Write,
+    export::everything,
+    journal::{Journal, Replay},
+    key,
+};
+use crate::{faults, model::Sealer};
 use files::{Folder, Snapshots};
+use rebuild::{replay, verify};
 use staged::Staged;
 use std::{
     fs::File,
@@ -35,7 +45,7 @@ use std::{
     panic::{AssertUnwindSafe, catch_unwind},
     path::Path,
     sync::{
-        Arc, Mutex, PoisonError, RwLock,
+        Arc, Mutex, MutexGuard, PoisonError, RwLock,
         atomic::{AtomicBool, AtomicU64, Ordering},
     },
     time::{Duration, Instant},
@@ -55,11 +65,14 @@ const RELEASE_LIMIT: Duration = Duration::from_secs(5);
 /// The store in a folder of its own, by sled 0.34.7. One process at a time has it open.
 pub struct SledStore {
     folder: Folder,
+    sealer: Arc<Sealer>,
     opened: RwLock<Option<Opened>>,
     /// One batch is put together at a time, because it depends on what is stored.
     writing: Mutex<()>,
     /// Pages of the file may have failed to reach the disk.
     suspect: AtomicBool,
+    /// What opening it did about damage, until somebody asks.
+    rebuilt: Mutex<Option<Rebuilt>>,
 }
 
 struct Opened {
@@ -67,26 +80,52 @@ struct Opened {
     file: File,
     watchdog: Watchdog,
     witness: Witness,
+    journal: Arc<Mutex<Journal>>,
     /// The number of the last batch applied.
     batches: AtomicU64,
 }
 
 impl SledStore {
-    /// Opens the store in `folder`, which is made (0700, its files 0600) where it is missing.
+    /// Opens the store in `folder`, which is made (0700, its files 0600) where it is missing. Tokens are sealed with
+    /// the keys; those that an earlier key sealed are sealed anew. A damaged database is set aside in the folder, and
+    /// rebuilt from the journal: see [`SledStore::rebuilt`].
     ///
     /// # Errors
-    /// [`StoreError::Locked`], [`StoreError::Newer`] (nothing is touched), [`StoreError::Damaged`] or
-    /// [`StoreError::Io`].
-    pub fn open(folder: &Path) -> Result<Self, StoreError> {
+    /// [`StoreError::Locked`], [`StoreError::Newer`] (nothing is touched), [`StoreError::Sealed`],
+    /// [`StoreError::Damaged`] where rebuilding failed too, or [`StoreError::Io`].
+    pub fn open(folder: &Path, sealer: Arc<Sealer>) -> Result<Self, StoreError> {
         let folder = Folder::take(folder)?;
-        let opened = Opened::open(&folder)?;
-        Ok(Self { folder, opened: RwLock::new(Some(opened)), writing: Mutex::new(()), suspect: AtomicBool::new(false) })
+        let store = Self {
+            folder,
+            sealer,
+            opened: RwLock::new(None),
+            writing: Mutex::new(()),
+            suspect: AtomicBool::new(false),
+            rebuilt: Mutex::new(None),
+        };
+        store.open_or_rebuild()?;
+        store.seal_anew()?;
+        Ok(store)
     }
 
+    /// What the last opening did about damage; told once.
+    pub fn rebuilt(&self) -> Option<Rebuilt> {
+        self.rebuilt.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+
+    /// Damage closes the store: the next opening looks at everything.
     fn with<T>(&self, job: impl FnOnce(&Opened) -> Result<T, StoreError>) -> Result<T, StoreError> {
-        let opened = self.opened.read().unwrap_or_else(PoisonError::into_inner);
-        let opened = opened.as_ref().ok_or(StoreError::Unavailable)?;
-        guarded(|| job(opened))
+        let result = {
+            let opened = self.opened.read().unwrap_or_else(PoisonError::into_inner);
+            let opened = opened.as_ref().ok_or(StoreError::Unavailable)?;
+            guarded(|| job(opened))
+        };
+        if let Err(StoreError::Damaged { .. }) = &result {
+            // Where that cannot be noted, the damage is met again.
+            self.folder.mark_suspect().unwrap_or_default();
+            self.close();
+        }
+        result
     }
 
     /// For writes: an error closes the store, unless it is about one record and nothing was written.
@@ -108,22 +147,26 @@ impl SledStore {
     fn write(&self, writes: &[Write]) -> Result<(), StoreError> {
         let _one_at_a_time = self.writing.lock().unwrap_or_else(PoisonError::into_inner);
         self.with_or_close(|opened| {
-            let mut staged = Staged::new(&opened.database);
+            let mut staged = Staged::new(&opened.database, &self.sealer);
             writes.iter().try_for_each(|write| staged.add(write))?;
             let number = opened.batches.load(Ordering::SeqCst) + 1;
-            let batch = staged.into_batch(number);
-            opened.database.apply_batch(batch).map_err(|error| from_sled("write to the store", error))?;
-            opened.batches.store(number, Ordering::SeqCst);
-            Ok(())
+            faults::reach("journal.append")?;
+            opened.journal().append(number, writes, &self.sealer, |id| staged.is_new(id))?;
+            faults::reach("store.apply")?;
+            opened.apply(staged)
         })
     }
 
     fn bring_to_disk(&self) -> Result<(), StoreError> {
         self.with_or_close(|opened| {
             let batches = opened.batches.load(Ordering::SeqCst);
+            faults::reach("journal.sync")?;
+            opened.journal().sync()?;
+            faults::reach("store.flush")?;
             opened.watchdog.watch(|| opened.database.flush()).map_err(|error| from_sled("flush the store", error))?;
             let io = |source| StoreError::Io { doing: "sync the store's file", source };
             opened.file.sync_data().map_err(io)?;
+            faults::pass("store.synced");
             opened.witness.note(batches).map_err(io)
         })
     }
@@ -136,14 +179,83 @@ impl SledStore {
             // read them, and no later sync would write them. Written once more they are dirty again.
             self.folder.rewrite_database()?;
         }
-        let opened = Opened::open(&self.folder)?;
-        *self.opened.write().unwrap_or_else(PoisonError::into_inner) = Some(opened);
+        self.open_or_rebuild()?;
         self.suspect.store(false, Ordering::SeqCst);
+        if let Some(rebuilt) = &*self.rebuilt.lock().unwrap_or_else(PoisonError::into_inner) {
+            tracing::error!("{rebuilt}");
+        }
         Ok(())
+    }
+
+    fn open_or_rebuild(&self) -> Result<(), StoreError> {
+        let why = match self.folder.damage() {
+            Some(why) => why,
+            None => match self.open_whole() {
+                Ok(opened) => {
+                    self.folder.clear_suspicion()?;
+                    *self.opened.write().unwrap_or_else(PoisonError::into_inner) = Some(opened);
+                    return self.align_journal(false);
+                }
+                Err(StoreError::Damaged { why }) => why,
+                Err(error) => return Err(error),
+            },
+        };
+        let synced = self.folder.witness().and_then(|witness| witness.last_synced()).unwrap_or_default();
+        let aside = self.folder.set_aside()?;
+        let opened = Opened::open(&self.folder)?;
+        let (records, replayed) = replay(&opened, &self.folder.journal(), &self.sealer, synced)?;
+        let number = replayed.last_batch.max(opened.batches.load(Ordering::SeqCst));
+        opened.batches.store(number, Ordering::SeqCst);
+        opened.apply(Staged::new(&opened.database, &self.sealer))?;
+        *self.opened.write().unwrap_or_else(PoisonError::into_inner) = Some(opened);
+        self.align_journal(replayed.damaged > 0)?;
+        self.bring_to_disk()?;
+        self.folder.clear_suspicion()?;
+        let rebuilt = Rebuilt { why, aside, records, missing: replayed.damaged };
+        *self.rebuilt.lock().unwrap_or_else(PoisonError::into_inner) = Some(rebuilt);
+        Ok(())
+    }
+
+    /// Opens the database; one that was found damaged before is read as a whole.
+    fn open_whole(&self) -> Result<Opened, StoreError> {
+        let opened = Opened::open(&self.folder)?;
+        if self.folder.is_suspect() {
+            guarded(|| verify(&opened, &self.sealer))?;
+        }
+        Ok(opened)
+    }
+
+    /// After a crash the journal may tell of a batch that the database does not have, which was never confirmed, or
+    /// lack one that it has. Neither may stay: a later rebuild would believe it.
+    fn align_journal(&self, is_damaged: bool) -> Result<(), StoreError> {
+        let journal = self.folder.journal();
+        let batches = self.with(|opened| Ok(opened.batches.load(Ordering::SeqCst)))?;
+        let told = Replay(&journal).last_batch()?;
+        if told > batches {
+            Replay(&journal).cut_after(batches)?;
+        }
+        if !is_damaged && told >= batches {
+            return Ok(());
+        }
+        let journal = self.with(|opened| Ok(Arc::clone(&opened.journal)))?;
+        let mut journal = journal.lock().unwrap_or_else(PoisonError::into_inner);
+        journal.begin_whole(batches, &self.sealer, |take| everything(self, take))
     }
 }
 
 impl Opened {
+    fn journal(&self) -> MutexGuard<'_, Journal> {
+        self.journal.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Applies a batch with the next number.
+    fn apply(&self, staged: Staged<'_>) -> Result<(), StoreError> {
+        let number = self.batches.load(Ordering::SeqCst) + 1;
+        self.database.apply_batch(staged.into_batch(number)).map_err(|error| from_sled("write to the store", error))?;
+        self.batches.store(number, Ordering::SeqCst);
+        Ok(())
+    }
+
     fn open(folder: &Folder) -> Result<Self, StoreError> {
         let config = sled::Config::new()
             .path(folder.database())
@@ -171,7 +283,8 @@ impl Opened {
         let (witness, batches) = last_batch(folder, &database)?;
         let watchdog = Watchdog::start(&database)
             .map_err(|source| StoreError::Io { doing: "start the store's watchdog thread", source })?;
-        Ok(Self { database, file, watchdog, witness, batches: AtomicU64::new(batches) })
+        let journal = Arc::new(Mutex::new(Journal::open(&folder.journal())?));
+        Ok(Self { database, file, watchdog, witness, journal, batches: AtomicU64::new(batches) })
     }
 }
 
@@ -213,12 +326,15 @@ fn is_sleds_lock(error: &io::Error) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::store::{Store, model_test::submission};
+    use crate::store::{
+        Store,
+        model_test::{sealer, submission},
+    };
 
     #[test]
     fn after_a_failure_reads_wait_for_the_reopening_and_the_file_is_written_anew() {
         let folder = tempfile::tempdir().unwrap();
-        let store = SledStore::open(folder.path()).unwrap();
+        let store = SledStore::open(folder.path(), sealer(1)).unwrap();
         let writes: Vec<Write> = (0..500).map(|number| Write::Submission(Box::new(submission(number)))).collect();
         store.commit(&writes).unwrap();
         let failed = store.with_or_close(|_| -> Result<(), StoreError> {
@@ -237,7 +353,7 @@ mod tests {
     fn a_snapshot_that_a_full_disk_cut_off_does_not_keep_the_store_closed() {
         let folder = tempfile::tempdir().unwrap();
         let writes: Vec<Write> = (0..500).map(|number| Write::Submission(Box::new(submission(number)))).collect();
-        let store = SledStore::open(folder.path()).unwrap();
+        let store = SledStore::open(folder.path(), sealer(1)).unwrap();
         store.commit(&writes).unwrap();
         let database = folder.path().join("sled");
         std::fs::write(database.join("snap.7FFFFFFFFFFFFFFF.generating"), b"").unwrap();
@@ -245,7 +361,7 @@ mod tests {
         drop(store);
         for name in ["snap.7FFFFFFFFFFFFFFE.generating", "snap.7FFFFFFFFFFFFFFF"] {
             std::fs::write(database.join(name), b"cut").unwrap();
-            let store = SledStore::open(folder.path()).unwrap();
+            let store = SledStore::open(folder.path(), sealer(1)).unwrap();
             assert_eq!(store.open_submissions(None, usize::MAX).unwrap().len(), 500, "{name}");
         }
     }
@@ -253,7 +369,7 @@ mod tests {
     #[test]
     fn a_panic_of_sled_is_damage() {
         let folder = tempfile::tempdir().unwrap();
-        let store = SledStore::open(folder.path()).unwrap();
+        let store = SledStore::open(folder.path(), sealer(1)).unwrap();
         let failed = store.with_or_close(|_| -> Result<(), StoreError> { panic!("ordered by the test") });
         assert!(matches!(failed, Err(StoreError::Damaged { .. })));
         store.reopen().unwrap();

@@ -1,24 +1,27 @@
 //! Puts one batch together: the records, and the index keys that their new state needs or needs no more.
 
 use super::from_sled;
-use crate::model::{Account, AccountReference, Submission};
+use crate::model::{Account, AccountReference, Purpose, Sealer, Submission, SubmissionId};
 use crate::store::{
     StoreError, Write,
     key::{self, Key},
-    record::{self, Marks, PIECE},
+    record::{self, Marks, PIECE, PersonRecord},
 };
 use serde::Serialize;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Changes to the tree, not applied yet; later ones of the batch see the earlier ones.
 pub(super) struct Staged<'t> {
     tree: &'t sled::Tree,
+    sealer: &'t Sealer,
     changes: BTreeMap<Key, Option<sled::IVec>>,
+    /// Submissions that the store did not have.
+    new: BTreeSet<SubmissionId>,
 }
 
 impl<'t> Staged<'t> {
-    pub(super) fn new(tree: &'t sled::Tree) -> Self {
-        Self { tree, changes: BTreeMap::new() }
+    pub(super) fn new(tree: &'t sled::Tree, sealer: &'t Sealer) -> Self {
+        Self { tree, sealer, changes: BTreeMap::new(), new: BTreeSet::new() }
     }
 
     pub(super) fn add(&mut self, write: &Write) -> Result<(), StoreError> {
@@ -32,12 +35,20 @@ impl<'t> Staged<'t> {
                 }
                 self.remove(key)
             }
-            Write::Person(person) => self.plain("a person", key::person(&person.contract, &person.id), person),
+            Write::Person(person) => {
+                let record = PersonRecord::seal(person, Purpose::Tokens, self.sealer);
+                self.plain("a person", key::person(&person.contract, &person.id), &record)
+            }
             Write::RemovePerson { contract, person } => self.remove(key::person(contract, person)),
             Write::Link(link) => self.plain("a link", key::link(&link.channel, link.kind, &link.value), link),
             Write::RemoveLink { channel, kind, value } => self.remove(key::link(channel, *kind, value)),
             Write::Destination(state) => self.plain("a destination", key::destination(&state.contract), state),
         }
+    }
+
+    /// Whether the store did not have this submission before the batch.
+    pub(super) fn is_new(&self, id: SubmissionId) -> bool {
+        self.new.contains(&id)
     }
 
     /// The batch, with its number.
@@ -60,6 +71,7 @@ impl<'t> Staged<'t> {
         let stood = old.as_deref().map_or_else(Marks::default, Marks::read);
         let wanted = Marks::of(submission);
         if old.is_none() {
+            self.new.insert(id);
             self.set(key::by_digest(&submission.digest).with_id(id));
             self.set(key::by_name(&submission.name_hash).with_id(id));
         }

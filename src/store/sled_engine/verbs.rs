@@ -3,12 +3,12 @@
 use super::{SledStore, from_sled, staged::join};
 use crate::model::{
     Account, AccountId, AccountReference, ChannelName, ContractName, Digest, EvidenceKind, ForeignName, KeyedHash,
-    Link, LinkValue, Person, PersonId, Submission, SubmissionId,
+    Link, LinkValue, Person, PersonId, Purpose, Sealer, Submission, SubmissionId,
 };
 use crate::store::{
     DestinationState, Order, Store, StoreError, Write, is_open,
     key::{self, Key},
-    record::{self, Marks},
+    record::{self, Marks, PersonRecord},
 };
 use serde::de::DeserializeOwned;
 use std::ops::Bound;
@@ -26,22 +26,16 @@ impl Store for SledStore {
         self.open_again()
     }
 
+    fn retire(&self) -> Result<(), StoreError> {
+        self.folder.retire().map_err(|source| StoreError::Io { doing: "retire the store", source })
+    }
+
     fn submission(&self, id: SubmissionId) -> Result<Option<Submission>, StoreError> {
         self.read(|tree| submission(tree, id))
     }
 
     fn open_submissions(&self, after: Option<SubmissionId>, limit: usize) -> Result<Vec<Submission>, StoreError> {
-        self.read(|tree| {
-            let mut found = Vec::new();
-            for key in forward(tree, key::OPEN, after) {
-                if found.len() == limit {
-                    break;
-                }
-                // between the key and the record a batch may have closed it
-                found.extend(indexed(tree, &key?)?.filter(is_open));
-            }
-            Ok(found)
-        })
+        self.read(|tree| open_submissions(tree, after, limit))
     }
 
     fn submissions(
@@ -50,16 +44,9 @@ impl Store for SledStore {
         from: Option<SubmissionId>,
         limit: usize,
     ) -> Result<Vec<Submission>, StoreError> {
-        self.read(|tree| {
-            let keys: Box<dyn Iterator<Item = Result<sled::IVec, StoreError>>> = match order {
-                Order::OldestFirst => Box::new(forward(tree, key::SUBMISSION, from)),
-                Order::NewestFirst => Box::new(backward(tree, key::SUBMISSION, from)),
-            };
-            let mut found = Vec::new();
-            for key in keys.take(limit) {
-                found.extend(indexed(tree, &key?)?);
-            }
-            Ok(found)
+        self.read(|tree| match order {
+            Order::OldestFirst => submissions(tree, from, limit),
+            Order::NewestFirst => read_all(tree, backward(tree, key::SUBMISSION, from).take(limit)),
         })
     }
 
@@ -137,11 +124,12 @@ impl Store for SledStore {
     }
 
     fn person(&self, contract: &ContractName, person: &PersonId) -> Result<Option<Person>, StoreError> {
-        self.read(|tree| plain(tree, "a person", &key::person(contract, person)))
+        let record = self.read(|tree| plain::<PersonRecord>(tree, "a person", &key::person(contract, person)))?;
+        record.map(|record| record.open(Purpose::Tokens, &self.sealer)).transpose()
     }
 
     fn persons(&self, contract: Option<&ContractName>) -> Result<Vec<Person>, StoreError> {
-        self.read(|tree| all(tree, "a person", &of(key::PERSON, contract)))
+        self.read(|tree| persons(tree, contract, &self.sealer))
     }
 
     fn link(&self, channel: &ChannelName, kind: EvidenceKind, value: &LinkValue) -> Result<Option<Link>, StoreError> {
@@ -165,6 +153,15 @@ impl Store for SledStore {
 }
 
 impl SledStore {
+    /// Seals anew, under the present key, what an earlier key sealed.
+    pub(super) fn seal_anew(&self) -> Result<(), StoreError> {
+        let records = self.read(|tree| all::<PersonRecord>(tree, "a person", &of(key::PERSON, None)))?;
+        let earlier = records.into_iter().filter(|record| record.key() != self.sealer.present());
+        let writes = earlier.map(|record| record.open(Purpose::Tokens, &self.sealer).map(Write::Person));
+        let writes = writes.collect::<Result<Vec<_>, _>>()?;
+        if writes.is_empty() { Ok(()) } else { self.commit(&writes) }
+    }
+
     fn read<T>(&self, job: impl FnOnce(&sled::Tree) -> Result<T, StoreError>) -> Result<T, StoreError> {
         self.with(|opened| job(&opened.database))
     }
@@ -174,7 +171,55 @@ fn of(kind: u8, contract: Option<&ContractName>) -> Key {
     contract.map_or_else(|| Key::of(kind), |contract| key::of_contract(kind, contract))
 }
 
-fn submission(tree: &sled::Tree, id: SubmissionId) -> Result<Option<Submission>, StoreError> {
+/// Open ones in claim order, at most so many after this one.
+pub(super) fn open_submissions(
+    tree: &sled::Tree,
+    after: Option<SubmissionId>,
+    limit: usize,
+) -> Result<Vec<Submission>, StoreError> {
+    let mut found = Vec::new();
+    for key in forward(tree, key::OPEN, after) {
+        if found.len() == limit {
+            break;
+        }
+        // between the key and the record a batch may have closed it
+        found.extend(indexed(tree, &key?)?.filter(is_open));
+    }
+    Ok(found)
+}
+
+/// All in claim order, at most so many after this one.
+pub(super) fn submissions(
+    tree: &sled::Tree,
+    after: Option<SubmissionId>,
+    limit: usize,
+) -> Result<Vec<Submission>, StoreError> {
+    read_all(tree, forward(tree, key::SUBMISSION, after).take(limit))
+}
+
+fn read_all(
+    tree: &sled::Tree,
+    keys: impl Iterator<Item = Result<sled::IVec, StoreError>>,
+) -> Result<Vec<Submission>, StoreError> {
+    let mut found = Vec::new();
+    for key in keys {
+        found.extend(indexed(tree, &key?)?);
+    }
+    Ok(found)
+}
+
+/// Persons with their tokens opened.
+pub(super) fn persons(
+    tree: &sled::Tree,
+    contract: Option<&ContractName>,
+    sealer: &Sealer,
+) -> Result<Vec<Person>, StoreError> {
+    let records = all::<PersonRecord>(tree, "a person", &of(key::PERSON, contract))?;
+    records.into_iter().map(|record| record.open(Purpose::Tokens, sealer)).collect()
+}
+
+/// The record of this id, with its findings.
+pub(super) fn submission(tree: &sled::Tree, id: SubmissionId) -> Result<Option<Submission>, StoreError> {
     let key = key::submission(id);
     loop {
         let Some(found) = value(tree, &key)? else { return Ok(None) };

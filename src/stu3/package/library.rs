@@ -14,6 +14,9 @@ use std::{cmp::Ordering, collections::BTreeMap, sync::Arc};
 /// Profiles that stand on each other; real ones are five deep.
 const DEEPEST: usize = 40;
 
+/// The names under which the release itself is published as a package.
+const RELEASE_PACKAGES: [&str; 3] = ["hl7.fhir.r3.core", "hl7.fhir.core", "hl7.fhir.r3.expansions"];
+
 /// Profiles, value sets and code systems. It does not change after it is made, and does not depend on the order of files.
 #[derive(Debug, Default)]
 pub struct Library {
@@ -92,9 +95,10 @@ impl Library {
         };
         let profiles = definitions.into_iter().zip(states);
         let profiles = profiles.map(|(definition, state)| Profile { definition, snapshot: snapshot(state) }).collect();
+        let mut packages = shelf.packages;
+        problems.extend(missing_packages(&packages));
         problems.sort();
         problems.dedup();
-        let mut packages = shelf.packages;
         packages.sort_by(|one, other| (&one.name, &one.version).cmp(&(&other.name, &other.version)));
         packages.dedup();
         let listed = value_sets.iter().map(|_| Listed::default()).collect();
@@ -180,6 +184,24 @@ impl Library {
     pub(super) fn code_system_place(&self, canonical: &str) -> Option<usize> {
         newest(&self.code_systems, canonical, |system| &**system)
     }
+}
+
+/// What packages need and is not there; the release itself is.
+fn missing_packages(packages: &[Manifest]) -> Vec<Problem> {
+    let is_there = |name: &str| RELEASE_PACKAGES.contains(&name) || packages.iter().any(|known| known.name == name);
+    let mut problems = Vec::new();
+    for package in packages {
+        let file: Arc<str> = format!("{}#{}/package.json", package.name, package.version).into();
+        problems.extend(package.dependencies.iter().filter(|(name, _)| !is_there(name)).map(|(name, version)| {
+            Problem {
+                file: file.clone(),
+                url: None,
+                element: None,
+                defect: Defect::NoPackage { name: name.clone(), version: version.clone() },
+            }
+        }));
+    }
+    problems
 }
 
 /// Sorted by URL and version. The same definition twice is one; another with the same URL and version is a problem of

@@ -236,3 +236,56 @@ fn nested(object: Object<'_>, parent: Option<u32>, concepts: &mut Vec<SystemConc
         nested(child, place, concepts);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::Shelf;
+
+    const SET: &str = r#"{"resourceType":"ValueSet","url":"http://example.org/v","version":"1","name":"v","status":"draft",
+        "compose":{"include":[
+            {"system":"http://example.org/s","version":"2","concept":[{"code":"a","display":"A","designation":[{"value":"aa"}]}]},
+            {"system":"http://example.org/t","filter":[{"property":"concept","op":"is-a","value":"b"}],
+             "valueSet":["http://example.org/w"]}],
+            "exclude":[{"system":"http://example.org/s","concept":[{"code":"c"}]}]},
+        "expansion":{"identifier":"i","timestamp":"2020","contains":[{"abstract":true,"system":"http://example.org/s","code":"g",
+            "contains":[{"system":"http://example.org/s","code":"a"}]}]}}"#;
+
+    const SYSTEM: &str = r#"{"resourceType":"CodeSystem","url":"http://example.org/s","name":"s","status":"draft",
+        "content":"complete","caseSensitive":false,"valueSet":"http://example.org/v","concept":[{"code":"g","concept":[
+            {"code":"a","display":"A","property":[{"code":"kind","valueCode":"x"},{"code":"same","valueCoding":{"code":"y"}}]},
+            {"code":"b"}]},{"code":"c"}]}"#;
+
+    #[test]
+    fn a_value_set_is_read_as_stated() {
+        let mut shelf = Shelf::new();
+        shelf.add_file("v.json", SET.as_bytes());
+        let library = shelf.library();
+        let set = library.value_set("http://example.org/v|1").unwrap();
+        let [listed, filtered] = &set.include[..] else { panic!("two parts") };
+        assert_eq!((&*listed.concepts[0].code, listed.version.as_deref()), ("a", Some("2")));
+        assert_eq!(listed.concepts[0].designations, ["aa".into()]);
+        assert_eq!((&*filtered.filters[0].operator, &*filtered.filters[0].value), ("is-a", "b"));
+        assert_eq!(filtered.value_sets, ["http://example.org/w".into()]);
+        assert_eq!(&*set.exclude[0].concepts[0].code, "c");
+        let expansion = set.expansion.as_ref().unwrap();
+        let codes: Vec<(&str, bool)> =
+            expansion.iter().map(|known| (&*known.concept.code, known.is_abstract)).collect();
+        assert_eq!(codes, [("g", true), ("a", false)]);
+    }
+
+    #[test]
+    fn a_code_system_knows_what_stands_under_what() {
+        let mut shelf = Shelf::new();
+        shelf.add_file("s.json", SYSTEM.as_bytes());
+        shelf.add_file("t.json", SYSTEM.replace(r#""content":"complete","#, "").replace("/s\"", "/t\"").as_bytes());
+        let library = shelf.library();
+        let system = library.code_system("http://example.org/s").unwrap();
+        assert!(!system.is_case_sensitive);
+        let concepts: Vec<(&str, Option<u32>)> =
+            system.concepts.iter().map(|known| (&*known.concept.code, known.parent)).collect();
+        assert_eq!(concepts, [("g", None), ("a", Some(0)), ("b", Some(0)), ("c", None)]);
+        assert_eq!(system.concepts[1].properties, [("kind".into(), "x".into()), ("same".into(), "y".into())]);
+        let told: Vec<String> = library.problems().iter().map(ToString::to_string).collect();
+        assert_eq!(told, ["t.json: content is missing; nothing can be made of it"]);
+    }
+}

@@ -50,8 +50,7 @@ pub(super) fn apply(change: &Change, element: &mut ElementDefinition, defects: &
     element.is_modifier = change.is_modifier.unwrap_or(element.is_modifier);
 }
 
-/// How often an extension may stand at most, and whether it modifies, its definition says where the profile says nothing. That
-/// it has to stand is for the profile to say.
+/// How often an extension may stand at most, and whether it modifies, its definition says where the profile says nothing.
 pub(super) fn apply_extension(change: &Change, extension: &ElementDefinition, element: &mut ElementDefinition) {
     if change.max.is_none() {
         element.max = match (element.max, extension.max) {

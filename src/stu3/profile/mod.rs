@@ -7,11 +7,12 @@
 //! - A [`Node`] says what holds for every occurrence of its element. Slices stand behind it in the same list, with the same
 //!   name; what a slice says holds in addition, for those that its discriminators tell to be of it. How often the
 //!   element stands is counted over all slices; a slice's own counts are its own.
-//! - `extension` and `modifierExtension` are always sliced by `url`. Where a type of a choice is constrained beside others,
-//!   the choice is sliced by type, closed unless the profile says otherwise; where it is the only one that is named, the element itself becomes that type
-//!   (`valueQuantity`), as in the snapshots of the release.
+//! - `extension` and `modifierExtension` are always sliced by `url`. Where types of a choice are named without a word on
+//!   slicing, only they are left: one becomes the element itself (`valueQuantity`, as in the snapshots of the release), or,
+//!   where it is named as a slice or beside others, the choice is sliced by type, closed. Slicing that is stated holds as it is.
 //! - A node without children says nothing of what is in it: its type does, the profile of its type, or the element that
-//!   it refers to ([`ElementDefinition::content_reference`]). Where there are children they are all there.
+//!   it refers to ([`ElementDefinition::content_reference`], as the base has it: what a profile says of the one does not
+//!   hold for the other). Where there are children they are all there.
 //! - Constraints of a type are at the type's own root, not at the elements of that type.
 //!
 //! Spec: <https://hl7.org/fhir/STU3/profiling.html>.

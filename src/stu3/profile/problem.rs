@@ -125,6 +125,14 @@ pub enum Defect {
     /// A profile of a type that is not there.
     #[error("profile {0}, which its type names, is not loaded; what it asks for is not checked")]
     NoTypeProfile(Arc<str>),
+    /// A package that a package needs and that is not there.
+    #[error("it needs the package {name} {version}, which is not loaded; what it takes from there is not checked")]
+    NoPackage {
+        /// Its name.
+        name: String,
+        /// Its version.
+        version: String,
+    },
     /// An expression that cannot be read.
     #[error("constraint {key} is not checked: {text}")]
     Expression {
@@ -152,6 +160,7 @@ impl Defect {
                 | Self::Wider
                 | Self::TakenAway
                 | Self::NoTypeProfile(_)
+                | Self::NoPackage { .. }
                 | Self::Expression { .. }
                 | Self::Corrected { .. }
                 | Self::NoSlicing(_)

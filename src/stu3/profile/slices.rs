@@ -41,7 +41,7 @@ impl Builder<'_> {
         let id = format!("{parent}.{name}");
         let of_choice =
             |element: &Node| element.choice().and_then(|stem| chosen(stem, &slice, &element.element.types)).cloned();
-        let is_only = self.stated.slices.get(&id) == Some(&1) && of_choice(element).is_none();
+        let is_only = self.stated.counts.get(&id) == Some(&1) && of_choice(element).is_none();
         if element.element.slicing.is_none() && (element.name == slice || is_only) {
             if element.element.max != Some(1) && is_only {
                 self.defects.push(Defect::NoSlicing(slice));
@@ -59,9 +59,9 @@ impl Builder<'_> {
             template = owner.children[outer_place.ok_or_else(|| Defect::NoSlice(outer.into()))?].clone();
         }
         if template.element.slicing.is_none() {
-            match template.choice() {
-                Some(_) if !slice.contains('/') => self.slice_by_type(route, place),
-                _ => self.defects.push(Defect::NoSlicing(slice.clone())),
+            let is_cut = !slice.contains('/') && self.cut_by_type(route, place, parent);
+            if !is_cut {
+                self.defects.push(Defect::NoSlicing(slice.clone()));
             }
         }
         if let Some(of_type) = of_choice(&template).filter(|_| change.types.is_empty()) {
@@ -127,29 +127,44 @@ impl Builder<'_> {
             let fits = is_of_type(&owner.children[known]);
             return if fits { Ok(known) } else { Err(Defect::OtherSlice(named.into())) };
         }
-        let stem = choice.choice().unwrap_or_default();
-        let others = choice.element.types.iter().filter(|other| other.code != of_type.code);
-        let other_named = others
-            .map(|other| format!("{parent}.{stem}{}", capitalised(&other.code)))
-            .any(|path| self.stated.elements.contains(&path));
+        let only = self.named_types(&choice, parent).iter().all(|known| known.code == of_type.code);
         let mut chosen = choice.clone();
         narrow(&mut chosen, of_type);
-        if slice.is_none() && !other_named && choice.element.slicing.is_none() {
+        if slice.is_none() && only && choice.element.slicing.is_none() {
             chosen.name = name.into();
             *self.node_mut(&[route, &[place]].concat()) = chosen;
             return Ok(place);
         }
         if choice.element.slicing.is_none() {
-            self.slice_by_type(route, place);
+            self.cut_by_type(route, place, parent);
         }
         Ok(self.insert_slice(route, chosen, named))
     }
 
-    /// A choice whose types are named: they are those that are left, and only a stated slicing lets others stand beside them.
-    fn slice_by_type(&mut self, route: &[usize], place: usize) {
-        let node = self.node_mut(&[route, &[place]].concat());
-        let slicing = Slicing { rules: SlicingRules::Closed, ..Slicing::implied(DiscriminatorKind::Type, "$this") };
-        Arc::make_mut(&mut node.element).slicing = Some(slicing);
+    /// The types of a choice that the differential names in their own right, as `valueQuantity`.
+    fn named_types(&self, choice: &Node, parent: &str) -> Vec<Type> {
+        let Some(stem) = choice.choice() else { return Vec::new() };
+        let is_named = |known: &&Type| {
+            let name = format!("{stem}{}", capitalised(&known.code));
+            self.stated.elements.contains(&format!("{parent}.{name}"))
+                || self.stated.slices.contains(&format!("{parent}.{}:{name}", choice.name))
+        };
+        choice.element.types.iter().filter(is_named).cloned().collect()
+    }
+
+    /// Cuts a choice by type where types are named and nothing says how: the others are taken away. Where there is
+    /// nothing to cut by, it stays as it is.
+    fn cut_by_type(&mut self, route: &[usize], place: usize, parent: &str) -> bool {
+        let route = [route, &[place]].concat();
+        let named = self.named_types(self.node(&route), parent);
+        if named.is_empty() {
+            return false;
+        }
+        let element = Arc::make_mut(&mut self.node_mut(&route).element);
+        let implied = Slicing::implied(DiscriminatorKind::Type, "$this");
+        element.slicing = Some(Slicing { rules: SlicingRules::Closed, ..implied });
+        element.types = named;
+        true
     }
 
     /// A new slice behind those of its element, or of its slice. How often the element must stand is counted over all

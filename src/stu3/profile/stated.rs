@@ -36,18 +36,20 @@ pub(super) struct Stated {
     /// All elements, by [`Chain`].
     pub(super) elements: HashSet<String>,
     /// How many slices are named for an element.
-    pub(super) slices: HashMap<String, usize>,
+    pub(super) counts: HashMap<String, usize>,
+    /// All slices, by [`Chain`].
+    pub(super) slices: HashSet<String>,
 }
 
 impl Stated {
     pub(super) fn of(changes: &[Change]) -> Self {
-        let (mut stated, mut chain, mut named) = (Self::default(), Chain::default(), HashSet::new());
+        let (mut stated, mut chain) = (Self::default(), Chain::default());
         for change in changes {
             let element = chain.advance(change);
             let inner = chain.0.len() - 1;
             stated.elements.extend(chain.0[..inner].iter().map(|(_, id)| id.clone()));
-            if change.slice.is_some() && named.insert(chain.id(inner).to_owned()) {
-                *stated.slices.entry(element.clone()).or_default() += 1;
+            if change.slice.is_some() && stated.slices.insert(chain.id(inner).to_owned()) {
+                *stated.counts.entry(element.clone()).or_default() += 1;
             }
             stated.elements.insert(element);
         }

@@ -574,7 +574,7 @@ fn extensions_are_judged_by_their_profile_wherever_they_stand() {
     );
     assert_eq!(
         found(patient(json!({"name": [{"text": "a", "extension": of("a")}]}))),
-        ["extension-context Patient.name[0].extension[0]"]
+        ["extension-invariant Patient.name[0].extension[0]"]
     );
     assert_eq!(
         found(patient(json!({"contact": [{"name": {"text": "a"}, "extension": of("a")}]})))[0],

@@ -3,7 +3,7 @@
 
 use super::{CONSTRAINT, Judge, element::Occurrence, is_type};
 use crate::{
-    fhir::path::{Element, PathError},
+    fhir::path::Element,
     model::Severity,
     stu3::profile::{Constraint, ElementDefinition},
     validate::{
@@ -35,16 +35,14 @@ impl Judge<'_, '_, '_> {
             Some(Err(error)) => format!("its expression cannot be read: {error}"),
             Some(Ok(expression)) => {
                 let focus = Element { node: at.node, content: Some(at.content), is_twin: at.value.is_none() };
-                let resolver = invariant::References(self.cx);
-                match expression.holds(&invariant::environment(self.cx, &resolver), focus) {
-                    Ok(Some(true)) => return,
-                    Ok(Some(false) | None) => {
+                match invariant::holds(self.cx, expression, focus, &[]) {
+                    Ok(true) => return,
+                    Ok(false) => {
                         let words: String = constraint.human.chars().take(LONGEST).collect();
                         let text = format!("this breaks the profile's constraint {}: {words}", constraint.key);
                         return self.out.add_of_profile(self.cx, &asked, At::here(at.node), text);
                     }
-                    Err(PathError::Unresolved) => "a reference leads to a resource that is not here".to_owned(),
-                    Err(error) => error.to_string(),
+                    Err(why) => why,
                 }
             }
         };

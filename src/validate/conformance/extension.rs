@@ -8,13 +8,16 @@ use crate::{
         path::{Element, Expression},
         primitive::has_scheme,
     },
-    stu3::profile::{Node, StructureDefinition},
+    stu3::{
+        Invariant,
+        profile::{Node, StructureDefinition},
+    },
     validate::{
         context::{Context, items},
         issue::{Asked, At, Findings},
         rules::{
             invariant,
-            known_extension::{CONTEXT, MODIFIER, PART},
+            known_extension::{CONTEXT, INVARIANT, MODIFIER, PART},
         },
     },
 };
@@ -44,7 +47,7 @@ pub(in crate::validate) fn check<'v>(
         };
         out.add_of_profile(cx, &Asked::by(&MODIFIER, &definition.url), At::here(node), text.to_owned());
     }
-    place(cx, definition, node, out);
+    place(cx, definition, id, node, out);
     parts(cx, &snapshot.root, &definition.url, node, out);
     let mut at = Occurrence::resource(node, id, "Extension");
     at.content = Content::Structure(id);
@@ -74,7 +77,13 @@ fn part_url(slice: &Node) -> Option<&str> {
 }
 
 /// Where it stands.
-fn place<'v>(cx: &Context<'v, '_>, definition: &StructureDefinition, node: NodeId, out: &mut Findings<'v>) {
+fn place(
+    cx: &Context<'_, '_>,
+    definition: &StructureDefinition,
+    id: StructureId,
+    node: NodeId,
+    out: &mut Findings<'_>,
+) {
     let asked = Asked::by(&CONTEXT, &definition.url);
     let holder_node = holder(cx, node);
     let is_admitted = |context: &Arc<str>| match definition.context_kind.as_deref() {
@@ -99,18 +108,26 @@ fn place<'v>(cx: &Context<'v, '_>, definition: &StructureDefinition, node: NodeI
     }
     let Some(focus) = holder_node else { return };
     for formula in &definition.context_invariants {
-        let element = Element { node: focus, content: Some(Content::Structure(cx.holder.holds)), is_twin: false };
-        let resolver = invariant::References(cx);
-        let held = Expression::parse(formula)
-            .and_then(|expression| expression.holds(&invariant::environment(cx, &resolver), element));
-        match held {
-            Ok(Some(true)) => {}
-            Ok(Some(false) | None) => {
-                let text = "what its definition asks of the element that holds this extension does not hold: \
-                            change that element, or remove the extension";
-                out.add_of_profile(cx, &asked, At::here(node), text.to_owned());
+        let element = |node, holds| Element { node, content: Some(Content::Structure(holds)), is_twin: false };
+        let asked = Asked::by(&INVARIANT, &definition.url);
+        let expression = match Expression::parse_with(formula, &[Invariant::VARIABLE]) {
+            Ok(expression) => expression,
+            Err(error) => {
+                out.profile_not_checked(cx, &asked, At::here(node), error.to_string());
+                continue;
             }
-            Err(error) => out.profile_not_checked(cx, &asked, At::here(node), error.to_string()),
+        };
+        let variables = [(Invariant::VARIABLE, element(node, id))];
+        match invariant::holds(cx, &expression, element(focus, cx.holder.holds), &variables) {
+            Ok(true) => {}
+            Ok(false) => {
+                let text = format!(
+                    "this extension may stand only where this holds of the element around it: {formula}; \
+                     correct the element, or remove the extension"
+                );
+                out.add_of_profile(cx, &asked, At::here(node), text);
+            }
+            Err(why) => out.profile_not_checked(cx, &asked, At::here(node), why),
         }
     }
 }

@@ -11,7 +11,7 @@ use crate::{
         issue::{At, Findings, Rule},
     },
 };
-use std::borrow::Cow;
+use std::{borrow::Cow, fmt};
 
 static REQUIRED: Rule =
     Rule::error("binding-required", "code-invalid", "https://hl7.org/fhir/STU3/terminologies.html#required");
@@ -37,16 +37,41 @@ pub(in crate::validate) enum Verdict<'d> {
 }
 
 /// The value of a bound element.
-pub(crate) fn check(cx: &Context<'_, '_>, binding: &Binding, way: &Way, node: NodeId, out: &mut Findings<'_>) {
+#[derive(Clone, Copy)]
+pub(crate) struct Value<'a> {
+    node: NodeId,
+    way: &'a Way,
+    /// From the path's end to the value; printed only when something is found.
+    tail: &'a dyn fmt::Display,
+}
+
+impl<'a> Value<'a> {
+    /// One that the path has reached.
+    pub(crate) fn here(node: NodeId, way: &'a Way) -> Self {
+        Self { node, way, tail: &"" }
+    }
+
+    /// One further down.
+    pub(super) fn below(node: NodeId, way: &'a Way, tail: &'a dyn fmt::Display) -> Self {
+        Self { node, way, tail }
+    }
+
+    fn at(&self) -> At<'static> {
+        At::below(self.node, self.tail.to_string())
+    }
+}
+
+/// The codes of a value.
+pub(crate) fn check(cx: &Context<'_, '_>, binding: &Binding, value: &Value<'_>, out: &mut Findings<'_>) {
     if let Some(set) = binding.maximum
-        && !is_sound(cx, &MAXIMUM, set, way, node, out)
+        && !is_sound(cx, &MAXIMUM, set, value, out)
     {
         return;
     }
     let Some(set) = binding.value_set else { return };
     match binding.strength {
-        Strength::Required => drop(is_sound(cx, &REQUIRED, set, way, node, out)),
-        Strength::Extensible => drop(is_sound(cx, &EXTENSIBLE, set, way, node, out)),
+        Strength::Required => drop(is_sound(cx, &REQUIRED, set, value, out)),
+        Strength::Extensible => drop(is_sound(cx, &EXTENSIBLE, set, value, out)),
         Strength::Preferred | Strength::Example => {}
     }
 }
@@ -56,27 +81,26 @@ fn is_sound(
     cx: &Context<'_, '_>,
     rule: &'static Rule,
     set: &'static str,
-    way: &Way,
-    node: NodeId,
+    value: &Value<'_>,
     out: &mut Findings<'_>,
 ) -> bool {
     let strength = if rule.key == EXTENSIBLE.key { Strength::Extensible } else { Strength::Required };
-    match judge(cx, strength, set, way.type_name, node) {
+    match judge(cx, strength, set, value.way.type_name, value.node) {
         Verdict::Sound => return true,
         Verdict::Outside if rule.key == EXTENSIBLE.key => {
             let text = format!("no code of {set} is here: use one of its codes if one fits what is meant");
-            out.add(cx, rule, At::here(node), text);
+            out.add(cx, rule, value.at(), text);
         }
         Verdict::Outside => {
-            out.add(cx, rule, At::here(node), format!("this is no code of {set}: use one of its codes"));
+            out.add(cx, rule, value.at(), format!("this is no code of {set}: use one of its codes"));
         }
         Verdict::Unknown(Some(system)) => {
             let text = format!("whether this code of {system} is in {set}: the system's codes are not known here");
-            out.system_not_checked(cx, rule, At::here(node), &system, text);
+            out.system_not_checked(cx, rule, value.at(), &system, text);
             return true;
         }
         Verdict::Unknown(None) => {
-            out.not_checked(cx, rule, At::here(node), format!("the codes of {set} are not known here"));
+            out.not_checked(cx, rule, value.at(), format!("the codes of {set} are not known here"));
             return true;
         }
     }
@@ -135,6 +159,15 @@ fn coding_verdict<'d>(cx: &Context<'_, 'd>, strength: Strength, set: &str, codin
         // a system alone says nothing that an extensible set could miss
         (Some(_), None) if strength == Strength::Extensible => None,
         _ => Some(Verdict::Outside),
+    }
+}
+
+/// Whether a value set has a code; `None` where nobody here can tell.
+pub(super) fn has(cx: &Context<'_, '_>, set: &str, system: Option<&str>, code: &str) -> Option<bool> {
+    match code_verdict(cx, set, system, code) {
+        Verdict::Sound => Some(true),
+        Verdict::Outside => Some(false),
+        Verdict::Unknown(_) => None,
     }
 }
 

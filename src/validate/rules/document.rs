@@ -13,6 +13,9 @@ use crate::{
 const PAGE: &str = "https://hl7.org/fhir/STU3/documents.html#bundle";
 
 static DATE: Rule = Rule::error("document-date", "required", "https://hl7.org/fhir/STU3/documents.html");
+
+/// "Document Content": the resources that the Composition refers to in [`INCLUDED`] have to be in the Bundle when the
+/// document is put together; what those refer to in turn may stay outside.
 static REFERENCE: Rule = Rule::error("document-reference", "not-found", PAGE);
 
 /// The keys of this family.

@@ -4,11 +4,11 @@
 //! What the release publishes is evaluated as [`crate::stu3::errata`] says. A constraint without a value is broken.
 //! Keys in [`NATIVE`] are judged elsewhere, by code that tells the place better or takes less time.
 
-use super::reference;
+use super::{binding, reference};
 use crate::{
     fhir::{
         Content, NodeId,
-        path::{Element, Environment, Expression, PathError, Resolution, Resolve},
+        path::{Element, Environment, Expression, Resolution, Resolve, ValueSets},
     },
     stu3::{self, Release, StructureId, StructureKind, errata},
     validate::{
@@ -203,40 +203,53 @@ fn judge(cx: &Context<'_, '_>, constraint: &'static Constraint, focus: Element, 
     if out.is_off(&constraint.rule) {
         return;
     }
-    let resolver = References(cx);
-    let environment = environment(cx, &resolver);
-    let text = match constraint.expression.holds(&environment, focus) {
-        Ok(Some(true)) => return,
-        Ok(Some(false) | None) => {
-            return out.add(cx, &constraint.rule, At::here(focus.node), constraint.explanation);
-        }
-        Err(PathError::Unresolved) => "a reference leads to a resource that is not here".to_owned(),
-        Err(error) => error.to_string(),
-    };
-    out.not_checked(cx, &constraint.rule, At::here(focus.node), text);
+    match holds(cx, &constraint.expression, focus, &[]) {
+        Ok(true) => {}
+        Ok(false) => out.add(cx, &constraint.rule, At::here(focus.node), constraint.explanation),
+        Err(why) => out.not_checked(cx, &constraint.rule, At::here(focus.node), why),
+    }
 }
 
-/// What an expression is evaluated in where the walk stands.
-pub(in crate::validate) fn environment<'e, 'd>(
-    cx: &'e Context<'_, 'd>,
-    resolver: &'e References<'_, '_, '_>,
-) -> Environment<'e, 'd> {
-    Environment {
+/// Whether an expression is true of an element; without a value it is not.
+///
+/// # Errors
+/// Why it cannot be told.
+pub(in crate::validate) fn holds(
+    cx: &Context<'_, '_>,
+    expression: &Expression,
+    focus: Element,
+    variables: &[(&str, Element)],
+) -> Result<bool, String> {
+    let environment = Environment {
         document: cx.document,
         schema: cx.release,
         resource: cx.resource.node,
         root_resource: cx.resource.outermost,
-        resolver,
+        resolver: &Known(cx),
+        value_sets: &Known(cx),
         now: None,
+        variables,
+    };
+    match expression.holds(&environment, focus) {
+        Ok(holds) => Ok(holds == Some(true)),
+        Err(error) => Err(error.to_string()),
     }
 }
 
-/// `resolve()` as far as the document goes.
-pub(in crate::validate) struct References<'c, 'v, 'd>(pub(in crate::validate) &'c Context<'v, 'd>);
+/// What expressions may ask for beyond the element.
+struct Known<'c, 'v, 'd>(&'c Context<'v, 'd>);
 
-impl Resolve for References<'_, '_, '_> {
+/// `resolve()` as far as the document goes.
+impl Resolve for Known<'_, '_, '_> {
     fn resolve(&self, text: &str) -> Resolution {
         reference::lead(self.0, text)
+    }
+}
+
+/// `memberOf()` as far as the release's value sets and grammars go.
+impl ValueSets for Known<'_, '_, '_> {
+    fn has(&self, value_set: &str, system: Option<&str>, code: &str) -> Option<bool> {
+        binding::has(self.0, value_set, system, code)
     }
 }
 

@@ -1,13 +1,20 @@
 //! Extensions as the release defines them: where they stand, how often, what they hold; and those that nobody here knows.
 //! Spec: <https://hl7.org/fhir/STU3/defining-extensions.html>, <https://hl7.org/fhir/STU3/extensibility.html>.
 //!
+//! A definition may set conditions for the element that its extension stands on (`contextInvariant`): FHIRPath on that
+//! element, with `%extension` for the extension; all have to be true. What cannot be evaluated is not checked.
+//! Spec: <https://hl7.org/fhir/STU3/structuredefinition-definitions.html#StructureDefinition.contextInvariant>.
+//!
 //! An extension's parts are judged by its definition. An extension inside another that has a whole URL is an
 //! extension of its own, wherever it stands.
 
-use super::reference;
+use super::{
+    binding::{self, Value},
+    invariant, reference,
+};
 use crate::{
-    fhir::{Kind, NodeId, primitive::has_scheme},
-    stu3::{Extension, Most},
+    fhir::{Content, Kind, NodeId, path::Element, primitive::has_scheme},
+    stu3::{Extension, Holder, Invariant, Most, Way},
     validate::{
         context::Context,
         issue::{At, Findings, Rule},
@@ -19,6 +26,11 @@ const PAGE: &str = "https://hl7.org/fhir/STU3/extensibility.html";
 const DEFINED: &str = "https://hl7.org/fhir/STU3/defining-extensions.html";
 
 pub(in crate::validate) static CONTEXT: Rule = Rule::error("extension-context", "extension", DEFINED);
+pub(in crate::validate) static INVARIANT: Rule = Rule::error(
+    "extension-invariant",
+    "invariant",
+    "https://hl7.org/fhir/STU3/structuredefinition-definitions.html#StructureDefinition.contextInvariant",
+);
 static CARDINALITY: Rule = Rule::error("extension-cardinality", "structure", DEFINED);
 pub(in crate::validate) static MODIFIER: Rule = Rule::error("extension-modifier", "extension", DEFINED);
 pub(in crate::validate) static PART: Rule = Rule::error("extension-part", "extension", DEFINED);
@@ -28,7 +40,8 @@ static UNKNOWN: Rule = Rule::information("extension-unknown", "extension", PAGE)
 static URL: Rule = Rule::error("extension-url", "value", PAGE);
 
 /// The keys of this family.
-pub(crate) static RULES: &[&Rule] = &[&CONTEXT, &CARDINALITY, &MODIFIER, &PART, &VALUE, &VALUE_TYPE, &UNKNOWN, &URL];
+pub(crate) static RULES: &[&Rule] =
+    &[&CONTEXT, &INVARIANT, &CARDINALITY, &MODIFIER, &PART, &VALUE, &VALUE_TYPE, &UNKNOWN, &URL];
 
 /// Which of the two lists of extensions an extension stands in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -151,8 +164,53 @@ fn own(
         let text = "the release lets this extension stand on other elements only: \
                     move it to where its definition says, or remove it";
         out.add(cx, &CONTEXT, tail.at(node), text);
+    } else if !is_shown {
+        invariants(cx, definition, holder, node, tail, out);
     }
     Some(definition)
+}
+
+/// The conditions on the element that holds an extension. All that have some stand on elements with parts.
+fn invariants(
+    cx: &Context<'_, '_>,
+    definition: &Extension,
+    holder: Holder,
+    node: NodeId,
+    tail: &Tail<'_>,
+    out: &mut Findings<'_>,
+) {
+    if definition.invariants.is_empty() || out.is_off(&INVARIANT) {
+        return;
+    }
+    let Some(held) = cx.document.parent(node).and_then(|list| cx.document.parent(list)) else { return };
+    let element = |node, holds| Element { node, content: Some(Content::Structure(holds)), is_twin: false };
+    let Some(extension) = cx.release.structure_named("Extension") else { return };
+    for condition in &definition.invariants {
+        let elements = (element(held, holder.holds), element(node, extension));
+        judge(cx, condition, elements, tail.at(node), out);
+    }
+}
+
+/// One condition on an element that holds an extension.
+fn judge(
+    cx: &Context<'_, '_>,
+    condition: &Invariant,
+    (focus, extension): (Element, Element),
+    at: At<'_>,
+    out: &mut Findings<'_>,
+) {
+    match invariant::holds(cx, &condition.expression, focus, &[(Invariant::VARIABLE, extension)]) {
+        Ok(true) => {}
+        Ok(false) => {
+            let text = format!(
+                "this extension may stand only where this holds of the element around it: {}; \
+                 correct the element, or remove the extension",
+                condition.text
+            );
+            out.add(cx, &INVARIANT, at, text);
+        }
+        Err(why) => out.not_checked(cx, &INVARIANT, at, why),
+    }
 }
 
 /// A short name instead of a URL: only a part of an extension may have that.
@@ -166,42 +224,48 @@ fn relative(cx: &Context<'_, '_>, node: NodeId, tail: &Tail<'_>, whole: Option<&
     }
 }
 
-/// The value has a type of the definition, and stands where the definition wants one.
+/// The value has a type of the definition and its codes, and stands where the definition wants one.
 fn value(cx: &Context<'_, '_>, definition: &Extension, node: NodeId, tail: &Tail<'_>, out: &mut Findings<'_>) {
-    let document = cx.document;
-    let Some(extension) = cx.release.structure_named("Extension") else { return };
-    let mut valued = false;
-    for member in document.children(node) {
-        let name = document.name(member).unwrap_or_default();
+    let Some((member, way)) = value_of(cx, node) else {
+        // one with neither value nor extensions breaks ext-1 already
+        if definition.valued && cx.document.get(node, "extension").is_some() {
+            out.add(cx, &VALUE, tail.at(node), "this extension needs a value: add it, or remove the extension");
+        }
+        return;
+    };
+    let at = || At::below(member, format!("{tail}.value"));
+    if definition.values.is_empty() {
+        let text = "this extension has no value but parts: put the content into extensions inside it";
+        return out.add(cx, &VALUE, at(), text);
+    }
+    let Some(wanted) = definition.values.iter().find(|wanted| wanted.name == way.type_name) else {
+        let names: Vec<&str> = definition.values.iter().map(|wanted| wanted.name).collect();
+        let text = format!("the value of this extension has the wrong type: it has to be {}", one_of(&names));
+        return out.add(cx, &VALUE_TYPE, at(), text);
+    };
+    if !wanted.targets.is_empty() && reference::leads_elsewhere(cx, member, &wanted.targets) {
+        let text = format!("the value of this extension has to lead to {}: correct it", one_of(&wanted.targets));
+        out.add(cx, &VALUE_TYPE, at(), text);
+    }
+    if let Some(bound) = &definition.binding {
+        binding::check(cx, bound, &Value::below(member, way, &format_args!("{tail}.value")), out);
+    }
+}
+
+/// The value of an extension; its twin where it stands alone. A second value is found by another family.
+fn value_of(cx: &Context<'_, '_>, node: NodeId) -> Option<(NodeId, &'static Way)> {
+    let extension = cx.release.structure_named("Extension")?;
+    let mut alone = None;
+    for member in cx.document.children(node) {
+        let name = cx.document.name(member).unwrap_or_default();
         let stem = name.strip_prefix('_').unwrap_or(&name);
-        let Some((_, way)) = cx.release.member(extension, stem).filter(|(element, _)| element.name == "value") else {
-            continue;
-        };
-        if std::mem::replace(&mut valued, true) {
-            // a twin, or a second value that another family finds
-            continue;
-        }
-        let at = || At::below(member, format!("{tail}.value"));
-        if definition.values.is_empty() {
-            let text = "this extension has no value but parts: put the content into extensions inside it";
-            out.add(cx, &VALUE, at(), text);
-            continue;
-        }
-        let Some(wanted) = definition.values.iter().find(|wanted| wanted.name == way.type_name) else {
-            let names: Vec<&str> = definition.values.iter().map(|wanted| wanted.name).collect();
-            let text = format!("the value of this extension has the wrong type: it has to be {}", one_of(&names));
-            out.add(cx, &VALUE_TYPE, at(), text);
-            continue;
-        };
-        if !wanted.targets.is_empty() && reference::leads_elsewhere(cx, member, &wanted.targets) {
-            let text = format!("the value of this extension has to lead to {}: correct it", one_of(&wanted.targets));
-            out.add(cx, &VALUE_TYPE, at(), text);
+        match cx.release.member(extension, stem).filter(|(element, _)| element.name == "value") {
+            Some((_, way)) if stem.len() == name.len() => return Some((member, way)),
+            Some((_, way)) => alone = alone.or(Some((member, way))),
+            None => {}
         }
     }
-    // one with neither value nor extensions breaks ext-1 already
-    if definition.valued && !valued && document.get(node, "extension").is_some() {
-        out.add(cx, &VALUE, tail.at(node), "this extension needs a value: add it, or remove the extension");
-    }
+    alone
 }
 
 fn one_of(names: &[&str]) -> String {
@@ -227,7 +291,14 @@ fn missing(cx: &Context<'_, '_>, definition: &Extension, node: NodeId, tail: &Ta
 
 #[cfg(test)]
 mod tests {
-    use crate::validate::testing::findings;
+    use super::*;
+    use crate::{
+        fhir::{
+            json::{self, Limits},
+            path::Expression,
+        },
+        validate::{Policy, Validator, testing::findings, walk},
+    };
 
     const BASE: &str = "http://hl7.org/fhir/StructureDefinition";
 
@@ -303,6 +374,103 @@ mod tests {
             "extension-unknown ValueSet.extension[0].extension[4]",
         ];
         assert_eq!(found("ValueSet", members), expected);
+    }
+
+    /// What is found of codes and extensions in a resource with these members.
+    fn found_codes(resource: &str, members: &str) -> Vec<String> {
+        findings(&format!(r#"{{"resourceType":"{resource}",{members}}}"#).replace('$', BASE))
+    }
+
+    #[test]
+    fn parts_have_codes_of_their_sets() {
+        let goal = |status: &str, kind: &str| {
+            let members = format!(
+                r#""status":"proposed","description":{{"text":"a"}},"subject":{{"display":"b"}},"extension":[
+                {{"url":"$/goal-acceptance","extension":[{{"url":"individual","valueReference":{{"reference":"Patient/1"}}}},
+                {{"url":"status","valueCode":"{status}"}}]}},{{"url":"$/goal-relationship","extension":[
+                {{"url":"type","valueCodeableConcept":{{"coding":[{{"system":"http://hl7.org/fhir/goal-relationship-type",
+                "code":"{kind}"}}]}}}},{{"url":"target","valueReference":{{"reference":"Goal/1"}}}}]}}]"#
+            );
+            found_codes("Goal", &members)
+        };
+        assert_eq!(goal("agree", "successor"), Vec::<String>::new());
+        let expected = [
+            "binding-required Goal.extension[0].extension[1].value",
+            "binding-extensible Goal.extension[1].extension[0].value",
+            "code-unknown Goal.extension[1].extension[0].value.coding[0].code",
+        ];
+        assert_eq!(goal("maybe", "sister"), expected);
+        let patient = |lang: &str| {
+            let translation = format!(
+                r#"{{"url":"$/translation","extension":[{{"url":"lang","valueCode":"{lang}"}},{{"url":"content","valueString":"a"}}]}}"#
+            );
+            found_codes("Patient", &format!(r#""name":[{{"text":"a","_text":{{"extension":[{translation}]}}}}]"#))
+        };
+        assert_eq!(patient("nl"), Vec::<String>::new());
+        assert_eq!(patient("nl_NL"), ["binding-maximum Patient.name[0].text.extension[0].extension[0].value"]);
+    }
+
+    #[test]
+    fn a_twin_before_its_value_hides_nothing() {
+        let members = r#""_birthDate":{"extension":[{"url":"$/data-absent-reason",
+            "_valueCode":{"id":"a"},"valueCode":"secret"}]}"#;
+        assert_eq!(found_codes("Patient", members), ["binding-required Patient.birthDate.extension[0].value"]);
+    }
+
+    #[test]
+    fn conditions_are_asked_of_the_element_that_holds_the_extension() {
+        let item = |members: &str, name: &str, value: &str| {
+            let item = format!(
+                r#"{{"linkId":"1","text":"a",{members},"extension":[{{"url":"$/questionnaire-{name}",{value}}}]}}"#
+            );
+            let inner = format!(r#"{{"linkId":"0","type":"group","item":[{item}]}}"#).replace("\"1\"", "\"2\"");
+            let mut found =
+                found("Questionnaire", &format!(r#""url":"http://a.org/q","status":"draft","item":[{item},{inner}]"#));
+            found.dedup();
+            found
+        };
+        let broken = [
+            "extension-invariant Questionnaire.item[0].extension[0]",
+            "extension-invariant Questionnaire.item[1].item[0].extension[0]",
+        ];
+        let orientation = r#""valueCode":"horizontal""#;
+        assert_eq!(item(r#""type":"choice""#, "choiceOrientation", orientation), Vec::<String>::new());
+        assert_eq!(item(r#""type":"string""#, "choiceOrientation", orientation), broken);
+        // the extension itself may decide
+        assert_eq!(item(r#""type":"string""#, "minOccurs", r#""valueInteger":0"#), Vec::<String>::new());
+        assert_eq!(item(r#""type":"string""#, "minOccurs", r#""valueInteger":2"#), broken);
+        assert_eq!(
+            item(r#""type":"string","required":true"#, "minOccurs", r#""valueInteger":2"#),
+            Vec::<String>::new()
+        );
+    }
+
+    #[test]
+    fn a_condition_that_cannot_be_told_is_not_checked() {
+        let source = r#"{"resourceType":"Patient","gender":"male","extension":[{"url":"http://example.org/a","valueCode":"b"}]}"#;
+        let document = json::read(source.as_bytes(), &Limits::default()).unwrap();
+        let (validator, policy) = (Validator::new(), Policy::default());
+        let (cx, _) = walk::check(&validator.families, &document, &policy);
+        let element = |node, name| Element {
+            node,
+            content: cx.release.structure_named(name).map(Content::Structure),
+            is_twin: false,
+        };
+        let list = document.get(document.root(), "extension").unwrap();
+        let extension = document.children(list).next().unwrap();
+        let outcome = |text: &'static str| {
+            let expression = Expression::parse_with(text, &[Invariant::VARIABLE]).unwrap();
+            let mut out = Findings::new(&policy);
+            let elements = (element(document.root(), "Patient"), element(extension, "Extension"));
+            judge(&cx, &Invariant { text, expression }, elements, At::here(extension), &mut out);
+            let gathered = out.finish(&cx);
+            (gathered.findings.len(), gathered.not_checked.len())
+        };
+        assert_eq!(outcome("gender = 'male' and %extension.value = 'b'"), (0, 0));
+        assert_eq!(outcome("gender = 'female'"), (1, 0));
+        assert_eq!(outcome("gender.memberOf(%`vs-administrative-gender`)"), (0, 0));
+        assert_eq!(outcome("%extension.value.memberOf(%`vs-administrative-gender`)"), (1, 0));
+        assert_eq!(outcome("gender.memberOf('http://example.org/unknown')"), (0, 1));
     }
 
     #[test]

@@ -21,10 +21,17 @@ const BUNDLE: &str = "https://hl7.org/fhir/STU3/bundle.html#references";
 static REF_1: Rule = Rule::error("ref-1", "invariant", PAGE);
 static UNRESOLVED: Rule = Rule::error("reference-unresolved", "not-found", BUNDLE);
 static TARGET: Rule = Rule::error("reference-target", "structure", PAGE);
+
+/// "Literal References": a relative reference is relative to the base of a FHIR service (in a Bundle to that of the
+/// entry's fullUrl), below which resources lie at type and id; and a reference has to lead to a resource that is there.
+/// A type that the release does not have, or an id that cannot be one, leads nowhere.
 static RELATIVE: Rule = Rule::error("reference-relative", "value", PAGE);
 
 /// Resources need not lie where a FHIR server puts them.
 static FORMAT: Rule = Rule::warning("reference-format", "value", PAGE);
+
+/// "Conditional References": in a transaction, and nowhere else, a search may stand for the address of a resource; it
+/// begins with a resource's type.
 static CONDITIONAL: Rule =
     Rule::error("reference-conditional", "business-rule", "https://hl7.org/fhir/STU3/http.html#transaction");
 static BASE: Rule = Rule::warning("reference-base", "not-found", BUNDLE);
@@ -83,10 +90,13 @@ fn unversioned(reference: &str) -> &str {
 fn relative(cx: &Context<'_, '_>, reference: &str, at: At<'_>, out: &mut Findings<'_>) {
     let known = |name: &str| cx.release.resource(name).is_some();
     if let Some((name, _)) = reference.split_once('?') {
-        let in_transaction = cx.bundle.as_ref().is_some_and(|bundle| bundle.is("transaction"));
-        if !(in_transaction && known(name)) {
+        if !cx.bundle.as_ref().is_some_and(|bundle| bundle.is("transaction")) {
             let text = "a reference by search (Type?name=value) is for entries of a transaction alone: \
                         refer to the resource by its address, or send a transaction";
+            out.add(cx, &CONDITIONAL, at, text);
+        } else if !known(name) {
+            let text = "a reference by search begins with the type of a resource (Type?name=value), \
+                        and the release has no such type: correct it";
             out.add(cx, &CONDITIONAL, at, text);
         }
         return;

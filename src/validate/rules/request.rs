@@ -12,15 +12,31 @@ use crate::{
 const TRANSACTION: &str = "https://hl7.org/fhir/STU3/http.html#transaction";
 const ELEMENTS: &str = "https://hl7.org/fhir/STU3/bundle-definitions.html";
 
-static CONDITION: Rule = Rule::warning("request-condition", "business-rule", TRANSACTION);
+/// The elements' definitions lead each condition to one interaction: ifNoneExist to the conditional create, ifNoneMatch
+/// and ifModifiedSince to the conditional read, ifMatch to contention between writers. No sentence forbids a condition
+/// that its method does not know, so this is a warning.
+static CONDITION: Rule = Rule::warning("request-condition", "business-rule", ELEMENTS);
+
+/// "Transaction Processing Rules": a resource stands in a transaction once, by its identity, and a transaction in which
+/// DELETE, POST and PUT meet in an identity has to fail. Batches know no such rule.
 static DUPLICATE: Rule = Rule::error("request-duplicate", "duplicate", TRANSACTION);
+
+/// The same paragraph counts what a conditional update or delete finds. The same search twice fails where it finds
+/// something; where it finds nothing that is not said, so this is a warning.
+static DUPLICATE_SEARCH: Rule = Rule::warning("request-duplicate-search", "duplicate", TRANSACTION);
+
 /// An official example writes the whole search, and it is plain what is meant.
 static IF_NONE_EXIST: Rule = Rule::warning("request-if-none-exist", "value", ELEMENTS);
 static MISSING: Rule = Rule::error("request-missing", "required", TRANSACTION);
 static RELATIVE: Rule = Rule::warning("request-relative", "value", ELEMENTS);
 static RESOURCE: Rule = Rule::error("request-resource", "required", TRANSACTION);
+
+/// The page wants a resource of POST and PUT, and shows a DELETE without one; it does not forbid more. A server passes
+/// over it, so this is a warning.
 static SURPLUS: Rule = Rule::warning("request-surplus", "business-rule", TRANSACTION);
 static URL: Rule = Rule::error("request-url", "value", TRANSACTION);
+
+/// "Batch/Transaction Response": each entry of the answer has to have a response that tells how its request ended.
 static RESPONSE_MISSING: Rule = Rule::error("response-missing", "required", TRANSACTION);
 static RESPONSE_STATUS: Rule = Rule::error("response-status", "value", ELEMENTS);
 static RESPONSE_VERSION: Rule = Rule::error("response-version", "value", ELEMENTS);
@@ -29,6 +45,7 @@ static RESPONSE_VERSION: Rule = Rule::error("response-version", "value", ELEMENT
 pub(crate) static RULES: &[&Rule] = &[
     &CONDITION,
     &DUPLICATE,
+    &DUPLICATE_SEARCH,
     &IF_NONE_EXIST,
     &MISSING,
     &RELATIVE,
@@ -61,9 +78,16 @@ pub(crate) fn check(cx: &mut Context<'_, '_>, entry: NodeId, resource: Option<No
     }
     address(cx, request, &method, &url, resource, out);
     if matches!(method.as_ref(), "PUT" | "DELETE") && repeats(cx, &url) {
-        let text = "an earlier entry of the transaction writes the same resource: \
-                    a server refuses both, so keep one of them";
-        out.add(cx, &DUPLICATE, at(), text);
+        let (rule, text) = if url.contains('?') {
+            let text = "an earlier entry of the transaction writes what the same search finds: \
+                        a server refuses both where it finds something, so keep one of them";
+            (&DUPLICATE_SEARCH, text)
+        } else {
+            let text = "an earlier entry of the transaction writes the same resource: \
+                        a server refuses both, so keep one of them";
+            (&DUPLICATE, text)
+        };
+        out.add(cx, rule, at(), text);
     }
 }
 
@@ -258,6 +282,11 @@ mod tests {
         let expected = ["request-duplicate Bundle.entry[1].request.url"];
         assert_eq!(found("transaction", &[put.clone(), delete.clone()]), expected);
         assert_eq!(found("batch", &[put, delete]), Vec::<String>::new());
+        // what a search finds is not known before
+        let search = entry("", "DELETE", "Patient?identifier=a", "");
+        let twice = bundle("transaction", &[&search, &search]);
+        assert_eq!(findings(&twice), ["request-duplicate-search Bundle.entry[1].request.url"]);
+        assert!(crate::validate::testing::outcome(&twice).valid());
     }
 
     #[test]

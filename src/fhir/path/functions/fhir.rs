@@ -2,7 +2,7 @@
 
 use super::Call;
 use crate::fhir::{
-    Kind,
+    Content, Kind,
     path::{
         PathError, Resolution,
         ast::Function,
@@ -43,10 +43,49 @@ pub(super) fn call<'d>(cx: &mut Evaluator<'_, 'd>, call: Call<'_, 'd>) -> Result
             let name = named.ok_or(PathError::Evaluation("conformsTo() names a profile that is not known here"))?;
             Ok(boolean(!items.is_empty() && items.iter().all(|item| cx.environment.is_of(item, name))))
         }
-        Function::MemberOf => Err(PathError::Evaluation("memberOf() needs a terminology that is not known here")),
+        Function::MemberOf => {
+            let Some(value_set) = cx.text_argument(call, 0)? else { return Ok(Vec::new()) };
+            Ok(match items {
+                [] => Vec::new(),
+                [item] => boolean(is_member(cx, item, &value_set)?),
+                _ => return Err(PathError::Evaluation("memberOf() needs a single code or concept")),
+            })
+        }
         // narratives are judged by rules of their own
         _ => Ok(boolean(true)),
     }
+}
+
+/// A concept is in a value set where one of its codings is; a Coding or a unit by system and code.
+fn is_member<'d>(cx: &mut Evaluator<'_, 'd>, item: &Item<'d>, value_set: &str) -> Result<bool, PathError> {
+    const NO_CODE: PathError = PathError::Evaluation("memberOf() is asked of something that is no code");
+    const UNKNOWN: PathError = PathError::Evaluation("whether this code is in the value set is not known here");
+    let environment = cx.environment;
+    let value_sets = environment.value_sets;
+    let Item::Element(Element { content: Some(Content::Structure(id)), .. }) = item else {
+        let code = environment.text(item).ok_or(NO_CODE)?;
+        return value_sets.has(value_set, None, &code).ok_or(UNKNOWN);
+    };
+    let is_a = |name| environment.is_kind_of(*id, name);
+    let codings = if is_a("CodeableConcept") {
+        cx.members(std::slice::from_ref(item), "coding")?
+    } else if is_a("Coding") || is_a("Quantity") {
+        vec![item.clone()]
+    } else {
+        return Err(NO_CODE);
+    };
+    let mut unknown = false;
+    for coding in &codings {
+        cx.spend(1)?;
+        let Item::Element(coding) = coding else { continue };
+        let (Some(system), Some(code)) = (member(cx, coding, "system"), member(cx, coding, "code")) else { continue };
+        match value_sets.has(value_set, Some(&system), &code) {
+            Some(true) => return Ok(true),
+            Some(false) => {}
+            None => unknown = true,
+        }
+    }
+    if unknown { Err(UNKNOWN) } else { Ok(false) }
 }
 
 fn is_value<'d>(cx: &Evaluator<'_, 'd>, item: &Item<'d>) -> bool {
@@ -80,7 +119,7 @@ fn resolve<'d>(cx: &mut Evaluator<'_, 'd>, items: &[Item<'d>]) -> Result<Collect
         let Some(reference) = reference else { return Err(PathError::Unresolved) };
         match cx.environment.resolver.resolve(&reference) {
             Resolution::Found(node) => {
-                found.push(Item::Element(cx.environment.element(node, Some(crate::fhir::Content::Resource))));
+                found.push(Item::Element(cx.environment.element(node, Some(Content::Resource))));
             }
             Resolution::Type(name) => match cx.environment.schema.resource(&name) {
                 Some(id) => found.push(Item::Target(id)),
@@ -90,4 +129,46 @@ fn resolve<'d>(cx: &mut Evaluator<'_, 'd>, items: &[Item<'d>]) -> Result<Collect
         }
     }
     Ok(found)
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::fhir::{
+        json,
+        path::{Environment, Expression, PathError, ValueSets},
+    };
+
+    #[test]
+    fn codes_are_asked_of_value_sets_as_far_as_they_are_known() {
+        struct Units;
+        impl ValueSets for Units {
+            fn has(&self, value_set: &str, system: Option<&str>, code: &str) -> Option<bool> {
+                (value_set == "urn:units").then_some(system != Some("urn:other") && matches!(code, "kg" | "final"))
+            }
+        }
+        let source = r#"{"resourceType":"Observation","status":"final","valueQuantity":{"value":1,"system":"urn:u",
+            "code":"kg"},"code":{"coding":[{"system":"urn:other","code":"kg"},{"system":"urn:u","code":"kg"}]},
+            "category":[{"coding":[{"system":"urn:other","code":"kg"},{"code":"kg"}]},{"text":"a"}]}"#;
+        let document = json::read(source.as_bytes(), &json::Limits::default()).unwrap();
+        let environment = Environment { value_sets: &Units, ..Environment::of(&document, crate::stu3::release()) };
+        let holds = |text: &str| Expression::parse(text).unwrap().holds(&environment, environment.root());
+        for (expression, expected) in [
+            ("status.memberOf('urn:units')", Some(true)),
+            ("'mg'.memberOf('urn:units')", Some(false)),
+            ("value.memberOf('urn:units')", Some(true)),
+            ("code.memberOf('urn:units')", Some(true)),
+            ("code.coding[0].memberOf('urn:units')", Some(false)),
+            // without a system nobody can say whose code it is
+            ("category[0].memberOf('urn:units')", Some(false)),
+            ("category[1].memberOf('urn:units')", Some(false)),
+            ("bodySite.memberOf('urn:units')", None),
+            ("status.memberOf({})", None),
+        ] {
+            assert_eq!(holds(expression), Ok(expected), "{expression}");
+        }
+        for expression in ["status.memberOf('urn:x')", "category.memberOf('urn:units')", "$this.memberOf('urn:units')"]
+        {
+            assert!(matches!(holds(expression), Err(PathError::Evaluation(_))), "{expression}");
+        }
+    }
 }

@@ -19,13 +19,13 @@ static KEY: OnceLock<String> = OnceLock::new();
 pub(crate) struct Stand {
     pub(crate) folder: tempfile::TempDir,
     pub(crate) sandbox: Arc<State>,
-    daemon: Option<Child>,
+    pub(crate) daemon: Option<Child>,
     // The sandbox lives as long as its runtime.
     _served: (tokio::runtime::Runtime, Sandbox),
 }
 
 /// The program under test.
-fn program() -> Command {
+pub(crate) fn program() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_pushbridge"));
     command.env_remove("PUSHBRIDGE_CONFIG");
     command
@@ -68,6 +68,12 @@ impl Stand {
         Self::new(
             "[channel.clinic]\ncontract = \"main\"\ninbox = \"inbox\"\nquiet = \"100ms\"\n[channel.clinic.route]\nfolder = true\n",
         )
+    }
+
+    /// Changes the configuration's text before a daemon reads it.
+    pub(crate) fn edit_config(&self, edit: impl FnOnce(String) -> String) {
+        let path = self.path("pushbridge.toml");
+        fs::write(&path, edit(fs::read_to_string(&path).unwrap())).unwrap();
     }
 
     pub(crate) fn path(&self, path: &str) -> PathBuf {
@@ -122,12 +128,17 @@ impl Stand {
     }
 
     pub(crate) fn start_daemon(&mut self) {
+        self.spawn_daemon(&[]);
+        self.wait("the daemon answers", || self.run(&["--json", "status"]).stdout.starts_with(br#"{"running":true"#));
+    }
+
+    /// Starts the daemon with these variables, and does not wait for it.
+    pub(crate) fn spawn_daemon(&mut self, variables: &[(&str, PathBuf)]) {
         let log = fs::File::options().create(true).append(true).open(self.path("log")).unwrap();
         let mut command = program();
         let config = self.path("pushbridge.toml");
         command.arg("--config").arg(config).arg("run").stdin(Stdio::null()).stdout(Stdio::null()).stderr(log);
-        self.daemon = Some(command.spawn().unwrap());
-        self.wait("the daemon answers", || self.run(&["--json", "status"]).stdout.starts_with(br#"{"running":true"#));
+        self.daemon = Some(command.envs(variables.iter().cloned()).spawn().unwrap());
     }
 
     pub(crate) fn kill_daemon(&mut self) {
@@ -148,18 +159,6 @@ impl Stand {
     /// A file of /proc about the daemon.
     pub(crate) fn proc(&self, file: &str) -> PathBuf {
         Path::new("/proc").join(self.daemon.as_ref().expect("a daemon").id().to_string()).join(file)
-    }
-
-    /// How often the daemon's threads of this name have gone to sleep so far.
-    pub(crate) fn waits_of_threads(&self, name: &str) -> u64 {
-        let tasks = fs::read_dir(self.proc("task")).unwrap().map(|task| task.unwrap().path());
-        let named = tasks.filter(|task| fs::read_to_string(task.join("comm")).is_ok_and(|comm| comm.trim() == name));
-        let waits = named.map(|task| {
-            let status = fs::read_to_string(task.join("status")).unwrap();
-            let waits = status.lines().find_map(|line| line.strip_prefix("voluntary_ctxt_switches:")).unwrap();
-            waits.trim().parse::<u64>().unwrap()
-        });
-        waits.sum()
     }
 
     /// The most memory that the daemon had at once, in MB.

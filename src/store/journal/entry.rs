@@ -1,0 +1,212 @@
+//! The lines of the journal: a checksum, the number of the batch, and what happened, as JSON.
+//!
+//! ```text
+//! 7d1f09b25aa31c44 181 {"kind":"change","what":{...}}
+//! ```
+//!
+//! The checksum is the beginning of the SHA-256 of all that follows it.
+
+use crate::model::{
+    Account, AccountId, Attempt, BundleFacts, ChannelName, ContractName, Digest, EvidenceKind, Link, LinkValue,
+    PersonId, Purpose, Recipient, RuleChange, Sealer, Stage, Submission, SubmissionId, Timestamp,
+};
+use crate::store::{DestinationState, Write, record::PersonRecord};
+use serde::{Deserialize, Serialize};
+use std::{borrow::Cow, io::Write as _};
+
+/// The form of the lines that this program writes.
+pub(super) const VERSION: u32 = 1;
+
+/// Hexadecimal digits of the checksum.
+const CHECK: usize = 16;
+
+/// One line. A later entry for the same thing takes the place of an earlier one.
+#[derive(Serialize, Deserialize)]
+#[serde(tag = "kind", content = "what", rename_all = "kebab-case")]
+pub(in crate::store) enum Entry<'e> {
+    /// A segment begins.
+    Begin(Begin),
+    /// A submission that is new to the store; without findings.
+    Submission(Box<Cow<'e, Submission>>),
+    /// What of a submission may change.
+    Change(Cow<'e, Change>),
+    /// An account.
+    Account(Cow<'e, Account>),
+    /// No such account any more.
+    NoAccount(ContractName, AccountId),
+    /// A person, its tokens sealed.
+    Person(Box<PersonRecord>),
+    /// No such person any more.
+    NoPerson(ContractName, PersonId),
+    /// A link.
+    Link(Cow<'e, Link>),
+    /// No such link any more.
+    NoLink(ChannelName, EvidenceKind, LinkValue),
+    /// A destination's state.
+    Destination(Cow<'e, DestinationState>),
+}
+
+/// How a segment begins.
+#[derive(Clone, Copy, Serialize, Deserialize)]
+pub(in crate::store) struct Begin {
+    /// [`VERSION`]
+    pub(super) v: u32,
+    /// It holds everything: what earlier segments say is forgotten.
+    pub(super) whole: bool,
+}
+
+/// What of a submission may change after its claim, but for its findings: the report beside the file has those.
+#[derive(Clone, Serialize, Deserialize)]
+pub(in crate::store) struct Change {
+    pub(in crate::store) id: SubmissionId,
+    source_pending: bool,
+    stage: Stage,
+    since: Timestamp,
+    settled: bool,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    recipient: Option<Recipient>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    bundle: Option<BundleFacts>,
+    findings_total: u32,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    overridden: Vec<RuleChange>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    attempts: Vec<Attempt>,
+    waited_millis: u64,
+    forced: bool,
+    judgings: u32,
+    rank: u64,
+}
+
+impl Change {
+    fn of(submission: &Submission) -> Self {
+        let Submission { id, source_pending, since, settled, findings_total, .. } = *submission;
+        let Submission { waited_millis, forced, judgings, rank, .. } = *submission;
+        let Submission { stage, recipient, bundle, overridden, attempts, .. } = submission.clone();
+        Self {
+            id,
+            source_pending,
+            stage,
+            since,
+            settled,
+            recipient,
+            bundle,
+            findings_total,
+            overridden,
+            attempts,
+            waited_millis,
+            forced,
+            judgings,
+            rank,
+        }
+    }
+
+    /// Puts the change into the submission's record.
+    pub(in crate::store) fn apply(self, submission: &mut Submission) {
+        submission.source_pending = self.source_pending;
+        (submission.stage, submission.since, submission.settled) = (self.stage, self.since, self.settled);
+        (submission.recipient, submission.bundle) = (self.recipient, self.bundle);
+        (submission.findings_total, submission.overridden) = (self.findings_total, self.overridden);
+        (submission.attempts, submission.waited_millis) = (self.attempts, self.waited_millis);
+        (submission.forced, submission.judgings, submission.rank) = (self.forced, self.judgings, self.rank);
+    }
+}
+
+impl<'e> Entry<'e> {
+    /// The entry of a write.
+    pub(super) fn of(write: &'e Write, is_new: bool, sealer: &Sealer) -> Self {
+        match write {
+            Write::Submission(submission) if is_new => Self::submission(submission),
+            Write::Submission(submission) => Self::Change(Cow::Owned(Change::of(submission))),
+            Write::Account(account) => Self::Account(Cow::Borrowed(account)),
+            Write::RemoveAccount { contract, account } => Self::NoAccount(contract.clone(), account.clone()),
+            Write::Person(person) => Self::Person(Box::new(PersonRecord::seal(person, Purpose::Journal, sealer))),
+            Write::RemovePerson { contract, person } => Self::NoPerson(contract.clone(), person.clone()),
+            Write::Link(link) => Self::Link(Cow::Borrowed(link)),
+            Write::RemoveLink { channel, kind, value } => Self::NoLink(channel.clone(), *kind, value.clone()),
+            Write::Destination(state) => Self::Destination(Cow::Borrowed(state)),
+        }
+    }
+
+    fn submission(submission: &'e Submission) -> Self {
+        if submission.findings.is_empty() {
+            return Self::Submission(Box::new(Cow::Borrowed(submission)));
+        }
+        let bare = Submission { findings: std::sync::Arc::default(), ..submission.clone() };
+        Self::Submission(Box::new(Cow::Owned(bare)))
+    }
+
+    /// What it speaks of; the beginning of a segment speaks of nothing.
+    pub(super) fn topic(&self) -> Option<Topic> {
+        let hashed = |parts: &[&str]| Some(Topic::Other(Digest::of(parts.join("\0").as_bytes())));
+        match self {
+            Self::Begin(_) => None,
+            Self::Submission(submission) => Some(Topic::Claim(submission.id)),
+            Self::Change(change) => Some(Topic::Change(change.id)),
+            Self::Account(account) => hashed(&["a", account.contract.as_str(), account.id.as_str()]),
+            Self::NoAccount(contract, account) => hashed(&["a", contract.as_str(), account.as_str()]),
+            Self::Person(person) => hashed(&["p", person.contract.as_str(), person.id.as_str()]),
+            Self::NoPerson(contract, person) => hashed(&["p", contract.as_str(), person.as_str()]),
+            Self::Link(link) => hashed(&["l", link.channel.as_str(), link.kind.as_str(), &value(&link.value)]),
+            Self::NoLink(channel, kind, of) => hashed(&["l", channel.as_str(), kind.as_str(), &value(of)]),
+            Self::Destination(state) => hashed(&["d", state.contract.as_str()]),
+        }
+    }
+
+    /// Whether nothing is left of its topic after it.
+    pub(super) const fn is_removal(&self) -> bool {
+        matches!(self, Self::NoAccount(..) | Self::NoPerson(..) | Self::NoLink(..))
+    }
+}
+
+fn value(value: &LinkValue) -> String {
+    match value {
+        LinkValue::Clear(text) => format!("c{text}"),
+        LinkValue::Hashed(hash) => format!("h{hash}"),
+    }
+}
+
+/// What an entry speaks of: of two entries of one topic only the later counts.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub(super) enum Topic {
+    /// A submission's unchanging part.
+    Claim(SubmissionId),
+    /// Its changing part.
+    Change(SubmissionId),
+    /// Anything else, by the hash of its key.
+    Other(Digest),
+}
+
+/// Adds a line.
+pub(super) fn write(batch: u64, entry: &Entry<'_>, out: &mut Vec<u8>) -> std::io::Result<()> {
+    let start = out.len();
+    out.extend_from_slice(&[b'0'; CHECK]);
+    write!(out, " {batch} ")?;
+    serde_json::to_writer(&mut *out, entry)?;
+    let check = check(&out[start + CHECK + 1..]);
+    out[start..start + CHECK].copy_from_slice(&check);
+    out.push(b'\n');
+    Ok(())
+}
+
+/// A line's batch and entry; `None` where it is torn, changed, or not of this form.
+pub(super) fn read(line: &[u8]) -> Option<(u64, Entry<'static>)> {
+    let (found, rest) = line.strip_suffix(b"\n")?.split_at_checked(CHECK)?;
+    let rest = rest.strip_prefix(b" ")?;
+    if found != check(rest) {
+        return None;
+    }
+    let blank = rest.iter().position(|byte| *byte == b' ')?;
+    let batch = std::str::from_utf8(&rest[..blank]).ok()?.parse().ok()?;
+    Some((batch, serde_json::from_slice(&rest[blank + 1..]).ok()?))
+}
+
+fn check(bytes: &[u8]) -> [u8; CHECK] {
+    let mut text = [0; CHECK];
+    let digest = Digest::of(bytes);
+    for (pair, byte) in text.chunks_exact_mut(2).zip(digest.as_bytes()) {
+        let digit = |half: u8| b"0123456789abcdef"[usize::from(half)];
+        pair.copy_from_slice(&[digit(byte >> 4), digit(byte & 15)]);
+    }
+    text
+}
