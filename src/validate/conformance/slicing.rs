@@ -101,7 +101,8 @@ impl Judge<'_, '_, '_> {
                     let text = format!("which slice of \"{name}\" this is of cannot be told here");
                     self.not_checked(&SLICE, At::here(one.node), text);
                 }
-                Sorted::Beside if slicing.rules == SlicingRules::Closed => {
+                // a value of a type that is taken away has been told
+                Sorted::Beside if slicing.rules == SlicingRules::Closed && self.has_type(cut.element, *one) => {
                     let names: Vec<&str> = direct.iter().map(|(name, _)| *name).collect();
                     let text = format!(
                         "the profile allows nothing beside these slices of \"{name}\": {}; this is of none of them: \

@@ -42,11 +42,7 @@ impl<'v> Judge<'_, 'v, '_> {
     /// The value has one of the types that are left; `false` where it does not.
     fn of_type(&mut self, node: &Node, base: Option<&Node>, at: Occurrence) -> bool {
         let types = &node.element.types;
-        let is_open = types.is_empty() || base.is_some_and(|base| base.element.types == *types);
-        if is_open || at.element.is_none() || at.type_name.contains('.') {
-            return true;
-        }
-        if types.iter().any(|known| is_a(self.cx, at.type_name, &known.code)) {
+        if base.is_some_and(|base| base.element.types == *types) || self.has_type(&node.element, at) {
             return true;
         }
         let mut names: Vec<&str> = types.iter().map(|known| &*known.code).collect();
@@ -54,6 +50,14 @@ impl<'v> Judge<'_, 'v, '_> {
         let text = format!("the profile wants the type {} here: use it", names.join(" or "));
         self.add(&TYPE, At::here(at.node), text);
         false
+    }
+
+    /// The value has one of the types of a definition; nested elements have no type that could be another.
+    pub(super) fn has_type(&self, element: &ElementDefinition, at: Occurrence) -> bool {
+        element.types.is_empty()
+            || at.element.is_none()
+            || at.type_name.contains('.')
+            || element.types.iter().any(|known| is_a(self.cx, at.type_name, &known.code))
     }
 
     /// Everything that a definition says of a value but its elements.
