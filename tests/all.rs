@@ -57,6 +57,7 @@ mod conformance {
     mod mutation;
     mod snapshots;
     mod xml;
+    mod zib;
 }
 
 mod generate {

@@ -128,7 +128,7 @@ fn dispatch(cli: Cli) -> Result<Exit, Failed> {
         Command::Init(args) => init::run(&args, form),
         Command::Doctor(_) => doctor::run(&cli.config, form),
         Command::Run(args) => run::run(&context()?, &args, form),
-        Command::Validate(args) => validate::run(&args, form),
+        Command::Validate(args) => validate::run(&cli.config, &args, form),
         Command::Profiles(command) => profiles::run(&cli.config, &command, form),
         Command::Route(args) => route::run(&context()?, &args, form),
         Command::Authorize(args) => authorize::run(&context()?, args, form),
