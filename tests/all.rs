@@ -24,6 +24,7 @@ mod bridge {
     #[path = "../faults/disk.rs"]
     mod disk;
     mod intake;
+    mod library;
     mod memory;
     mod privacy;
     mod routing;

@@ -9,7 +9,7 @@ use super::{
 use crate::{
     admin::{Answer, Decided, Obstacle, Question, Recorded, Selector},
     config::duration,
-    engine::{Verb, attempt_word, outcome, reason, remedy},
+    engine::{Verb, attempt_word, describe_push, outcome, reason, remedy},
     model::{ChannelName, ForeignName, Timestamp},
 };
 use std::{
@@ -275,19 +275,20 @@ fn tell(found: &[Recorded], form: Form) -> Result<Exit, Failed> {
         if form == Form::Json {
             print::json(&serde_json::json!({
                 "id": submission.id, "file": submission.origin.path, "outcome": outcome(&submission.stage),
-                "reason": reason, "remedy": remedy, "path": recorded.path,
+                "push": submission.push, "library": submission.library, "reason": reason, "remedy": remedy, "path": recorded.path,
                 "report": recorded.report, "attempts": submission.attempts, "recipient": submission.recipient,
                 "findings": submission.findings, "findings_total": submission.findings_total,
             }))?;
             continue;
         }
         let mut text = format!(
-            "{} ({})\n  {}: {}\n  to do: {}\n  claimed {} in channel {}, sha-256 {}\n",
+            "{} ({})\n  {}: {}\n  to do: {}\n  {}, claimed {} in channel {}, sha-256 {}\n",
             submission.origin.path,
             submission.id,
             outcome(&submission.stage),
             reason,
             remedy,
+            describe_push(submission),
             submission.claimed_at,
             submission.channel,
             submission.digest

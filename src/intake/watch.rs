@@ -16,7 +16,7 @@ use super::{
 use crate::{
     faults,
     fhir::Wholeness,
-    model::{ChannelName, ForeignName, Origin, Sidecar, SourceIdentity, SubmissionId},
+    model::{ChannelName, ForeignName, Origin, PushType, Sidecar, SourceIdentity, SubmissionId},
 };
 use notify::{
     EventKind, RecursiveMode, Watcher as _,
@@ -47,6 +47,8 @@ pub enum Polling {
 pub struct Inbox {
     /// The channel.
     pub channel: ChannelName,
+    /// Where it sends files.
+    pub push: PushType,
     /// The folder.
     pub path: PathBuf,
     /// The channel's own folders.
@@ -676,12 +678,12 @@ impl Watch {
             }
         };
         let bundle = copied.inspect_err(|_| discard_sidecar())?;
-        let now = self.now();
+        let (now, wholeness) = (self.now(), self.inbox.completeness.wholeness(bundle.wholeness, bundle.size));
         let whole = candidate.marked
             || self
                 .seen
                 .get_mut(&candidate.path)
-                .is_none_or(|seen| seen.may_claim(bundle.wholeness, &self.inbox.completeness, now));
+                .is_none_or(|seen| seen.may_claim(wholeness, &self.inbox.completeness, now));
         if !whole {
             bundle.discard();
             discard_sidecar();
@@ -726,7 +728,7 @@ impl Watch {
     }
 }
 
-/// A Bundle and its sidecar, copied.
+/// A file and its sidecar, copied.
 struct Pair {
     id: SubmissionId,
     bundle: Copied,

@@ -6,8 +6,8 @@ use super::{
 };
 use crate::model::{
     Account, ChannelName, ContractName, Digest, EvidenceKind, Finding, ForeignName, HoldReason, KeyedHash, Link,
-    LinkValue, Origin, Person, Receipt, Recipient, SealError, Sealer, Secret, Severity, Sidecar, SourceIdentity, Stage,
-    Submission, SubmissionId, Timestamp, TokenPair, TokenState, TokenValue,
+    LinkValue, Origin, Person, PushType, Receipt, Recipient, SealError, Sealer, Secret, Severity, Sidecar,
+    SourceIdentity, Stage, Submission, SubmissionId, Timestamp, TokenPair, TokenState, TokenValue,
 };
 use proptest::prelude::*;
 use std::{fmt::Debug, fs, os::unix::fs::PermissionsExt, path::Path, sync::Arc};
@@ -23,6 +23,7 @@ pub(super) fn submission(number: u64) -> Submission {
     Submission {
         id: SubmissionId::from_u64(number),
         channel: channel(number % 2),
+        push: if number.is_multiple_of(3) { PushType::Library } else { PushType::Provider },
         origin: origin(&path),
         source_pending: true,
         name_hash: KeyedHash::from_bytes([u8::try_from(number % 7).unwrap(); 16]),
@@ -37,6 +38,7 @@ pub(super) fn submission(number: u64) -> Submission {
         settled: false,
         recipient: None,
         bundle: None,
+        library: None,
         findings: std::sync::Arc::default(),
         findings_total: 0,
         overridden: Vec::new(),

@@ -7,8 +7,8 @@
 //! The checksum is the beginning of the SHA-256 of all that follows it.
 
 use crate::model::{
-    Account, AccountId, Attempt, BundleFacts, ChannelName, ContractName, Digest, EvidenceKind, Link, LinkValue,
-    PersonId, Purpose, Recipient, RuleChange, Sealer, Stage, Submission, SubmissionId, Timestamp,
+    Account, AccountId, Attempt, BundleFacts, ChannelName, ContractName, Digest, EvidenceKind, LibraryFacts, Link,
+    LinkValue, PersonId, Purpose, Recipient, RuleChange, Sealer, Stage, Submission, SubmissionId, Timestamp,
 };
 use crate::store::{DestinationState, Write, record::PersonRecord};
 use serde::{Deserialize, Serialize};
@@ -29,7 +29,7 @@ pub(in crate::store) enum Entry<'e> {
     /// A submission that is new to the store; without findings.
     Submission(Box<Cow<'e, Submission>>),
     /// What of a submission may change.
-    Change(Cow<'e, Change>),
+    Change(Box<Cow<'e, Change>>),
     /// An account.
     Account(Cow<'e, Account>),
     /// No such account any more.
@@ -67,6 +67,8 @@ pub(in crate::store) struct Change {
     recipient: Option<Recipient>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     bundle: Option<BundleFacts>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    library: Option<LibraryFacts>,
     findings_total: u32,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     overridden: Vec<RuleChange>,
@@ -82,7 +84,7 @@ impl Change {
     fn of(submission: &Submission) -> Self {
         let Submission { id, source_pending, since, settled, findings_total, .. } = *submission;
         let Submission { waited_millis, forced, judgings, rank, .. } = *submission;
-        let Submission { stage, recipient, bundle, overridden, attempts, .. } = submission.clone();
+        let Submission { stage, recipient, bundle, library, overridden, attempts, .. } = submission.clone();
         Self {
             id,
             source_pending,
@@ -91,6 +93,7 @@ impl Change {
             settled,
             recipient,
             bundle,
+            library,
             findings_total,
             overridden,
             attempts,
@@ -105,7 +108,7 @@ impl Change {
     pub(in crate::store) fn apply(self, submission: &mut Submission) {
         submission.source_pending = self.source_pending;
         (submission.stage, submission.since, submission.settled) = (self.stage, self.since, self.settled);
-        (submission.recipient, submission.bundle) = (self.recipient, self.bundle);
+        (submission.recipient, submission.bundle, submission.library) = (self.recipient, self.bundle, self.library);
         (submission.findings_total, submission.overridden) = (self.findings_total, self.overridden);
         (submission.attempts, submission.waited_millis) = (self.attempts, self.waited_millis);
         (submission.forced, submission.judgings, submission.rank) = (self.forced, self.judgings, self.rank);
@@ -117,7 +120,7 @@ impl<'e> Entry<'e> {
     pub(super) fn of(write: &'e Write, is_new: bool, sealer: &Sealer) -> Self {
         match write {
             Write::Submission(submission) if is_new => Self::submission(submission),
-            Write::Submission(submission) => Self::Change(Cow::Owned(Change::of(submission))),
+            Write::Submission(submission) => Self::Change(Box::new(Cow::Owned(Change::of(submission)))),
             Write::Account(account) => Self::Account(Cow::Borrowed(account)),
             Write::RemoveAccount { contract, account } => Self::NoAccount(contract.clone(), account.clone()),
             Write::Person(person) => Self::Person(Box::new(PersonRecord::seal(person, Purpose::Journal, sealer))),
