@@ -35,7 +35,8 @@ use std::{
 /// Which account a file would go to, by which evidence and as what, or why it would be held; nothing is sent
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:\n  pushbridge route inbox/clinic/jansen-7/bundle.json\n  \
-pushbridge route --channel clinic --folder jansen-7 bundle.json")]
+pushbridge route --channel clinic --folder jansen-7 bundle.json\n  \
+pushbridge route --channel letters --folder jansen-7 discharge.pdf")]
 pub(super) struct Args {
     /// The file
     path: PathBuf,

@@ -190,20 +190,15 @@ const TABLES: &[Table] = &[
                 "order",
                 "claim|strict",
                 "\"claim\"",
-                "strict: nothing for an account passes a Bundle whose fate is Unknown",
+                "strict: nothing for an account passes a file whose fate is Unknown",
             ),
             with(
                 "ambiguous",
                 "hold|resend",
                 "\"hold\"",
-                "what becomes of a Bundle that may have arrived; resend may deliver it twice",
+                "what becomes of a file that may have arrived; resend may deliver it twice",
             ),
-            with(
-                "max_age",
-                "duration",
-                "\"14d\"",
-                "how long a Bundle is tried; the time of a paused API does not count",
-            ),
+            with("max_age", "duration", "\"14d\"", "how long a file is tried; the time of a paused API does not count"),
         ],
     },
     Table {

@@ -1,4 +1,4 @@
-//! Judging: bytes to a verdict, on plain threads, within a budget of bytes.
+//! Judging: bytes to a verdict, on plain threads, within a budget of bytes. A library file takes a block of it.
 //!
 //! The event loop never parses. A file is read once; its digest is taken again first, so that what is
 //! judged is what was claimed. A panic is our bug: it holds the file and the daemon lives on.

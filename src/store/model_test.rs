@@ -5,9 +5,9 @@ use super::{
     DestinationState, Order, Pause, Secrets, SledStore, Store, StoreError, Write, export, import, memory::MemoryStore,
 };
 use crate::model::{
-    Account, ChannelName, ContractName, Digest, EvidenceKind, Finding, ForeignName, HoldReason, KeyedHash, Link,
-    LinkValue, Origin, Person, PushType, Receipt, Recipient, SealError, Sealer, Secret, Severity, Sidecar,
-    SourceIdentity, Stage, Submission, SubmissionId, Timestamp, TokenPair, TokenState, TokenValue,
+    Account, ChannelName, ContractName, Digest, EvidenceKind, Finding, ForeignName, FoundBy, HoldReason, KeyedHash,
+    LibraryFacts, Link, LinkValue, Origin, Person, PushType, Receipt, Recipient, SealError, Sealer, Secret, Severity,
+    Sidecar, SourceIdentity, Stage, Submission, SubmissionId, Timestamp, TokenPair, TokenState, TokenValue,
 };
 use proptest::prelude::*;
 use std::{fmt::Debug, fs, os::unix::fs::PermissionsExt, path::Path, sync::Arc};
@@ -57,6 +57,16 @@ pub(super) fn sealer(byte: u8) -> Arc<Sealer> {
 
 fn channel(number: u64) -> ChannelName {
     format!("channel-{number}").parse().unwrap()
+}
+
+/// What a file for the library goes as.
+pub(super) fn library(submission: &Submission) -> Option<LibraryFacts> {
+    (submission.push == PushType::Library).then(|| LibraryFacts {
+        mime_type: "application/pdf".into(),
+        found_by: FoundBy::Content,
+        references: 1,
+        tags: 2,
+    })
 }
 
 fn contract(number: u64) -> ContractName {
@@ -163,7 +173,9 @@ fn operation() -> impl Strategy<Value = Operation> {
             _ => Stage::Duplicate { of: SubmissionId::from_u64(1), receipt: receipt() },
         };
         let (recipient, findings) = (to.map(recipient), findings(finding_count));
-        let state = Submission { stage, source_pending, settled, recipient, findings, ..submission(number) };
+        let claim = submission(number);
+        let library = library(&claim).filter(|_| recipient.is_some());
+        let state = Submission { stage, source_pending, settled, recipient, findings, library, ..claim };
         Write::Submission(Box::new(state))
     });
     let destination = (0..2u64, any::<bool>()).prop_map(|(number, paused)| {
