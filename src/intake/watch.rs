@@ -73,6 +73,8 @@ pub enum Overlooked {
     NotRegular,
     /// It has more bytes than the channel takes.
     TooLarge,
+    /// It has more bytes than there is room for beside the reserve.
+    NoRoom,
     /// It may not be read.
     Unreadable,
     /// It was claimed, and its source may not be removed.
@@ -87,6 +89,7 @@ impl Overlooked {
         match self {
             Self::NotRegular => "it is a link, a pipe, a device or a folder; put a plain file there",
             Self::TooLarge => "it is larger than the channel's max_size",
+            Self::NoRoom => "there is not enough free disk for it beside limits.min_free; it is tried again by itself",
             Self::Unreadable => "it may not be read; correct its owner or its mode",
             Self::NotRemovable => "it was claimed and cannot be removed; let this user remove files of the inbox",
             Self::WaitsForSidecar => "it waits for its sidecar, the same name with .route.json behind it",
@@ -670,8 +673,10 @@ impl Watch {
         } else {
             None
         };
-        let copied = open_source(inbox, &candidate.path)
-            .and_then(|source| copy(source, target, self.inbox.max_bytes, &mut self.buffer));
+        let copied = open_source(inbox, &candidate.path).and_then(|source| {
+            leaves_reserve(&source, &self.inbox)?;
+            copy(source, target, self.inbox.max_bytes, &mut self.buffer)
+        });
         let discard_sidecar = || {
             if let Some((_, copied)) = &sidecar {
                 copied.discard();
@@ -697,6 +702,7 @@ impl Watch {
         match error {
             CopyError::NotRegular => self.overlook(&candidate.path, Overlooked::NotRegular),
             CopyError::TooLarge => self.overlook(&candidate.path, Overlooked::TooLarge),
+            CopyError::NoRoom => self.overlook(&candidate.path, Overlooked::NoRoom),
             CopyError::Source(error) => {
                 tracing::debug!(error = %error.kind(), "a file in the inbox could not be read");
                 self.overlook(&candidate.path, Overlooked::Unreadable);
@@ -726,6 +732,19 @@ impl Watch {
         }
         Ok(())
     }
+}
+
+/// Whether the reserve stays free beside a copy: a large file alone could take all of it. One that the channel does not
+/// take is left for that reason.
+fn leaves_reserve(source: &File, inbox: &Inbox) -> Result<(), CopyError> {
+    /// Of smaller ones a whole batch is looked after by the look before it.
+    const LARGE: u64 = 1 << 20;
+    let size = source.metadata().map_err(CopyError::Source)?.len();
+    if size < LARGE || size > inbox.max_bytes {
+        return Ok(());
+    }
+    let space = Space::at(&inbox.spool.work()).map_err(CopyError::Work)?;
+    if space.bytes < inbox.min_free.saturating_add(size) { Err(CopyError::NoRoom) } else { Ok(()) }
 }
 
 /// A file and its sidecar, copied.

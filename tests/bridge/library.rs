@@ -142,6 +142,7 @@ fn trouble_before_an_answer_costs_nothing() {
     stand.wait_for_stage("alex/letter.pdf", "delivered");
     assert_eq!(stand.received(PDF).len(), 1);
     assert_eq!(stand.log().matches("destination paused").count(), 1);
+    assert!(!stand.log().contains("letter"), "no file's name in the log: {}", stand.log());
 }
 
 #[test]
@@ -189,6 +190,30 @@ fn a_large_file_is_streamed_within_little_memory() {
     let peak = stand.peak_megabytes();
     println!("{before} MB with a small file, {peak} MB with a large one");
     assert!(peak <= before + MOST, "{before} MB, then {peak} MB");
+}
+
+#[test]
+fn a_file_that_would_take_the_disk_s_reserve_stays_and_smaller_ones_go() {
+    let (stand, _) = by_folder();
+    let disk = rustix::fs::statvfs(stand.folder.path()).unwrap();
+    let free = disk.f_bavail * disk.f_frsize;
+    // Others use this disk too: wide margins.
+    let config = fs::read_to_string(stand.path("pushbridge.toml")).unwrap();
+    let config = config.replace("min_free = \"1MB\"", &format!("min_free = \"{}B\"", free / 10 * 9));
+    fs::write(stand.path("pushbridge.toml"), config.replace("quiet", "max_size = \"999999GB\"\nquiet")).unwrap();
+    stand.drop_file("alex/large.bin", b"x");
+    // Without bytes of its own on the disk.
+    let large = fs::File::options().write(true).open(stand.path("inbox/alex/large.bin")).unwrap();
+    large.set_len(free / 5).unwrap();
+    stand.drop_file("alex/letter.pdf", PDF);
+    let mut stand = stand;
+    stand.start_daemon();
+    stand.wait_for_stage("alex/letter.pdf", "delivered");
+    let told = "left in the inbox: alex/large.bin: there is not enough free disk";
+    stand.wait("it is told", || stand.ok(&["status"]).contains(told));
+    // Shorter now, it fits.
+    large.set_len(1).unwrap();
+    stand.wait_for_stage("alex/large.bin", "delivered");
 }
 
 #[test]
