@@ -69,6 +69,14 @@ pub(super) fn library(submission: &Submission) -> Option<LibraryFacts> {
     })
 }
 
+#[test]
+fn a_record_of_before_there_were_library_pushes_is_a_provider_push() {
+    let mut json = serde_json::to_value(submission(3)).unwrap();
+    assert_eq!(json.as_object_mut().unwrap().remove("push"), Some("library".into()));
+    let read: Submission = serde_json::from_value(json).unwrap();
+    assert_eq!((read.push, read.library), (PushType::Provider, None));
+}
+
 fn contract(number: u64) -> ContractName {
     // one name begins with the other
     if number == 0 { "c" } else { "c1" }.parse().unwrap()

@@ -118,17 +118,20 @@ fn the_same_bytes_again_are_a_duplicate_but_not_of_a_provider_push() {
     stand.ok(&["links", "add", "bundles", "folder", "alex", &person.accounts[0].reference]);
     let bundle = super::stand::sample("valid/weight-batch.json");
     fs::create_dir_all(stand.path("bundles/alex")).unwrap();
+    // Both at once, then each again.
     fs::write(stand.path("bundles/alex/weight.json"), &bundle).unwrap();
+    stand.drop_file("alex/letter.json", &bundle);
     assert_eq!(stand.once(), 0);
-    stand.drop_file("alex/weight.json", &bundle);
-    stand.drop_file("alex/letter.pdf", PDF);
+    fs::write(stand.path("bundles/alex/again.json"), &bundle).unwrap();
+    stand.drop_file("alex/once-more.json", &bundle);
     assert_eq!(stand.once(), 0);
-    stand.drop_file("alex/again.pdf", PDF);
-    assert_eq!(stand.once(), 0);
-    let kinds: Vec<_> = stand.received(&bundle).iter().map(|push| push.kind).collect();
-    assert_eq!(kinds, ["provider", "library"]);
-    assert_eq!(stand.received(PDF).len(), 1);
-    assert_eq!(stand.stage("alex/again.pdf"), "duplicate");
+    let mut kinds: Vec<_> = stand.received(&bundle).iter().map(|push| push.kind).collect();
+    kinds.sort_unstable();
+    assert_eq!(kinds, ["library", "provider"]);
+    for (first, again) in [("alex/weight.json", "alex/again.json"), ("alex/letter.json", "alex/once-more.json")] {
+        let (first, again) = (stand.record(first), stand.record(again));
+        assert_eq!(again["submission"]["stage"]["of"], first["submission"]["id"]);
+    }
     assert_eq!(names(&stand.path("channels/clinic/duplicates")).len(), 3);
 }
 
