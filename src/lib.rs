@@ -10,7 +10,7 @@
 //! |---|---|
 //! | [`model`] | the nouns that all rooms share: ids, digests, secrets, instants, the record of a submission |
 //! | [`fhir`] | LANGUAGE: JSON and XML to one flat tree with a place for every node; primitive formats; FHIRPath; units of measure |
-//! | [`stu3`] | LIBRARY: the release's facts as generated tables: what resources are made of, which codes and extensions there are |
+//! | [`stu3`] | LIBRARY: the release's facts as generated tables: what resources are made of, which codes, extensions and profiles there are; FHIR packages, and the snapshots of their profiles |
 //! | [`validate`] | INSPECTOR: one walk over a document, one file per rule family, findings as data |
 //! | [`route`] | SORTER: a valid Bundle, or any file of a library channel, becomes a parcel for exactly one account, or is held |
 //! | [`push`] | COURIER: the only HTTP client: signatures, answers, tokens, authorisation |

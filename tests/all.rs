@@ -4,32 +4,35 @@
 mod architecture;
 
 #[cfg(test)]
+mod profiles;
+
+#[cfg(test)]
 mod readme;
 
 #[cfg(test)]
 mod samples;
 
 #[cfg(test)]
+mod stand;
+
+#[cfg(test)]
 mod validate;
 
 #[cfg(test)]
 mod bridge {
+    use super::stand;
+
     mod attack;
     mod authorize;
     mod backup;
     mod corpus;
-    #[path = "../faults/crash.rs"]
-    mod crash;
     mod delivery;
-    #[path = "../faults/disk.rs"]
-    mod disk;
     mod intake;
     mod library;
     mod memory;
     mod privacy;
     mod routing;
     mod secrets;
-    mod stand;
     mod xml;
 }
 
@@ -45,12 +48,14 @@ mod conformance {
     mod fhirpath;
     mod instance;
     mod mutation;
+    mod snapshots;
     mod xml;
 }
 
 mod generate {
     pub(super) mod extensions;
     pub(super) mod package;
+    pub(super) mod profiles;
     pub(super) mod table;
     pub(super) mod terminology;
 }

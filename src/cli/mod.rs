@@ -11,6 +11,7 @@ mod init;
 mod keys;
 mod links;
 mod print;
+mod profiles;
 mod queue;
 mod route;
 mod run;
@@ -53,6 +54,8 @@ enum Command {
     Doctor(doctor::Args),
     Run(run::Args),
     Validate(validate::Args),
+    #[command(subcommand)]
+    Profiles(profiles::Command),
     Route(route::Args),
     Authorize(authorize::Args),
     Reauthorize(authorize::AgainArgs),
@@ -120,6 +123,7 @@ fn dispatch(cli: Cli) -> Result<Exit, Failed> {
         Command::Doctor(_) => doctor::run(&cli.config, form),
         Command::Run(args) => run::run(&context()?, &args, form),
         Command::Validate(args) => validate::run(&args, form),
+        Command::Profiles(command) => profiles::run(&cli.config, &command, form),
         Command::Route(args) => route::run(&context()?, &args, form),
         Command::Authorize(args) => authorize::run(&context()?, args, form),
         Command::Reauthorize(args) => authorize::again(&context()?, args, form),

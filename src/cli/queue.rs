@@ -321,7 +321,8 @@ fn tell(found: &[Recorded], form: Form) -> Result<Exit, Failed> {
         }
         for (label, path) in [("file", &recorded.path), ("report", &recorded.report)] {
             if let Some(path) = path {
-                text.push_str(&format!("  {label} {}\n", path.display()));
+                // The file's own name is in it.
+                text.push_str(&format!("  {label} {}\n", ForeignName::new(path.as_os_str().as_bytes())));
             }
         }
         print::out(&text)?;

@@ -6,7 +6,7 @@ use super::{
     step::{Ambiguous, Engine},
 };
 use crate::{
-    model::{Attempt, HoldReason, Receipt, Stage, SubmissionId},
+    model::{Attempt, ContractName, HoldReason, Receipt, Stage, SubmissionId},
     push::{Answer, Scope},
 };
 use std::time::Duration;
@@ -31,7 +31,13 @@ impl Engine {
             destination.end();
         }
         match answer {
-            Answer::Delivered(receipt) => self.delivered(now, id, &account, attempt, receipt, out),
+            Answer::Delivered(receipt) => {
+                let person_state = self.person(&person);
+                if person_state.generation == generation && person_state.serve() {
+                    out.push(Effect::Alert(Alert::PersonServed { person }));
+                }
+                self.delivered(now, id, &account, attempt, receipt, out);
+            }
             Answer::Refused { why } => {
                 if self.refuses_everybody(now, &account, &attempt, out) {
                     return self.back_to_ready(now, id, Some(attempt), out);
@@ -47,15 +53,20 @@ impl Engine {
             }
             Answer::Damaged => self.hold_attempt(now, id, HoldReason::Damaged, attempt, out),
             Answer::TokenStale => {
-                let current = self.person(&person).generation == generation;
-                if current && !first_stale {
-                    let why = "the API refuses a token that it has just given out".to_owned();
-                    self.pause_person(&person, why, out);
-                } else if current {
+                let state = self.person(&person);
+                let current = state.generation == generation;
+                let (unproven, told) = (state.is_unproven(), state.is_told());
+                if current && unproven {
+                    let why = "the API refuses a token that it has just given out";
+                    self.person_refused(now, &person, why, out);
+                } else if current && (first_stale || told) {
                     if let Some(item) = self.items.get_mut(&id) {
                         item.stale_once = true;
                     }
                     self.person(&person).is_stale(now.monotonic, generation);
+                } else if current {
+                    // The API takes the token for others.
+                    return self.wait(now, id, None, attempt, out);
                 }
                 self.back_to_ready(now, id, Some(attempt), out);
             }
@@ -65,7 +76,7 @@ impl Engine {
                 self.back_to_ready(now, id, Some(attempt), out);
             }
             Answer::DestinationPaused { why } => {
-                self.close(now, &account, &why, out);
+                self.close(now, &account.contract, &why, out);
                 self.back_to_ready(now, id, Some(attempt), out);
             }
             Answer::Later { after, scope: Scope::Destination } => {
@@ -78,7 +89,7 @@ impl Engine {
             }
             Answer::Later { after, scope: Scope::Submission } => self.wait(now, id, after, attempt, out),
             Answer::Unknown => {
-                self.close(now, &account, "an answer is missing: a file may have arrived", out);
+                self.close(now, &account.contract, "an answer is missing: a file may have arrived", out);
                 let resend = self.items.get(&id).is_some_and(|item| {
                     let channel = self.rules.channels.get(&item.channel);
                     item.idempotent || channel.is_some_and(|channel| channel.ambiguous == Ambiguous::Resend)
@@ -121,16 +132,34 @@ impl Engine {
     ) -> bool {
         let Some(destination) = self.destinations.get_mut(&account.contract) else { return false };
         let status = attempt.status.unwrap_or_default();
-        let everybody = destination.is_refusing_everybody(status, attempt.code.as_deref(), &account.account);
+        let everybody = destination.is_refusing_everybody(status, attempt.code.as_deref(), account.account.as_str());
         if everybody {
-            self.close(now, account, "the API refuses every account in the same way", out);
+            self.close(now, &account.contract, "the API refuses every account in the same way", out);
         }
         everybody
     }
 
-    fn close(&mut self, now: Moment, account: &AccountKey, why: &str, out: &mut Vec<Effect>) {
-        let wait = self.destination_wait(&account.contract, None);
-        if let Some(destination) = self.destinations.get_mut(&account.contract) {
+    /// The API refuses a person's tokens and does not say that they are over: that may be the person's trouble or
+    /// everybody's, and may pass. It is asked again after a while; three persons in a row close the destination.
+    pub(super) fn person_refused(&mut self, now: Moment, key: &PersonKey, why: &str, out: &mut Vec<Effect>) {
+        const UNAUTHORISED: u16 = 401;
+        let Some(destination) = self.destinations.get_mut(&key.contract) else { return };
+        if destination.is_refusing_everybody(UNAUTHORISED, None, key.person.as_str()) {
+            self.person(key).refreshing = false;
+            return self.close(now, &key.contract, "the API refuses the tokens of every person in the same way", out);
+        }
+        if self.person(key).is_resting(now.monotonic) {
+            return; // another of its accounts was refused at the same time
+        }
+        let wait = self.person_wait(key);
+        if self.person(key).rest(now.monotonic + wait) {
+            out.push(Effect::Alert(Alert::PersonRefused { person: key.clone(), why: why.to_owned() }));
+        }
+    }
+
+    fn close(&mut self, now: Moment, contract: &ContractName, why: &str, out: &mut Vec<Effect>) {
+        let wait = self.destination_wait(contract, None);
+        if let Some(destination) = self.destinations.get_mut(contract) {
             destination.close(now.monotonic, wait, why, out);
         }
     }

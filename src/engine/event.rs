@@ -122,6 +122,11 @@ pub enum RefreshOutcome {
         /// For people.
         why: String,
     },
+    /// The endpoint refuses, and not in the API's own words: a gateway may have spoken, and nothing is known to be spent.
+    Refused {
+        /// For people.
+        why: String,
+    },
     /// The request left and no answer was read: the old token may be spent.
     Lost,
     /// Our set-up is refused.
@@ -363,6 +368,18 @@ pub enum Alert {
         person: PersonKey,
         /// Why.
         why: String,
+    },
+    /// The API refuses the person's tokens and does not say that they are over; it is asked again and again.
+    PersonRefused {
+        /// Who.
+        person: PersonKey,
+        /// Why.
+        why: String,
+    },
+    /// The person's tokens are taken again.
+    PersonServed {
+        /// Who.
+        person: PersonKey,
     },
     /// The account must be authorised again at its provider.
     AccountBlocked {

@@ -5,7 +5,7 @@ use super::{
     event::{Alert, Effect},
     lanes::LaneId,
 };
-use crate::model::{AccountId, ContractName};
+use crate::model::ContractName;
 use std::{collections::VecDeque, time::Duration};
 
 /// How many pushes a destination takes at present.
@@ -33,7 +33,8 @@ pub(super) struct Destination {
     in_flight: usize,
     /// Lanes whose head may be sent, in the order of their turns.
     pub(super) turns: VecDeque<LaneId>,
-    row: Vec<(u16, Option<String>, AccountId)>,
+    /// Refusals in a row: status, code, and who was refused.
+    row: Vec<(u16, Option<String>, String)>,
     paused_since: Option<Duration>,
     paused_total: Duration,
 }
@@ -179,13 +180,13 @@ impl Destination {
         self.paused_total + self.paused_since.map_or(Duration::ZERO, |since| now.saturating_sub(since))
     }
 
-    /// Notes a 4xx; says whether it was the same for several accounts in a row.
-    pub(super) fn is_refusing_everybody(&mut self, status: u16, code: Option<&str>, account: &AccountId) -> bool {
+    /// Notes a 4xx; says whether it was the same for several accounts (or persons) in a row.
+    pub(super) fn is_refusing_everybody(&mut self, status: u16, code: Option<&str>, whom: &str) -> bool {
         if self.row.first().is_some_and(|(first, name, _)| *first != status || name.as_deref() != code) {
             self.row.clear();
         }
-        if !self.row.iter().any(|(.., seen)| seen == account) {
-            self.row.push((status, code.map(str::to_owned), account.clone()));
+        if !self.row.iter().any(|(.., seen)| seen == whom) {
+            self.row.push((status, code.map(str::to_owned), whom.to_owned()));
         }
         self.row.len() >= SAME_REFUSALS
     }
@@ -239,12 +240,11 @@ mod tests {
     #[test]
     fn the_same_refusal_for_three_accounts_is_ours() {
         let mut destination = destination();
-        let account = |name: &str| name.parse::<AccountId>().unwrap();
-        assert!(!destination.is_refusing_everybody(400, None, &account("a")));
-        assert!(!destination.is_refusing_everybody(400, None, &account("a")));
-        assert!(!destination.is_refusing_everybody(400, None, &account("b")));
-        assert!(!destination.is_refusing_everybody(422, None, &account("c")), "another status begins another row");
-        assert!(!destination.is_refusing_everybody(422, None, &account("a")));
-        assert!(destination.is_refusing_everybody(422, None, &account("b")));
+        assert!(!destination.is_refusing_everybody(400, None, "a"));
+        assert!(!destination.is_refusing_everybody(400, None, "a"));
+        assert!(!destination.is_refusing_everybody(400, None, "b"));
+        assert!(!destination.is_refusing_everybody(422, None, "c"), "another status begins another row");
+        assert!(!destination.is_refusing_everybody(422, None, "a"));
+        assert!(destination.is_refusing_everybody(422, None, "b"));
     }
 }

@@ -47,6 +47,8 @@ pub(super) struct Item {
     pub(super) waiting_since: Option<Box<(std::time::Duration, std::time::Duration)>>,
     pub(super) judgings: u32,
     pub(super) judging: bool,
+    /// The mappings at the moment when its last judging was asked for: it may not know later ones.
+    pub(super) judged_by: u32,
     pub(super) placed: bool,
     pub(super) forced: bool,
     /// Every entry may be sent twice without harm.
@@ -77,6 +79,7 @@ impl Item {
             waiting_since: None,
             judgings: opened.judgings,
             judging: false,
+            judged_by: 0,
             placed: true,
             forced: opened.forced,
             idempotent: false,
@@ -86,8 +89,15 @@ impl Item {
         }
     }
 
-    pub(super) fn keep_parcel(&mut self, parcel: Box<Parcel>, mappings: u32, kept: bool) {
-        self.mappings = mappings;
+    /// Its judging is asked for, by the mappings of this moment.
+    pub(super) const fn begin_judging(&mut self, mappings: u32) {
+        self.judging = true;
+        self.judged_by = mappings;
+    }
+
+    pub(super) fn keep_parcel(&mut self, parcel: Box<Parcel>, kept: bool) {
+        // The judgement may be older than the newest mappings: then it is judged again before it is sent.
+        self.mappings = self.judged_by;
         self.idempotent = parcel.idempotent();
         self.parcel = kept.then_some(parcel);
     }

@@ -34,8 +34,10 @@ pub(super) struct PersonState {
     pub(super) refreshing: bool,
     not_before: Duration,
     pub(super) failures: u32,
-    /// A refresh was lost; the old token gets one more try.
-    lost: bool,
+    /// Its present access token comes from a refresh, and the API has not taken it yet.
+    unproven: bool,
+    /// The API refuses it without a word on why: it is asked again at `not_before`.
+    resting: bool,
     /// Lanes that wait for a token.
     pub(super) waiting: BTreeSet<LaneId>,
 }
@@ -61,17 +63,28 @@ impl PersonState {
             refreshing: false,
             not_before: Duration::ZERO,
             failures: 0,
-            lost: false,
+            unproven: false,
+            resting: false,
             waiting: BTreeSet::new(),
         }
     }
 
-    /// New tokens, from a refresh, an import or the store.
+    /// New tokens, from an import or the store.
     pub(super) fn stand(&mut self, now: Duration, standing: &PersonStanding) {
+        (self.failures, self.resting) = (0, false);
+        self.renew(now, standing);
+        self.unproven = false;
+    }
+
+    /// A refresh brought new tokens. Whether the API takes them is to be seen.
+    pub(super) fn renewed(&mut self, now: Duration, times: TokenTimes) {
+        self.renew(now, &PersonStanding::Fresh(times));
+        self.unproven = true;
+    }
+
+    fn renew(&mut self, now: Duration, standing: &PersonStanding) {
         self.generation = self.generation.wrapping_add(1);
         self.refreshing = false;
-        self.failures = 0;
-        self.lost = false;
         self.not_before = now;
         self.tokens = match standing {
             PersonStanding::Fresh(times) => usable(now, *times, self.generation == 1),
@@ -88,8 +101,8 @@ impl PersonState {
         };
         match (self.refreshing, stale) {
             (true, _) => TokenNeed::Wait,
+            (false, stale) if now < self.not_before && (stale || self.resting) => TokenNeed::Wait,
             (false, false) => TokenNeed::Usable,
-            (false, true) if now < self.not_before => TokenNeed::Wait,
             (false, true) => TokenNeed::Refresh,
         }
     }
@@ -112,7 +125,8 @@ impl PersonState {
         match self.tokens {
             Tokens::Usable { stale_at, renew_at } => {
                 let stale_at = stale_at.filter(|_| !self.waiting.is_empty());
-                [stale_at, renew_at].into_iter().flatten().min().map(|due| due.max(self.not_before))
+                let rested = (self.resting && !self.waiting.is_empty()).then_some(self.not_before);
+                [stale_at, renew_at, rested].into_iter().flatten().min().map(|due| due.max(self.not_before))
             }
             Tokens::Rotating => Some(self.not_before),
             Tokens::Missing | Tokens::Paused => None,
@@ -144,13 +158,41 @@ impl PersonState {
         self.not_before = at;
     }
 
-    /// The refresh's answer never came; says whether the old token may be tried once more.
-    pub(super) const fn lose(&mut self, retry_at: Duration) -> bool {
+    /// The refresh's answer never came: the old token is tried until the API says what became of it.
+    pub(super) const fn lose(&mut self, retry_at: Duration) {
         self.retry_at(retry_at);
         self.tokens = Tokens::Rotating;
-        let again = !self.lost;
-        self.lost = true;
-        again
+    }
+
+    /// The API refuses its token without a word on why; says whether that is news.
+    pub(super) const fn rest(&mut self, until: Duration) -> bool {
+        self.retry_at(until);
+        let news = !self.resting;
+        // It may have ended before it was ever used: after the rest it is renewed once more.
+        (self.resting, self.unproven) = (true, false);
+        news
+    }
+
+    /// Whether somebody was told that it is not served.
+    pub(super) const fn is_told(&self) -> bool {
+        self.resting
+    }
+
+    /// The API took its token; says whether that is news.
+    pub(super) const fn serve(&mut self) -> bool {
+        let news = self.resting;
+        (self.unproven, self.resting, self.failures) = (false, false, 0);
+        news
+    }
+
+    /// Whether the API has not taken the present token yet.
+    pub(super) const fn is_unproven(&self) -> bool {
+        self.unproven
+    }
+
+    /// Whether it waits for its next try.
+    pub(super) fn is_resting(&self, now: Duration) -> bool {
+        self.resting && now < self.not_before
     }
 
     pub(super) const fn pause(&mut self) {
@@ -236,12 +278,31 @@ mod tests {
     }
 
     #[test]
-    fn a_lost_refresh_is_tried_once_more() {
+    fn a_lost_refresh_is_tried_until_the_api_says_what_became_of_it() {
         let mut person = PersonState::new();
         person.stand(seconds(0), &fresh(3600, 86_400));
-        assert!(person.lose(seconds(5)));
+        for lost in [5, 9, 20] {
+            person.lose(seconds(lost));
+            assert_eq!(person.need(seconds(lost - 1)), TokenNeed::Wait);
+            assert_eq!(person.need(seconds(lost)), TokenNeed::Refresh);
+        }
+    }
+
+    #[test]
+    fn a_token_that_is_refused_without_a_word_is_tried_again_and_told_once() {
+        let mut person = PersonState::new();
+        person.stand(seconds(0), &fresh(3600, 86_400));
+        assert!(!person.is_unproven(), "an imported token may be renewed once");
+        let times = TokenTimes { access: seconds(3600), refresh: seconds(86_400), age: seconds(0) };
+        person.renewed(seconds(1), times);
+        assert!(person.is_unproven());
+        assert!(person.rest(seconds(5)));
+        assert!(!person.is_unproven(), "after the rest it may be renewed once more");
         assert_eq!(person.need(seconds(4)), TokenNeed::Wait);
-        assert_eq!(person.need(seconds(5)), TokenNeed::Refresh);
-        assert!(!person.lose(seconds(9)));
+        assert_eq!(person.need(seconds(5)), TokenNeed::Usable);
+        assert!(!person.rest(seconds(9)));
+        assert!(person.serve());
+        assert!(!person.serve());
+        assert_eq!(person.need(seconds(6)), TokenNeed::Usable);
     }
 }

@@ -27,7 +27,7 @@ use crate::{
     validate::Validator,
 };
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     io,
     sync::{Arc, atomic::Ordering, mpsc::SyncSender},
     thread,
@@ -207,6 +207,8 @@ struct Shell {
     renewals: BTreeMap<PersonKey, Vec<oneshot::Sender<Result<(), String>>>>,
     /// How many things are on their way that must reach the disk before the end.
     holds: usize,
+    /// Contracts whose API's clock is far from ours.
+    wrong_clocks: BTreeSet<ContractName>,
 }
 
 impl Shell {
@@ -251,6 +253,7 @@ impl Shell {
             notices: BTreeMap::new(),
             renewals: BTreeMap::new(),
             holds: 0,
+            wrong_clocks: BTreeSet::new(),
         })
     }
 
@@ -265,7 +268,7 @@ impl Shell {
         for account in self.store.accounts(None)? {
             self.step(account_event(&account));
         }
-        let (mut open, mut without_channel) = (std::collections::BTreeSet::new(), 0_u64);
+        let (mut open, mut without_channel) = (BTreeSet::new(), 0_u64);
         let mut after = None;
         loop {
             let page = self.store.open_submissions(after, OPEN_PAGE)?;
@@ -349,7 +352,10 @@ impl Shell {
 
     fn take(&mut self, signal: Signal) {
         match signal {
-            Signal::Event(event) => self.step(event),
+            Signal::Event(event) => {
+                self.step(event);
+                self.compare_clocks();
+            }
             Signal::Claims { submissions, done } => self.record(submissions, done),
             Signal::Recorded { opened, done } => {
                 for opened in opened {
@@ -398,6 +404,24 @@ impl Shell {
         self.engine.step(self.now(), event, &mut effects);
         self.carry_out(effects);
         self.custody.unjudged.store(self.engine.unjudged(), Ordering::Relaxed);
+    }
+
+    /// Tells when our clock turns out to be wrong by the API's, and when it no longer is.
+    fn compare_clocks(&mut self) {
+        const WRONG: i64 = 30_000;
+        for (contract, client) in &self.clients {
+            let skew = client.clock_skew_millis();
+            if skew.abs() > WRONG && self.wrong_clocks.insert(contract.clone()) {
+                tracing::warn!(
+                    %contract,
+                    seconds = skew / 1000,
+                    "alert: the API's clock is ahead of ours by so many seconds; requests are corrected by it: \
+                     let this machine's clock follow a time server"
+                );
+            } else if skew.abs() <= WRONG && self.wrong_clocks.remove(contract) {
+                tracing::warn!(%contract, "alert: our clock and the API's agree again");
+            }
+        }
     }
 
     fn record(&mut self, submissions: Vec<Submission>, done: SyncSender<()>) {
@@ -582,6 +606,7 @@ impl Shell {
             RefreshOutcome::Lost => Err("the API did not answer".to_owned()),
             RefreshOutcome::Paused { why }
             | RefreshOutcome::Later { why, .. }
+            | RefreshOutcome::Refused { why }
             | RefreshOutcome::DestinationPaused { why } => Err(why.clone()),
         };
         for waiting in self.renewals.remove(&person).unwrap_or_default() {
@@ -853,6 +878,12 @@ fn log_alert(alert: &Alert) {
             let remedy = reauthorize(&person.contract, person.person.as_str());
             tracing::warn!(contract = %person.contract, person = %person.person, why, remedy, "alert: person must authorise again");
         }
+        Alert::PersonRefused { person, why } => {
+            tracing::warn!(contract = %person.contract, person = %person.person, why, "alert: person is not served");
+        }
+        Alert::PersonServed { person } => {
+            tracing::warn!(contract = %person.contract, person = %person.person, "alert: person is served again");
+        }
         Alert::AccountBlocked { account, why } => {
             let remedy = account_remedy(&account.contract, account.account.as_str(), why);
             tracing::warn!(contract = %account.contract, account = %account.account, why, remedy, "alert: account blocked");
@@ -870,6 +901,7 @@ const fn refresh_word(outcome: &RefreshOutcome) -> &'static str {
         RefreshOutcome::Renewed(_) => "renewed",
         RefreshOutcome::Paused { .. } => "person paused",
         RefreshOutcome::Later { .. } => "later",
+        RefreshOutcome::Refused { .. } => "refused",
         RefreshOutcome::Lost => "lost",
         RefreshOutcome::DestinationPaused { .. } => "destination paused",
         RefreshOutcome::Superseded => "authorised again meanwhile",

@@ -70,6 +70,7 @@ pub struct Rules {
 const POISON_JUDGINGS: u32 = 3;
 /// A destination is looked after more often than a single file.
 const DESTINATION_WAITS: Backoff = Backoff { first: Duration::from_secs(1), longest: Duration::from_secs(60) };
+const PERSON_WAITS: Backoff = Backoff { first: Duration::from_secs(1), longest: Duration::from_secs(5 * 60) };
 const SUBMISSION_WAITS: Backoff = Backoff { first: Duration::from_secs(1), longest: Duration::from_secs(15 * 60) };
 
 /// The engine's whole state.
@@ -300,7 +301,8 @@ impl Engine {
     fn admit(&mut self, opened: Opened) {
         let id = opened.id;
         let contract = self.rules.channels.get(&opened.channel).map(|channel| channel.contract.clone());
-        self.insert(&opened, Phase::Claimed).judging = true;
+        let mappings = self.mappings;
+        self.insert(&opened, Phase::Claimed).begin_judging(mappings);
         if let Some(contract) = contract {
             self.arrivals.entry(contract).or_default().insert(id, None);
         }
@@ -383,7 +385,16 @@ impl Engine {
                 let change = Change { judged, ..Change::to(id, Stage::Refused { why }) };
                 self.end(now, change, out);
             }
-            Verdict::Held(reason) => self.hold(id, reason, judged, out),
+            Verdict::Held(reason) => {
+                let answerable = reason.is_answered_by_mappings();
+                self.hold(id, reason, judged, out);
+                // A mapping that came while it was judged may answer it, and nobody would tell it of that again.
+                if let Some(item) = self.items.get_mut(&id).filter(|item| item.judged_by != self.mappings && answerable)
+                {
+                    item.begin_judging(self.mappings);
+                    out.push(Effect::Judge { id });
+                }
+            }
             Verdict::Addressed(parcel) => self.addressed(now, id, parcel, judged, delivered, out),
         }
     }
@@ -419,6 +430,11 @@ impl Engine {
         });
         let earlier = twin.or_else(|| delivered.map(|(of, receipt)| (of, Some(receipt))));
         if let Some((of, receipt)) = earlier.filter(|(of, _)| !forced && *of != id) {
+            if let Some(item) = self.items.get_mut(&id).filter(|item| item.judged_by != self.mappings) {
+                // By the newest mappings it may be another account's, and no repeat at all.
+                item.begin_judging(self.mappings);
+                return out.push(Effect::Judge { id });
+            }
             self.move_to_lane(id, lane);
             self.leave_queue(id);
             if let Some(receipt) = receipt {
@@ -430,7 +446,6 @@ impl Engine {
             return self.hold_for(id, HoldReason::DuplicateOpen { of }, judged, Some(recipient), out);
         }
         self.move_to_lane(id, lane);
-        let mappings = self.mappings;
         let kept = self.parcels < self.rules.parcels || self.lanes.at(lane).head() == Some(id);
         let Some(item) = self.items.get_mut(&id) else { return };
         let was_held = item.phase.place() != Stage::Ready.place();
@@ -438,7 +453,7 @@ impl Engine {
         if item.parcel.is_none() && kept {
             self.parcels += 1;
         }
-        item.keep_parcel(parcel, mappings, kept);
+        item.keep_parcel(parcel, kept);
         if waiting || (was_ready && item.logged_for.as_deref() == Some(&recipient)) {
             return; // judged again before its turn, and nothing new was found
         }
@@ -458,7 +473,7 @@ impl Engine {
                 && reason.is_answered_by_mappings()
                 && !item.judging
             {
-                item.judging = true;
+                item.begin_judging(self.mappings);
                 out.push(Effect::Judge { id: *id });
             }
         }
@@ -490,8 +505,20 @@ impl Engine {
             self.send_in_turn(now, &contract, out);
         }
         if self.persons_due.is_none_or(|due| due.is_some_and(|due| now.monotonic >= due)) {
-            self.persons_due = Some(self.persons.values().filter_map(PersonState::due).min());
+            self.persons_due = Some(self.next_of_persons(now));
         }
+    }
+
+    /// When a person's tokens want something next. While its destination is closed nothing is asked for, so nothing is due.
+    fn next_of_persons(&self, now: Moment) -> Option<Duration> {
+        let due = |(key, person): (&PersonKey, &PersonState)| {
+            let due = person.due()?;
+            match self.destinations.get(&key.contract) {
+                Some(destination) if !destination.answers(now.monotonic) => Some(due.max(destination.due()?)),
+                _ => Some(due),
+            }
+        };
+        self.persons.iter().filter_map(due).min()
     }
 
     /// Renewals that nothing asked for: refresh tokens near their end, and refreshes that a crash cut off.
@@ -539,7 +566,7 @@ impl Engine {
             return; // it takes its turn again when that has ended
         }
         if item.parcel.is_none() || item.mappings != self.mappings {
-            item.judging = true;
+            item.begin_judging(self.mappings);
             return out.push(Effect::Judge { id });
         }
         let state = self.persons.entry(person.clone()).or_insert_with(PersonState::new);
@@ -581,10 +608,10 @@ impl Engine {
         outcome: super::event::RefreshOutcome,
         out: &mut Vec<Effect>,
     ) {
-        use super::event::{PersonStanding, RefreshOutcome};
+        use super::event::RefreshOutcome;
         match outcome {
             RefreshOutcome::Renewed(times) => {
-                self.person(key).stand(now.monotonic, &PersonStanding::Fresh(times));
+                self.person(key).renewed(now.monotonic, times);
                 self.wake_lanes_of(key);
             }
             RefreshOutcome::Paused { why } => self.pause_person(key, why, out),
@@ -596,12 +623,10 @@ impl Engine {
                     destination.back_off(now.monotonic, wait, &why, out);
                 }
             }
+            RefreshOutcome::Refused { why } => self.person_refused(now, key, &why, out),
             RefreshOutcome::Lost => {
                 let wait = self.destination_wait(&key.contract, None);
-                if !self.person(key).lose(now.monotonic + wait) {
-                    let why = "a refresh of the tokens was cut off and the old token is no longer taken";
-                    self.pause_person(key, why.to_owned(), out);
-                }
+                self.person(key).lose(now.monotonic + wait);
                 if let Some(destination) = self.destinations.get_mut(&key.contract) {
                     destination.close(now.monotonic, wait, "the token endpoint did not answer", out);
                 }
@@ -624,6 +649,7 @@ impl Engine {
 
     fn probed(&mut self, now: Moment, contract: &ContractName, failed: bool) {
         let wait = self.destination_wait(contract, None);
+        self.persons_due = None;
         if let Some(destination) = self.destinations.get_mut(contract) {
             destination.probed(now.monotonic, wait, failed);
         }
@@ -690,9 +716,13 @@ impl Engine {
     fn move_to_lane(&mut self, id: SubmissionId, lane: LaneId) {
         let Some(item) = self.items.get_mut(&id) else { return };
         if let Some(old) = item.lane.filter(|old| *old != lane) {
-            self.lanes.at_mut(old).leave(item.rank, id);
-            self.lanes.at_mut(old).forget_content(item.digest, id);
+            let (rank, digest) = (item.rank, item.digest);
+            self.lanes.at_mut(old).leave(rank, id);
+            self.lanes.at_mut(old).forget_content(digest, id);
+            // Those behind it have their turn.
+            self.queue_lane(old);
         }
+        let Some(item) = self.items.get_mut(&id) else { return };
         let lane_state = self.lanes.at_mut(lane);
         if item.lane != Some(lane) && item.rejoins {
             item.rank = lane_state.tail(id);
@@ -781,7 +811,7 @@ impl Engine {
             if let Some(item) = self.items.get_mut(&repeat)
                 && !item.judging
             {
-                item.judging = true;
+                item.begin_judging(self.mappings);
                 then.push(Effect::Judge { id: repeat });
             }
         }
@@ -849,7 +879,7 @@ impl Engine {
         let Some(item) = self.items.get_mut(&id) else { return };
         item.phase = Phase::Claimed;
         item.rejoins = true;
-        item.judging = true;
+        item.begin_judging(self.mappings);
         item.placed = false;
         item.logged_for = None;
         item.forced |= was_unknown || verb == Verb::ForceRelease;
@@ -869,11 +899,16 @@ impl Engine {
 
     pub(super) fn destination_wait(&mut self, contract: &ContractName, after: Option<Duration>) -> Duration {
         let failures = self.destinations.get(contract).map_or(0, Destination::failures);
-        after.unwrap_or_else(|| DESTINATION_WAITS.wait(failures.max(1), self.next_random()))
+        asked_or_own(after, failures, DESTINATION_WAITS.wait(failures.max(1), self.next_random()))
+    }
+
+    pub(super) fn person_wait(&mut self, key: &PersonKey) -> Duration {
+        let failures = self.person(key).failures.saturating_add(1);
+        PERSON_WAITS.wait(failures, self.next_random())
     }
 
     pub(super) fn submission_wait(&mut self, attempt: u32, after: Option<Duration>) -> Duration {
-        after.unwrap_or_else(|| SUBMISSION_WAITS.wait(attempt, self.next_random()))
+        asked_or_own(after, attempt.saturating_sub(1), SUBMISSION_WAITS.wait(attempt, self.next_random()))
     }
 
     /// Splitmix64: enough to spread waits.
@@ -885,3 +920,16 @@ impl Engine {
         z ^ (z >> 31)
     }
 }
+
+/// What the API asks for wins. Who asks for no wait at all again and again is spared all the same: `failures` came before.
+fn asked_or_own(after: Option<Duration>, failures: u32, own: Duration) -> Duration {
+    const NEXT_TO_NOTHING: Duration = Duration::from_secs(1);
+    match after {
+        None => own,
+        Some(after) if failures > 0 && after < NEXT_TO_NOTHING => after.max(own),
+        Some(after) => after,
+    }
+}
+
+#[cfg(test)]
+mod tests;

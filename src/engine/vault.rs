@@ -158,6 +158,10 @@ pub(super) async fn renew(vault: &Vault, writer: &Writer, client: &Arc<Client>, 
             unmark(vault, writer, &person);
             ended(RefreshOutcome::Later { after, why })
         }
+        Refreshed::Refused { why } => {
+            unmark(vault, writer, &person);
+            ended(RefreshOutcome::Refused { why })
+        }
         Refreshed::DestinationPaused { why } => {
             unmark(vault, writer, &person);
             ended(RefreshOutcome::DestinationPaused { why })

@@ -30,12 +30,19 @@ impl ForeignName {
     }
 }
 
+/// Marks and overrides of direction, separators of lines and paragraphs: a name must not show as another one.
+const TURNS_TEXT: [char; 14] = [
+    '\u{61c}', '\u{200e}', '\u{200f}', '\u{2028}', '\u{2029}', '\u{202a}', '\u{202b}', '\u{202c}', '\u{202d}',
+    '\u{202e}', '\u{2066}', '\u{2067}', '\u{2068}', '\u{2069}',
+];
+
 impl std::fmt::Display for ForeignName {
-    /// Control characters, backslashes and bytes that are no UTF-8 as `\xNN`.
+    /// Control characters, those that turn or break the text around them, backslashes and bytes that are no UTF-8 as
+    /// `\xNN`.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         for chunk in self.0.utf8_chunks() {
             for character in chunk.valid().chars() {
-                if character.is_control() || character == '\\' {
+                if character.is_control() || TURNS_TEXT.contains(&character) || character == '\\' {
                     let mut buffer = [0; 4];
                     for byte in character.encode_utf8(&mut buffer).bytes() {
                         write!(f, "\\x{byte:02x}")?;

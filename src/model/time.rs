@@ -33,6 +33,12 @@ impl Timestamp {
         Some(Self(instant.as_millisecond()))
     }
 
+    /// As an HTTP date (RFC 9110, section 5.6.7); `None` for instants that no date can tell.
+    pub fn to_http_date(self) -> Option<String> {
+        let instant = jiff::Timestamp::from_second(self.0.div_euclid(1000)).ok()?;
+        jiff::fmt::rfc2822::DateTimePrinter::new().timestamp_to_rfc9110_string(&instant).ok()
+    }
+
     /// From RFC 3339, `2016-11-24T15:06:40Z` for example.
     pub fn from_rfc_3339(text: &str) -> Option<Self> {
         text.parse::<jiff::Timestamp>().ok().map(|instant| Self(instant.as_millisecond()))
@@ -73,6 +79,14 @@ mod tests {
     #[test]
     fn prints_rfc_3339() {
         assert_eq!(Timestamp::from_millis(1_480_000_000_999).to_string(), "2016-11-24T15:06:40Z");
+    }
+
+    #[test]
+    fn http_dates_go_both_ways() {
+        let text = "Thu, 24 Nov 2016 15:06:40 GMT";
+        let instant = Timestamp::from_http_date(text).unwrap();
+        assert_eq!(instant, Timestamp::from_seconds(1_480_000_000));
+        assert_eq!(instant.to_http_date().as_deref(), Some(text));
     }
 
     #[test]

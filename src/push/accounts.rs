@@ -55,9 +55,12 @@ impl Client {
     /// # Errors
     /// The API did not list them.
     pub async fn accounts(&self, access: &Secret<String>) -> Result<Vec<ApiAccount>, Failure> {
-        let mut claims = self.claims();
-        claims.access_token = Some(access.expose());
-        let body = self.list(self.request(Method::GET, "permission-access/accounts", &claims)).await?;
+        let request = || {
+            let mut claims = self.claims();
+            claims.access_token = Some(access.expose());
+            self.request(Method::GET, "permission-access/accounts", &claims)
+        };
+        let body = self.ask(request).await?;
         let unreadable = |_| Failure::Unreadable("the accounts are not a list of accounts");
         let accounts: Vec<AccountPayload> = serde_json::from_slice(&body).map_err(unreadable)?;
         let mut accounts: Vec<_> = accounts
@@ -78,7 +81,7 @@ impl Client {
     /// # Errors
     /// The API did not say.
     pub async fn contract(&self) -> Result<ContractFacts, Failure> {
-        let body = self.list(self.request(Method::GET, "permission-access/contract", &self.claims())).await?;
+        let body = self.ask(|| self.request(Method::GET, "permission-access/contract", &self.claims())).await?;
         let unreadable = |_| Failure::Unreadable("it is no contract");
         let payload: ContractPayload = serde_json::from_slice(&body).map_err(unreadable)?;
         let expires = payload.expiration_date.as_ref().and_then(serde_json::Value::as_f64);

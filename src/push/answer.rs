@@ -148,7 +148,7 @@ pub(super) fn classify(reply: &Reply, now: Timestamp) -> Answer {
         (300..=399, _) => {
             Answer::DestinationPaused { why: told("the API's address leads elsewhere; redirects are never followed") }
         }
-        (_, Some("InvalidClient" | "SDKInvalid" | "SDKVersionInvalid" | "InsufficientScope")) => {
+        (400..=599, Some("InvalidClient" | "SDKInvalid" | "SDKVersionInvalid" | "InsufficientScope")) => {
             Answer::DestinationPaused { why: told("the API refuses our application, contract or key") }
         }
         (401, None | Some("InvalidToken")) => Answer::TokenStale,
@@ -159,8 +159,9 @@ pub(super) fn classify(reply: &Reply, now: Timestamp) -> Answer {
         (400 | 413 | 422, _) => Answer::Refused { why: told("the API refuses this file") },
         (408 | 429 | 503, _) => Answer::Later { after: reply.retry_after(now), scope: Scope::Destination },
         (500..=599, Some(_)) => Answer::Later { after: reply.retry_after(now), scope: Scope::Submission },
-        (500..=599, None) => Answer::Unknown,
-        (status, _) => Answer::Unexpected { status, reference },
+        (status @ 400..=499, _) => Answer::Unexpected { status, reference },
+        // A bare 5xx, a switch of protocols, a number that is no status: nobody says whether it was taken.
+        _ => Answer::Unknown,
     }
 }
 
@@ -245,6 +246,13 @@ mod tests {
             (418, nested("Teapot"), "unexpected"),
         ] {
             assert_eq!(word(&answer(status, &body)), expected, "{status} {body}");
+        }
+    }
+
+    #[test]
+    fn a_status_that_http_does_not_know_tells_nothing_of_what_was_taken() {
+        for status in [101, 199, 600, 777, 999] {
+            assert_eq!(answer(status, r#"{"error":{"code":"SDKInvalid"}}"#), Answer::Unknown, "{status}");
         }
     }
 

@@ -32,6 +32,8 @@ const LIST_MAX: usize = 8 * 1024 * 1024;
 const KEY_KEPT: Duration = Duration::from_secs(3600);
 /// A clock is wrong when it differs by more than a request may take.
 const SKEW_NOTED: i64 = 2_000;
+/// No API refuses a timestamp that is nearer to its own clock.
+const SKEW_REFUSED: i64 = 30_000;
 
 /// One contract's way to the API. Cheap to share, never to be made twice: it keeps connections and the parsed key.
 pub struct Client {
@@ -193,6 +195,21 @@ impl Client {
         self.fetch(request, LIST_MAX).await
     }
 
+    /// Asks by a request that is signed when it leaves. Where the API refuses it and tells that our clock was wrong, it is
+    /// signed once more by the right time: a request that was refused has done nothing.
+    pub(super) async fn ask(&self, request: impl Fn() -> RequestBuilder) -> Result<Vec<u8>, Failure> {
+        let before = self.clock_skew_millis();
+        match self.list(request()).await {
+            Err(Failure::Status { status: 401, .. }) if self.clock_was_wrong(before) => self.list(request()).await,
+            answered => answered,
+        }
+    }
+
+    /// Whether what was signed with that correction was signed with a wrong time, as is known by now.
+    fn clock_was_wrong(&self, signed_with: i64) -> bool {
+        (self.clock_skew_millis() - signed_with).abs() > SKEW_REFUSED
+    }
+
     /// The payload of an answer `{"token": "<JWT>"}`, believed only when a configured key set's key has signed it.
     pub(super) async fn believe<T: for<'de> serde::Deserialize<'de>>(&self, body: &[u8]) -> Result<T, Failure> {
         #[derive(serde::Deserialize)]
@@ -248,6 +265,7 @@ pub async fn send(client: &Client, parcel: &Parcel, access: &Secret<String>, att
     let (answer, status, error) = post(client, parcel, access).await;
     let detail = match (&answer, status) {
         (Answer::Later { .. }, None) => Some("the API could not be reached".to_owned()),
+        (Answer::Later { .. }, Some(401)) => Some("our clock was wrong; it is signed again by the API's".to_owned()),
         (Answer::Later { .. }, Some(status)) => Some(format!("the API asks to wait ({status})")),
         (Answer::Unknown, _) => Some("the file left whole and no answer of the API came".to_owned()),
         (Answer::Damaged, _) => Some("our own copy is not what was judged; it did not leave whole".to_owned()),
@@ -289,6 +307,7 @@ async fn post(
         Err(_) => return (faulty(Fault::GivenUp), None, none()),
     };
     let handover = Handover::new();
+    let signed_with = client.clock_skew_millis();
     let body = FileBody::new(source, size, digest, handover.clone());
     let mut claims = client.claims();
     claims.access_token = Some(access.expose());
@@ -330,9 +349,15 @@ async fn post(
     match answered {
         Ok(reply) => {
             let answer = classify(&reply, client.now());
-            // A server may answer before it has read all: then it cannot have taken anything.
+            // A server may answer before it has read all: then it cannot have taken anything, whatever it says.
             let answer = match (answer, handed) {
-                (Answer::Unknown, Handed::Part) => Answer::Later { after: None, scope: Scope::Submission },
+                // The API's own time came with the refusal: it is signed again by that.
+                _ if reply.status == 401 && client.clock_was_wrong(signed_with) => {
+                    Answer::Later { after: Some(Duration::ZERO), scope: Scope::Submission }
+                }
+                (Answer::Unknown | Answer::Delivered(_), Handed::Part) => {
+                    Answer::Later { after: None, scope: Scope::Submission }
+                }
                 (answer, _) => answer,
             };
             (answer, Some(reply.status), reply.error().unwrap_or_default())
@@ -388,10 +413,15 @@ async fn overdue(progress: &Progress, timeouts: &Timeouts) {
 fn failure(error: &reqwest::Error) -> Failure {
     if error.is_connect() {
         let text = format!("{error:?}");
-        let why = if text.contains("dns") || text.contains("Dns") {
-            "its name cannot be looked up"
-        } else if text.contains("certificate") || text.contains("Certificate") {
+        // A certificate's error may name a DNS name: it is looked for first.
+        let why = if text.contains("ertificate") {
             "its certificate is not believed"
+        } else if text.contains("InvalidMessage") {
+            "what answers there does not speak TLS"
+        } else if text.contains("Proxy") || text.contains("unnel") {
+            "the proxy does not let it through"
+        } else if text.contains("dns") || text.contains("Dns") {
+            "its name cannot be looked up"
         } else {
             "nothing listens there, or the network is down"
         };

@@ -27,6 +27,12 @@ pub enum Refreshed {
         /// For people.
         why: String,
     },
+    /// The token endpoint refuses, and not in the API's own words: a gateway before it may have spoken, and nothing is
+    /// known to be spent.
+    Refused {
+        /// For people.
+        why: String,
+    },
     /// Nothing was spent.
     Later {
         /// What the API asked for.
@@ -47,6 +53,16 @@ pub enum Refreshed {
         why: String,
     },
 }
+
+/// How long the key set is waited for between two tries.
+const KEY_SET_WAITS: [Duration; 6] = [
+    Duration::from_millis(250),
+    Duration::from_millis(500),
+    Duration::from_secs(1),
+    Duration::from_secs(2),
+    Duration::from_secs(5),
+    Duration::from_secs(10),
+];
 
 #[derive(Deserialize)]
 struct Payload {
@@ -85,15 +101,20 @@ impl From<Payload> for Tokens {
 impl Client {
     /// Renews a pair. The refresh token is taken by value: it is spent by this, whatever comes back.
     pub async fn refresh(&self, refresh: Secret<String>) -> Refreshed {
-        let mut claims = self.claims();
-        claims.grant_type = Some("refresh_token");
-        claims.refresh_token = Some(refresh.expose());
-        let request = self.request(Method::POST, "oauth/token", &claims).body("");
-        let failure = match self.list(request).await {
-            Ok(body) => match self.believe::<Payload>(&body).await {
+        let request = || {
+            let mut claims = self.claims();
+            claims.grant_type = Some("refresh_token");
+            claims.refresh_token = Some(refresh.expose());
+            self.request(Method::POST, "oauth/token", &claims).body("")
+        };
+        let failure = match self.ask(request).await {
+            Ok(body) => match self.believe_in_time(&body).await {
                 Ok(payload) => return Refreshed::Renewed(payload.into()),
-                // The pair came whole, and without the key set it cannot be believed: as good as lost.
-                Err(Failure::NoAnswer | Failure::NoConnection(_) | Failure::Status { .. }) => return Refreshed::Lost,
+                // The pair came whole, and without the key set it cannot be believed: as good as lost. What is no
+                // token at all may be anybody's words, and what became of the old token is to be asked.
+                Err(Failure::NoAnswer | Failure::NoConnection(_) | Failure::Status { .. } | Failure::Unreadable(_)) => {
+                    return Refreshed::Lost;
+                }
                 Err(failure) => return Refreshed::Untrusted { why: failure.to_string() },
             },
             Err(failure) => failure,
@@ -102,6 +123,9 @@ impl Client {
         match &failure {
             failure if failure.is_set_up_refused() => Refreshed::DestinationPaused { why },
             Failure::Status { status: 408 | 429 | 503, after, .. } => Refreshed::Later { after: *after, why },
+            Failure::Status { status: 400..=499, code: None, .. } => Refreshed::Refused {
+                why: format!("new tokens are refused without a word on why: {why}; authorise again if this goes on"),
+            },
             Failure::Status { status: 400..=499, .. } => {
                 Refreshed::Spent { why: format!("the refresh token is over: {why}") }
             }
@@ -111,16 +135,32 @@ impl Client {
         }
     }
 
+    /// A pair that came whole must not be lost because the key set cannot be had at that moment: it is asked for again.
+    async fn believe_in_time(&self, body: &[u8]) -> Result<Payload, Failure> {
+        for wait in KEY_SET_WAITS {
+            match self.believe(body).await {
+                Err(Failure::NoAnswer | Failure::NoConnection(_) | Failure::Status { .. }) => {
+                    tokio::time::sleep(wait).await;
+                }
+                believed => return believed,
+            }
+        }
+        self.believe(body).await
+    }
+
     /// Exchanges the code of a callback for the first pair; `verifier` proves that we began the authorisation (RFC 7636).
     ///
     /// # Errors
     /// The API did not give a pair that can be believed.
     pub async fn exchange_code(&self, code: &Secret<String>, verifier: &Secret<String>) -> Result<Tokens, Failure> {
-        let mut claims = self.claims();
-        claims.grant_type = Some("authorization_code");
-        claims.code = Some(code.expose());
-        claims.code_verifier = Some(verifier.expose());
-        let body = self.list(self.request(Method::POST, "oauth/token", &claims).body("")).await?;
+        let request = || {
+            let mut claims = self.claims();
+            claims.grant_type = Some("authorization_code");
+            claims.code = Some(code.expose());
+            claims.code_verifier = Some(verifier.expose());
+            self.request(Method::POST, "oauth/token", &claims).body("")
+        };
+        let body = self.ask(request).await?;
         Ok(self.believe::<Payload>(&body).await?.into())
     }
 }

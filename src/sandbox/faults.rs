@@ -17,6 +17,8 @@ pub enum Target {
     Exchange,
     /// The list of accounts and the contract.
     Accounts,
+    /// The key set that answers are verified by.
+    KeySet,
 }
 
 /// What goes wrong.

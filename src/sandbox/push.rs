@@ -41,7 +41,7 @@ pub(super) fn authenticate(state: &State, headers: &HeaderMap) -> Result<Value, 
         return Err(refuse("nonce was used before"));
     }
     let timestamp = claims["timestamp"].as_i64().ok_or_else(|| refuse("timestamp"))?;
-    if (timestamp - now_millis()).abs() > CLOCK_TOLERANCE {
+    if (timestamp - state.now()).abs() > CLOCK_TOLERANCE {
         return Err(refuse("timestamp is not the present time in milliseconds"));
     }
     Ok(claims)

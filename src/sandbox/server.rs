@@ -8,10 +8,12 @@ use super::{
     state::State,
     tokens,
 };
+use crate::model::Timestamp;
 use axum::{
     Router,
-    extract::DefaultBodyLimit,
-    http::StatusCode,
+    extract::{DefaultBodyLimit, State as Shared},
+    http::{HeaderValue, StatusCode, header},
+    middleware::map_response_with_state,
     response::{IntoResponse, Response},
     routing::{get, post},
 };
@@ -115,7 +117,17 @@ fn router(state: Arc<State>) -> Router {
         .route("/sandbox/expire", post(control::expire))
         .route("/sandbox/stats", get(control::stats))
         .layer(DefaultBodyLimit::max(BODY_MAX))
+        .layer(map_response_with_state(state.clone(), dated))
         .with_state(state)
+}
+
+/// Every answer tells the sandbox' own time.
+async fn dated(Shared(state): Shared<Arc<State>>, mut response: Response) -> Response {
+    let date = Timestamp::from_millis(state.now()).to_http_date();
+    if let Some(date) = date.and_then(|date| HeaderValue::from_str(&date).ok()) {
+        response.headers_mut().insert(header::DATE, date);
+    }
+    response
 }
 
 /// The API's error object; `reference` is what its support would ask for.

@@ -9,7 +9,10 @@ use serde::Serialize;
 use serde_json::{Value, json};
 use std::{
     collections::{BTreeMap, BTreeSet},
-    sync::{Mutex, MutexGuard, PoisonError},
+    sync::{
+        Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicI64, Ordering},
+    },
     time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
 
@@ -135,6 +138,8 @@ pub struct State {
     pub(super) base: String,
     pub(super) access_lifetime: Duration,
     pub(super) refresh_lifetime: Duration,
+    /// The sandbox' clock less this machine's, in milliseconds.
+    pub(super) clock: AtomicI64,
     inner: Mutex<Inner>,
 }
 
@@ -148,6 +153,7 @@ impl State {
             base,
             access_lifetime: options.access_lifetime,
             refresh_lifetime: options.refresh_lifetime,
+            clock: AtomicI64::new(0),
             inner: Mutex::default(),
         }
     }
@@ -213,6 +219,17 @@ impl State {
                 person.unlisted.insert(account.to_owned());
             }
         }
+    }
+
+    /// The sandbox' clock is so many milliseconds ahead of this machine's (behind, where negative): it says so by its
+    /// `Date`, and judges timestamps by it.
+    pub fn set_clock_ahead(&self, millis: i64) {
+        self.clock.store(millis, Ordering::Relaxed);
+    }
+
+    /// The present time by the sandbox' clock, in milliseconds.
+    pub(super) fn now(&self) -> i64 {
+        now_millis().saturating_add(self.clock.load(Ordering::Relaxed))
     }
 
     /// Orders a fault for the next requests of that kind.

@@ -148,6 +148,10 @@ async fn exchange(state: &State, claims: &Value) -> Response {
 
 /// `GET jwks`
 pub(super) async fn key_set(Shared(state): Shared<Arc<State>>) -> Response {
+    state.count("key-set");
+    if let Some(fault) = state.lock().orders.next(Target::KeySet) {
+        return ordered(&fault);
+    }
     axum::Json(json!({"keys": [{"kid": state.issuer.kid, "pem": state.issuer.public_pem()}]})).into_response()
 }
 

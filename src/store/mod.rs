@@ -14,6 +14,8 @@ mod backup;
 #[cfg(test)]
 mod damage_test;
 mod export;
+#[cfg(test)]
+mod fixture_test;
 mod journal;
 mod key;
 #[cfg(test)]

@@ -1,14 +1,17 @@
 //! The library: what FHIR STU3 (3.0.2) itself says, as tables of facts.
 //!
-//! `release.tsv`, `terminology.tsv` and `extensions.tsv` are written by a generator that stands in `tests/generate` from the
-//! release's own package; a test compares them. [`release`] decodes its table once, in about a millisecond; after that
+//! `release.tsv`, `terminology.tsv`, `extensions.tsv` and `profiles.tsv` are written by a generator that stands in
+//! `tests/generate` from the release's own package; a test compares them. [`release`] decodes its table once, in about a millisecond; after that
 //! a member is looked up by its structure and name with one probe and no allocation. Codes are asked of [`terminology()`],
-//! extensions of [`Release::extension`].
+//! extensions of [`Release::extension`]. What packages add is a [`package::Library`]; what a profile asks for in all is a
+//! [`profile::Snapshot`].
 //! Spec: <https://hl7.org/fhir/STU3/formats.html>, <https://hl7.org/fhir/STU3/json.html>.
 
 pub mod errata;
 mod extensions;
 mod index;
+pub mod package;
+pub mod profile;
 mod table;
 mod terminology;
 
@@ -16,13 +19,22 @@ pub use crate::fhir::{Content, Primitive, StructureId};
 use crate::fhir::{Member, Schema};
 pub use extensions::{Extension, Holder, Invariant, ValueType};
 use index::Index;
-use std::{collections::HashMap, ops::Range, sync::OnceLock};
+use std::{
+    collections::HashMap,
+    ops::Range,
+    sync::{Arc, OnceLock},
+};
 pub use terminology::{CodeSystem, Codes, Membership, Part, Terminology, ValueSet, terminology};
 
 /// The facts of STU3. The same table for the whole life of the program.
 pub fn release() -> &'static Release {
     static RELEASE: OnceLock<Release> = OnceLock::new();
     RELEASE.get_or_init(|| table::decode(include_str!("release.tsv")))
+}
+
+/// The elements of a type of the release (`Patient`, `Quantity`) as profiles begin with them.
+pub fn type_snapshot(name: &str) -> Option<Arc<profile::Snapshot>> {
+    release().structure_named(name).filter(|_| !name.contains('.')).map(profile::of_type)
 }
 
 /// A release of FHIR: its structures and their elements.

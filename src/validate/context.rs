@@ -1,16 +1,17 @@
 //! What the rules see while a document is walked: the facts, the document, where the walk stands, and
 //! the resource and the Bundle around it.
 
-use super::policy::Policy;
+use super::{policy::Policy, rules::questionnaire::Form};
 use crate::{
     fhir::{Document, Kind, NodeId},
     stu3::{Holder, Release, Terminology},
 };
 use std::{
     borrow::Cow,
-    cell::OnceCell,
+    cell::{OnceCell, RefCell},
     collections::{HashMap, HashSet},
     fmt,
+    rc::Rc,
 };
 
 /// Everything that a rule may look at; rules change nothing in it.
@@ -24,6 +25,8 @@ pub(super) struct Context<'v, 'd> {
     pub(super) holder: Holder,
     pub(super) resource: ResourceScope<'d>,
     pub(super) bundle: Option<BundleScope<'d>>,
+    /// Questionnaires that responses were held to.
+    pub(super) forms: RefCell<HashMap<NodeId, Rc<Form<'d>>>>,
 }
 
 impl<'d> Context<'_, 'd> {

@@ -10,14 +10,14 @@ use super::{
         binding::{self, Value},
         bundle, cardinality, choice, code_system, contained, element_id, extension, identifier, invariant,
         known_extension::{self, List},
-        meta, narrative, primitive, profile, range, reference, structure, xml,
+        meta, narrative, primitive, profile, questionnaire, range, reference, structure, xml,
     },
 };
 use crate::{
     fhir::{Document, Kind, NodeId, Remark},
     stu3::{Content, Element, Holder, Most, StructureId, StructureKind, Way},
 };
-use std::mem;
+use std::{cell::RefCell, mem};
 
 /// Deeper nodes are not judged, and that is an error: no stack grows with the input.
 const MOST_DEPTH: usize = 200;
@@ -65,6 +65,7 @@ pub(super) fn check<'v, 'd>(
         holder: Holder { element: None, holds: families.element },
         resource,
         bundle: None,
+        forms: RefCell::default(),
     };
     let mut walk = Walk { families, cx, out: Findings::new(policy), remarks: document.remarks() };
     walk.root();
@@ -140,6 +141,9 @@ impl<'d> Walk<'_, 'd> {
             self.cx.bundle = outer;
         } else {
             self.held(holder, id, node);
+        }
+        if self.cx.resource.type_name == "QuestionnaireResponse" {
+            questionnaire::check(&self.cx, node, &mut self.out);
         }
         self.cx.resource.type_name = outer_type;
     }

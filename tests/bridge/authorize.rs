@@ -1,7 +1,7 @@
 //! Authorising a person with the built program: the listener and a browser that follows the sandbox' pages, the address
 //! given by hand, and everything that may go wrong between.
 
-use super::stand::{Stand, names, sample};
+use super::stand::{Stand, names, program, sample};
 use pushbridge::sandbox::{Consent, Fault, Target};
 use serde_json::Value;
 use std::{
@@ -9,7 +9,7 @@ use std::{
     fs,
     io::{BufRead, BufReader, Read, Write},
     os::unix::fs::PermissionsExt,
-    process::{Child, ChildStdout},
+    process::{Child, ChildStdout, Stdio},
 };
 
 /// What a browser got in the end.
@@ -50,7 +50,7 @@ struct Waiting {
 
 impl Waiting {
     fn start(stand: &Stand, arguments: &[&str]) -> Self {
-        let mut command = stand.spawn(&[&["--json"], arguments].concat());
+        let mut command = spawn(stand, &[&["--json"], arguments].concat());
         let mut out = BufReader::new(command.stdout.take().unwrap());
         let mut line = String::new();
         out.read_line(&mut line).unwrap();
@@ -92,7 +92,7 @@ fn link_by_hand(stand: &Stand, arguments: &[&str]) -> String {
 
 /// Gives an address to standard input.
 fn paste(stand: &Stand, command: &str, address: &str) -> (i32, String) {
-    let mut child = stand.spawn(&[command, "--callback-url", "-"]);
+    let mut child = spawn(stand, &[command, "--callback-url", "-"]);
     writeln!(child.stdin.take().unwrap(), "  {address}").unwrap();
     let output = child.wait_with_output().unwrap();
     let text = format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
@@ -259,7 +259,7 @@ fn a_daemon_that_is_told_to_end_keeps_the_tokens_that_are_on_their_way_first() {
     let address = stand.sandbox.say_yes(&link_by_hand(&stand, &["authorize"])).unwrap();
     stand.sandbox.order(Target::Exchange, Fault::Slow { millis: 700 }, 1);
     stand.start_daemon();
-    let command = stand.spawn(&["authorize", "--callback-url", &address]);
+    let command = spawn(&stand, &["authorize", "--callback-url", &address]);
     stand.wait("the exchange is under way", || stand.sandbox.stats().requests.contains_key("exchange"));
     assert_eq!(stand.stop_daemon(), Some(0));
     command.wait_with_output().unwrap();
@@ -386,7 +386,7 @@ fn an_account_that_its_provider_blocks_goes_again_after_reauthorize_also_over_a_
 #[test]
 fn accounts_are_read_on_a_schedule_and_one_that_vanishes_keeps_its_bundles_until_it_is_back() {
     let mut stand = Stand::by_folder();
-    stand.set_contract("accounts_sync = \"200ms\"");
+    set_contract(&stand, "accounts_sync = \"200ms\"");
     let person = stand.person(&["home", "clinic"]);
     let account = &person.accounts[0];
     stand.link_folder("alex", &account.reference);
@@ -408,7 +408,7 @@ fn accounts_are_read_on_a_schedule_and_one_that_vanishes_keeps_its_bundles_until
 #[test]
 fn an_account_that_the_api_says_is_not_authorised_waits_and_its_answer_may_come_without_a_code() {
     let mut stand = Stand::by_folder();
-    stand.set_contract("accounts_sync = \"200ms\"");
+    set_contract(&stand, "accounts_sync = \"200ms\"");
     let person = stand.person(&["clinic"]);
     let account = &person.accounts[0];
     stand.link_folder("alex", &account.reference);
@@ -432,7 +432,7 @@ fn an_account_that_the_api_says_is_not_authorised_waits_and_its_answer_may_come_
 #[test]
 fn a_refresh_token_that_ends_soon_is_told_once_and_where_one_looks() {
     let mut stand = Stand::by_folder();
-    stand.set_contract("token_warning = \"40d\"");
+    set_contract(&stand, "token_warning = \"40d\"");
     let person = stand.person(&["clinic"]);
     stand.link_folder("alex", &person.accounts[0].reference);
     stand.start_daemon();
@@ -443,4 +443,16 @@ fn a_refresh_token_that_ends_soon_is_told_once_and_where_one_looks() {
     let doctor = String::from_utf8(stand.run(&["doctor"]).stdout).unwrap();
     assert!(doctor.contains("warn  tokens of") && doctor.contains(&command), "{doctor}");
     assert_eq!(stand.log().matches("a refresh token ends soon").count(), 1);
+}
+
+/// A command that goes on while the test does something else.
+fn spawn(stand: &Stand, arguments: &[&str]) -> Child {
+    let mut command = program();
+    command.arg("--config").arg(stand.path("pushbridge.toml")).args(arguments).stdin(Stdio::piped());
+    command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
+}
+
+/// Adds settings to the contract.
+fn set_contract(stand: &Stand, settings: &str) {
+    stand.edit_config(|text| text.replace("[contract.main]\n", &format!("[contract.main]\n{settings}\n")));
 }

@@ -39,9 +39,9 @@ fn many_large_bundles_at_once_stay_within_the_budget() {
     let mut stand = Stand::new(
         "[channel.clinic]\ncontract = \"main\"\ninbox = \"inbox\"\nquiet = \"100ms\"\nmax_entries = 1000000\n[channel.clinic.route]\nfolder = true\n",
     );
-    let config = std::fs::read_to_string(stand.path("pushbridge.toml")).unwrap();
-    let config = config.replace("[limits]\n", &format!("[limits]\nmemory = \"{BUDGET}MB\"\njudge_threads = 4\n"));
-    std::fs::write(stand.path("pushbridge.toml"), config).unwrap();
+    stand.edit_config(|text| {
+        text.replace("[limits]\n", &format!("[limits]\nmemory = \"{BUDGET}MB\"\njudge_threads = 4\n"))
+    });
     let person = stand.person(&["a", "b", "c", "d"]);
     for (number, account) in person.accounts.iter().enumerate() {
         stand.link_folder(&number.to_string(), &account.reference);

@@ -3,7 +3,7 @@
 use crate::generate::{
     extensions,
     package::{self, Package},
-    table, terminology,
+    profiles, table, terminology,
 };
 use std::path::PathBuf;
 
@@ -25,6 +25,7 @@ fn tables_are_up_to_date() {
         ("release.tsv", table::table(&package)),
         ("terminology.tsv", terminology::table(&package)),
         ("extensions.tsv", extensions::table(&package)),
+        ("profiles.tsv", profiles::table(&package)),
     ] {
         let kept = std::fs::read_to_string(format!("{}/src/stu3/{name}", env!("CARGO_MANIFEST_DIR"))).unwrap();
         let difference = generated.lines().zip(kept.lines()).position(|(new, old)| new != old);

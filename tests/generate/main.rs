@@ -4,6 +4,7 @@
 
 mod extensions;
 mod package;
+mod profiles;
 mod table;
 mod terminology;
 
@@ -14,8 +15,12 @@ use std::{env, fs, path::PathBuf, process::ExitCode};
 type Table = fn(&Package) -> String;
 
 /// The files, and what writes each.
-const TABLES: [(&str, Table); 3] =
-    [("release.tsv", table::table), ("terminology.tsv", terminology::table), ("extensions.tsv", extensions::table)];
+const TABLES: [(&str, Table); 4] = [
+    ("release.tsv", table::table),
+    ("terminology.tsv", terminology::table),
+    ("extensions.tsv", extensions::table),
+    ("profiles.tsv", profiles::table),
+];
 
 fn main() -> ExitCode {
     let mut arguments = env::args_os().skip(1);

@@ -12,6 +12,8 @@ pub(crate) struct Package {
     pub(crate) types: BTreeMap<String, Value>,
     /// `StructureDefinition`s of extensions, by URL.
     pub(crate) extensions: BTreeMap<String, Value>,
+    /// `StructureDefinition`s that constrain others, extensions too, by URL.
+    pub(crate) profiles: BTreeMap<String, Value>,
     /// `ValueSet`s by URL.
     pub(crate) value_sets: BTreeMap<String, Value>,
     /// `CodeSystem`s by URL.
@@ -26,6 +28,7 @@ pub(crate) fn read(bytes: &[u8]) -> io::Result<Package> {
     let mut package = Package {
         types: BTreeMap::new(),
         extensions: BTreeMap::new(),
+        profiles: BTreeMap::new(),
         value_sets: BTreeMap::new(),
         code_systems: BTreeMap::new(),
     };
@@ -44,6 +47,9 @@ pub(crate) fn read(bytes: &[u8]) -> io::Result<Package> {
 impl Package {
     fn add(&mut self, resource: Value) {
         let url = text(&resource, "url").to_owned();
+        if text(&resource, "derivation") == "constraint" && text(&resource, "fhirVersion").starts_with("3.0.") {
+            self.profiles.insert(url.clone(), resource.clone());
+        }
         match text(&resource, "resourceType") {
             "ValueSet" => drop(self.value_sets.insert(url, resource)),
             "CodeSystem" => drop(self.code_systems.insert(url, resource)),

@@ -8,7 +8,7 @@ use std::collections::BTreeSet;
 use std::fmt::Write;
 
 const DEFINITION: &str = "http://hl7.org/fhir/StructureDefinition/";
-const MAXIMUM: &str = "http://hl7.org/fhir/StructureDefinition/elementdefinition-maxValueSet";
+pub(super) const MAXIMUM: &str = "http://hl7.org/fhir/StructureDefinition/elementdefinition-maxValueSet";
 
 /// The table of a package: types, each after its base, the bases of nested elements first, otherwise by name.
 pub(crate) fn table(package: &Package) -> String {

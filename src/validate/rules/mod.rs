@@ -21,6 +21,7 @@ pub(super) mod meta;
 pub(super) mod narrative;
 pub(super) mod primitive;
 pub(super) mod profile;
+pub(super) mod questionnaire;
 pub(super) mod range;
 pub(super) mod reference;
 mod request;
@@ -45,7 +46,7 @@ pub(super) const OTHER_RELEASE: Rule =
 
 /// All rules, sorted by key.
 pub fn all() -> Vec<&'static Rule> {
-    let families: [&[&'static Rule]; 23] = [
+    let families: [&[&'static Rule]; 24] = [
         &[&UNREADABLE, &NOT_A_BUNDLE, &OTHER_RELEASE],
         structure::RULES,
         cardinality::RULES,
@@ -66,6 +67,7 @@ pub fn all() -> Vec<&'static Rule> {
         known_extension::RULES,
         narrative::RULES,
         profile::RULES,
+        questionnaire::RULES,
         invariant::RULES,
         range::RULES,
         xml::RULES,

@@ -19,7 +19,7 @@ static KEY: OnceLock<String> = OnceLock::new();
 pub(crate) struct Stand {
     pub(crate) folder: tempfile::TempDir,
     pub(crate) sandbox: Arc<State>,
-    daemon: Option<Child>,
+    pub(crate) daemon: Option<Child>,
     // The sandbox lives as long as its runtime.
     _served: (tokio::runtime::Runtime, Sandbox),
 }
@@ -70,6 +70,12 @@ impl Stand {
         )
     }
 
+    /// Changes the configuration's text before a daemon reads it.
+    pub(crate) fn edit_config(&self, edit: impl FnOnce(String) -> String) {
+        let path = self.path("pushbridge.toml");
+        fs::write(&path, edit(fs::read_to_string(&path).unwrap())).unwrap();
+    }
+
     pub(crate) fn path(&self, path: &str) -> PathBuf {
         self.folder.path().join(path)
     }
@@ -100,21 +106,6 @@ impl Stand {
     pub(crate) fn run(&self, arguments: &[&str]) -> Output {
         let config = self.path("pushbridge.toml");
         program().arg("--config").arg(config).args(arguments).stdin(Stdio::null()).output().unwrap()
-    }
-
-    /// A command that goes on while the test does something else.
-    pub(crate) fn spawn(&self, arguments: &[&str]) -> Child {
-        let config = self.path("pushbridge.toml");
-        let mut command = program();
-        command.arg("--config").arg(config).args(arguments).stdin(Stdio::piped());
-        command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
-    }
-
-    /// Adds settings to the contract.
-    pub(crate) fn set_contract(&self, settings: &str) {
-        let config = self.path("pushbridge.toml");
-        let text = fs::read_to_string(&config).unwrap();
-        fs::write(&config, text.replace("[contract.main]\n", &format!("[contract.main]\n{settings}\n"))).unwrap();
     }
 
     /// Runs a command that must succeed; its standard output.
@@ -150,11 +141,6 @@ impl Stand {
         self.daemon = Some(command.envs(variables.iter().cloned()).spawn().unwrap());
     }
 
-    /// Whether the daemon has ended by itself.
-    pub(crate) fn has_ended(&mut self) -> bool {
-        self.daemon.as_mut().is_none_or(|daemon| daemon.try_wait().unwrap().is_some())
-    }
-
     pub(crate) fn kill_daemon(&mut self) {
         if let Some(mut daemon) = self.daemon.take() {
             daemon.kill().unwrap();
@@ -173,18 +159,6 @@ impl Stand {
     /// A file of /proc about the daemon.
     pub(crate) fn proc(&self, file: &str) -> PathBuf {
         Path::new("/proc").join(self.daemon.as_ref().expect("a daemon").id().to_string()).join(file)
-    }
-
-    /// How often the daemon's threads of this name have gone to sleep so far.
-    pub(crate) fn waits_of_threads(&self, name: &str) -> u64 {
-        let tasks = fs::read_dir(self.proc("task")).unwrap().map(|task| task.unwrap().path());
-        let named = tasks.filter(|task| fs::read_to_string(task.join("comm")).is_ok_and(|comm| comm.trim() == name));
-        let waits = named.map(|task| {
-            let status = fs::read_to_string(task.join("status")).unwrap();
-            let waits = status.lines().find_map(|line| line.strip_prefix("voluntary_ctxt_switches:")).unwrap();
-            waits.trim().parse::<u64>().unwrap()
-        });
-        waits.sum()
     }
 
     /// The most memory that the daemon had at once, in MB.

@@ -1,0 +1,109 @@
+//! Files as they come, in any order: read, sorted, and what stands twice found.
+
+use super::{
+    Archive, ArchiveError, ArchiveLimits, DefinedCodeSystem, DefinedValueSet, Library, Manifest, Object, is_stu3,
+    own::{is_own, own_type},
+};
+use crate::{
+    fhir::{self, json::Limits},
+    stu3::{
+        profile::{Defect, Problem, StructureDefinition},
+        release,
+    },
+};
+use std::sync::Arc;
+
+/// Definitions before they are a [`Library`].
+#[derive(Debug, Default)]
+pub struct Shelf {
+    pub(super) packages: Vec<Manifest>,
+    pub(super) profiles: Vec<StructureDefinition>,
+    pub(super) value_sets: Vec<DefinedValueSet>,
+    pub(super) code_systems: Vec<DefinedCodeSystem>,
+    pub(super) problems: Vec<Problem>,
+}
+
+/// A definition file of its own says wrongly that it is one; a package has much else.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Origin {
+    File,
+    Package,
+}
+
+impl Shelf {
+    /// An empty one.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Takes all definitions of a package; what is wrong with single ones becomes a problem of the library.
+    ///
+    /// # Errors
+    /// Nothing can be taken from it.
+    pub fn add_package(&mut self, bytes: &[u8], limits: &ArchiveLimits) -> Result<(), ArchiveError> {
+        let archive = Archive::read(bytes, limits)?;
+        let package = format!("{}#{}", archive.manifest.name, archive.manifest.version);
+        for (name, bytes) in &archive.files {
+            self.add(&format!("{package}/{name}").into(), bytes, Origin::Package);
+        }
+        self.packages.push(archive.manifest);
+        Ok(())
+    }
+
+    /// Takes a definition, JSON or XML; what is wrong with it becomes a problem of the library.
+    pub fn add_file(&mut self, name: &str, bytes: &[u8]) {
+        self.add(&name.into(), bytes, Origin::File);
+    }
+
+    /// The library of what was taken.
+    pub fn library(self) -> Library {
+        Library::new(self)
+    }
+
+    fn add(&mut self, file: &Arc<str>, bytes: &[u8], origin: Origin) {
+        let max_bytes = ArchiveLimits::default().max_file;
+        if bytes.len() as u64 > max_bytes {
+            let defect = Defect::FileTooLarge(max_bytes);
+            return self.problems.push(Problem { file: file.clone(), url: None, element: None, defect });
+        }
+        let limits = Limits { max_bytes, ..Limits::default() };
+        let document = match fhir::read(bytes, &limits, release()) {
+            Ok(document) => document,
+            Err(error) => {
+                let (line, column) = (error.position.line, error.position.column);
+                let defect = Defect::Unreadable { line, column, text: error.to_string() };
+                return self.problems.push(Problem { file: file.clone(), url: None, element: None, defect });
+            }
+        };
+        let object = Object::root(&document);
+        let added = match object.text("resourceType").as_deref() {
+            Some("StructureDefinition") => self.add_structure(object, file),
+            Some("ValueSet") => DefinedValueSet::read(object, file).map(|set| self.value_sets.push(set)),
+            Some("CodeSystem") => DefinedCodeSystem::read(object, file).map(|system| self.code_systems.push(system)),
+            _ if origin == Origin::Package => Ok(()),
+            _ => Err(Problem { file: file.clone(), url: None, element: None, defect: Defect::OtherResource }),
+        };
+        if let Err(problem) = added {
+            self.problems.push(problem);
+        }
+    }
+
+    fn add_structure(&mut self, object: Object<'_>, file: &Arc<str>) -> Result<(), Problem> {
+        let url = object.kept("url");
+        let fail = |defect| Problem { file: file.clone(), url: url.clone(), element: None, defect };
+        // the release's own types and profiles are known, and nothing else may define them
+        if url.as_deref().is_some_and(|url| own_type(url).is_some() || is_own(url)) {
+            return Ok(());
+        }
+        match object.kept("fhirVersion") {
+            Some(version) if !is_stu3(&version) => return Err(fail(Defect::OtherRelease(version))),
+            _ => {}
+        }
+        let is_model = object.text("kind").is_some_and(|kind| kind == "logical");
+        if is_model || object.text("derivation").is_none_or(|derivation| derivation != "constraint") {
+            return Err(fail(Defect::NoConstraint));
+        }
+        self.profiles.push(StructureDefinition::read(object, file)?);
+        Ok(())
+    }
+}

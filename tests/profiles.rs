@@ -1,0 +1,162 @@
+//! `pushbridge profiles` from outside, with a small package of our own.
+
+use serde_json::{Value, json};
+use std::{
+    fs,
+    io::Write,
+    path::Path,
+    process::{Command, Output},
+};
+
+const VITAL: &str = "http://example.org/fhir/StructureDefinition/clinic-pressure";
+
+/// A package that holds a profile with slices, an extension, a value set, and a profile that is broken if asked for.
+fn package(broken: bool) -> Vec<u8> {
+    let definition = |url: &str, type_name: &str, elements: Value| {
+        json!({"resourceType": "StructureDefinition", "url": url, "name": "a", "status": "draft", "fhirVersion": "3.0.2",
+            "kind": "resource", "abstract": false, "type": type_name, "derivation": "constraint",
+            "baseDefinition": format!("http://hl7.org/fhir/StructureDefinition/{type_name}"),
+            "differential": {"element": elements}})
+    };
+    let extension = "http://example.org/fhir/StructureDefinition/cuff";
+    let pressure = json!([
+        {"path": "Observation.extension", "sliceName": "cuff", "max": "1",
+         "type": [{"code": "Extension", "profile": extension}]},
+        {"path": "Observation.code", "patternCodeableConcept": {"coding": [{"system": "http://loinc.org", "code": "85354-9"}]}},
+        {"path": "Observation.component", "min": 2, "mustSupport": true,
+         "slicing": {"discriminator": [{"type": "pattern", "path": "code"}], "rules": "open"}},
+        {"path": "Observation.component", "sliceName": "systolic", "min": 1, "max": "1"},
+        {"path": "Observation.component.valueQuantity", "min": 1},
+        {"path": "Observation.interpretation",
+         "binding": {"strength": "required", "valueSetUri": "http://example.org/fhir/ValueSet/levels"}}
+    ]);
+    let cuff = json!([{"path": "Extension.url", "fixedUri": extension}, {"path": "Extension.valueString", "min": 1}]);
+    let mut files = vec![
+        (
+            "package.json",
+            json!({"name": "example.clinic", "version": "1.0.0", "fhirVersions": ["3.0.2"],
+            "dependencies": if broken { json!({"example.other": "2.0.0"}) } else { json!({"hl7.fhir.r3.core": "3.0.2"}) }}),
+        ),
+        ("StructureDefinition-pressure.json", definition(VITAL, "Observation", pressure)),
+        ("StructureDefinition-cuff.json", definition(extension, "Extension", cuff)),
+        (
+            "ValueSet-levels.json",
+            json!({"resourceType": "ValueSet", "url": "http://example.org/fhir/ValueSet/levels",
+            "status": "draft", "compose": {"include": [{"system": "http://example.org/levels", "concept": [{"code": "high"}]}]}}),
+        ),
+    ];
+    if broken {
+        let url = "http://example.org/fhir/StructureDefinition/broken";
+        let elements = json!([{"id": "Patient.pet", "path": "Patient.pet", "min": 1}]);
+        files.push(("StructureDefinition-broken.json", definition(url, "Patient", elements)));
+    }
+    let mut archive = tar::Builder::new(Vec::new());
+    for (name, content) in files {
+        let content = content.to_string();
+        let mut header = tar::Header::new_gnu();
+        header.set_size(content.len() as u64);
+        header.set_mode(0o644);
+        archive.append_data(&mut header, format!("package/{name}"), content.as_bytes()).unwrap();
+    }
+    let mut gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::default());
+    gzip.write_all(&archive.into_inner().unwrap()).unwrap();
+    gzip.finish().unwrap()
+}
+
+fn pushbridge(folder: &Path, arguments: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_pushbridge")).current_dir(folder).arg("profiles").args(arguments).output().unwrap()
+}
+
+fn stdout(output: &Output) -> String {
+    String::from_utf8(output.stdout.clone()).unwrap()
+}
+
+fn stderr(output: &Output) -> String {
+    String::from_utf8(output.stderr.clone()).unwrap()
+}
+
+#[test]
+fn a_package_in_the_folder_is_listed_drawn_and_checked() {
+    let folder = tempfile::tempdir().unwrap();
+    fs::create_dir(folder.path().join("profiles")).unwrap();
+    fs::write(folder.path().join("profiles/clinic.tgz"), package(false)).unwrap();
+    fs::write(folder.path().join("profiles/README.md"), "not read").unwrap();
+
+    let listed = pushbridge(folder.path(), &["ls", "--json"]);
+    assert_eq!(listed.status.code(), Some(0), "{}", stderr(&listed));
+    let rows: Vec<Value> = stdout(&listed).lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let kinds: Vec<&str> = rows.iter().map(|row| row["kind"].as_str().unwrap()).collect();
+    assert_eq!(kinds, ["profile", "profile", "value-set"]);
+    assert_eq!(rows[0]["url"], VITAL);
+    assert_eq!(rows[0]["file"], "example.clinic#1.0.0/StructureDefinition-pressure.json");
+
+    let drawn = pushbridge(folder.path(), &["show", "clinic-pressure"]);
+    assert_eq!(drawn.status.code(), Some(0), "{}", stderr(&drawn));
+    let text = stdout(&drawn);
+    for line in [
+        "├─ extension:cuff  0..1  Extension<cuff>",
+        "├─ interpretation  0..1  CodeableConcept  codes: levels (required)",
+        "   ├─ valueQuantity  1..1  Quantity",
+        "├─ component  2..*  *  BackboneElement  sliced by pattern of code (open)",
+        r#"├─ code  1..1  CodeableConcept  like {"coding":[{"system":"http://loinc.org","code":"85354-9"}]}"#,
+    ] {
+        assert!(text.contains(line), "{line}\n{text}");
+    }
+
+    let elements = pushbridge(folder.path(), &["show", VITAL, "--json"]);
+    let ids: Vec<String> = stdout(&elements)
+        .lines()
+        .map(|line| serde_json::from_str::<Value>(line).unwrap()["id"].as_str().unwrap().to_owned())
+        .collect();
+    assert!(ids.contains(&"Observation.component:systolic.valueQuantity".to_owned()), "{ids:#?}");
+
+    let checked = pushbridge(folder.path(), &["check"]);
+    assert_eq!(checked.status.code(), Some(0), "{}", stdout(&checked));
+    assert_eq!(stdout(&checked), "2 profiles (0 unusable), 1 value sets, 0 code systems; 0 errors, 0 warnings\n");
+}
+
+#[test]
+fn what_is_unusable_is_told_with_file_and_element() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("own.tgz");
+    fs::write(&file, package(true)).unwrap();
+    let file = file.to_str().unwrap();
+
+    let checked = pushbridge(folder.path(), &["check", "--package", file]);
+    assert_eq!(checked.status.code(), Some(1), "{}", stderr(&checked));
+    let expected = "error: example.clinic#1.0.0/StructureDefinition-broken.json, Patient.pet: there is no element pet in Patient\n";
+    assert!(stdout(&checked).starts_with(expected), "{}", stdout(&checked));
+    assert!(stdout(&checked).contains("it needs the package example.other 2.0.0, which is not loaded"));
+    let checked = pushbridge(folder.path(), &["check", "--json", "--package", file]);
+    let told: Value = serde_json::from_str(stdout(&checked).lines().next().unwrap()).unwrap();
+    assert_eq!((told["level"].as_str(), told["element"].as_str()), (Some("error"), Some("Patient.pet")));
+
+    let shown = pushbridge(folder.path(), &["show", "broken", "--package", file]);
+    assert_eq!(shown.status.code(), Some(1));
+    assert!(stderr(&shown).contains("is unusable; `pushbridge profiles check` says why"), "{}", stderr(&shown));
+    let shown = pushbridge(folder.path(), &["show", "http://example.org/none", "--package", file]);
+    assert_eq!(shown.status.code(), Some(1));
+    assert!(stderr(&shown).contains("there is no such profile"), "{}", stderr(&shown));
+}
+
+#[test]
+fn what_cannot_be_read_is_told_with_the_file() {
+    let folder = tempfile::tempdir().unwrap();
+    let nothing = pushbridge(folder.path(), &["ls"]);
+    assert_eq!(nothing.status.code(), Some(2));
+    assert!(stderr(&nothing).contains("there is no folder profiles"), "{}", stderr(&nothing));
+    let file = folder.path().join("cut.tgz");
+    fs::write(&file, &package(false)[..200]).unwrap();
+    let cut = pushbridge(folder.path(), &["check", "--package", file.to_str().unwrap()]);
+    assert_eq!(cut.status.code(), Some(3));
+    assert!(stderr(&cut).contains("cut.tgz: this is no whole .tgz archive"), "{}", stderr(&cut));
+    let gone = pushbridge(folder.path(), &["check", "--package", "gone.tgz"]);
+    assert_eq!(gone.status.code(), Some(3));
+    // the release's own are there without any package
+    fs::create_dir(folder.path().join("profiles")).unwrap();
+    let own = pushbridge(folder.path(), &["show", "http://hl7.org/fhir/StructureDefinition/bp"]);
+    assert_eq!(own.status.code(), Some(0), "{}", stderr(&own));
+    assert!(stdout(&own).contains("├─ component:SystolicBP  0..*"), "{}", stdout(&own));
+    let listed = stdout(&pushbridge(folder.path(), &["ls", "--release"]));
+    assert_eq!(listed.lines().count(), 409, "408 and the head");
+}
