@@ -34,6 +34,7 @@ mod bridge {
     mod corpus;
     mod delivery;
     mod intake;
+    mod library;
     mod memory;
     mod privacy;
     mod retention;

@@ -31,7 +31,8 @@ use context::{Context, DEFAULT_FILE};
 use exit::{Exit, Failed};
 use std::{path::PathBuf, process::ExitCode};
 
-/// Watches folders for FHIR STU3 Bundles, validates each, finds the one account it belongs to, and pushes it, signed.
+/// Watches folders for FHIR STU3 Bundles, validates each, finds the one account it belongs to, and pushes it, signed;
+/// and for any other files, which go to the account's library.
 #[derive(Debug, Parser)]
 #[command(
     name = "pushbridge",

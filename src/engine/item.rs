@@ -5,7 +5,7 @@ use super::{
     lanes::{Lane, LaneId},
 };
 use crate::{
-    model::{Attempt, AttemptOutcome, ChannelName, Digest, HoldReason, Place, Recipient, Stage, Timestamp},
+    model::{Attempt, AttemptOutcome, ChannelName, Digest, HoldReason, Place, PushType, Recipient, Stage, Timestamp},
     route::Parcel,
 };
 use std::sync::Arc;
@@ -29,6 +29,7 @@ pub(super) enum Phase {
 #[derive(Debug)]
 pub(super) struct Item {
     pub(super) channel: ChannelName,
+    pub(super) push: PushType,
     pub(super) digest: Digest,
     pub(super) phase: Phase,
     pub(super) lane: Option<LaneId>,
@@ -64,6 +65,7 @@ impl Item {
     pub(super) fn new(opened: &Opened, phase: Phase) -> Self {
         Self {
             channel: opened.channel.clone(),
+            push: opened.push,
             digest: opened.digest,
             phase,
             lane: None,

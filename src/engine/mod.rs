@@ -15,6 +15,7 @@ mod item;
 pub mod judge;
 mod lanes;
 mod ledger;
+mod library;
 mod persons;
 mod report;
 mod run;
@@ -29,6 +30,6 @@ pub use event::{
     RefreshOutcome, TokenTimes, Verb, Verdict,
 };
 pub use ledger::apply as apply_change;
-pub use report::{Report, attempt_word, outcome, reason, remedy, report};
+pub use report::{Report, attempt_word, describe_push, outcome, reason, remedy, report};
 pub use run::{ChannelDirectory, ChannelSetup, Mode, RunError, Setup, Summary, run};
 pub use step::{Ambiguous, ChannelRules, Engine, Order, Rules};

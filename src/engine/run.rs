@@ -347,6 +347,7 @@ impl Shell {
             let stop = Stop::default();
             let custodian = Custodian {
                 channel: inbox.channel.clone(),
+                push: inbox.push,
                 signals: self.signals.clone(),
                 store: self.store.clone(),
                 hash_key: self.hash_key.clone(),
@@ -482,7 +483,8 @@ impl Shell {
         const LOOKED_AT: usize = 64;
         let recipient = parcel.recipient();
         let found = self.store.latest_for(&recipient.contract, &recipient.account, &parcel.claimed(), LOOKED_AT)?;
-        Ok(found.into_iter().filter(|record| record.id != parcel.submission()).find_map(|record| match record.stage {
+        let of_others = |record: &Submission| record.id != parcel.submission() && record.push == parcel.push();
+        Ok(found.into_iter().filter(of_others).find_map(|record| match record.stage {
             Stage::Delivered { receipt } => Some((record.id, receipt)),
             Stage::Duplicate { of, receipt } => Some((of, receipt)),
             _ => None,
@@ -887,7 +889,7 @@ fn start_judges(
                     store: &*store,
                     hash_key: &hash_key,
                     channel: &job.submission.channel,
-                    contract: &channel.routing.contract,
+                    contract: channel.contract(),
                 };
                 judge::judge(&job, channel, &validator, &directory).map_err(|error| error.to_string())
             }
@@ -938,7 +940,7 @@ fn account_event(account: &Account) -> Event {
 fn log_stage(record: &Submission) {
     let (id, name, channel) = (record.id, record.name_hash, &record.channel);
     let attempt = record.attempts.last().map(|attempt| attempt.number);
-    tracing::info!(%id, %name, %channel, stage = record.stage.as_str(), attempt, size = record.size, "submission");
+    tracing::info!(%id, %name, %channel, push = %record.push, stage = record.stage.as_str(), attempt, size = record.size, "submission");
 }
 
 fn log_alert(alert: &Alert) {

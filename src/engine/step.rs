@@ -412,9 +412,11 @@ impl Engine {
         let account = AccountKey { contract: recipient.contract.clone(), account: recipient.account.clone() };
         let lane = self.lanes.lane(&account, &recipient.person);
         let Some(item) = self.items.get(&id) else { return };
-        let (digest, forced, waiting) = (item.digest, item.forced, matches!(item.phase, Phase::Waiting));
+        let (digest, push, forced, waiting) =
+            (item.digest, item.push, item.forced, matches!(item.phase, Phase::Waiting));
         let twin = self.lanes.at(lane).same_content(digest, id).find_map(|twin| {
-            let twin_item = self.items.get(&twin)?;
+            // The same bytes for the account's provider and for its library are two things.
+            let twin_item = self.items.get(&twin).filter(|twin| twin.push == push)?;
             match &twin_item.phase {
                 Phase::Over(stage) => match &**stage {
                     Stage::Delivered { receipt } => Some((twin, Some(receipt.clone()))),
