@@ -13,9 +13,10 @@
 //! | [`stu3`] | LIBRARY: the release's facts as generated tables: what resources are made of, which codes, extensions and profiles there are; FHIR packages, and the snapshots of their profiles |
 //! | [`validate`] | INSPECTOR: one walk over a document, one file per rule family; one more over a resource for each profile that it claims; findings as data |
 //! | [`route`] | SORTER: a valid Bundle becomes a parcel for exactly one account, or is held |
-//! | [`push`] | COURIER: the only HTTP client: signatures, answers, tokens, authorisation |
+//! | [`push`] | COURIER: the only HTTP client: signatures, answers, tokens, authorisation; package registries |
 //! | [`store`] | CELLAR: a trait of domain verbs and its engine on sled; group commit; export and import |
 //! | [`intake`] | LETTERBOX: watch, settle, claim; the channel's own folders |
+//! | [`alert`] | BELL: tells a command or a webhook when trouble begins and when it ends |
 //! | [`engine`] | HALL: pure decisions ([`engine::Engine::step`]) and the loop around them ([`engine::run()`]) |
 //! | [`admin`] | WINDOW: what commands ask, over a local socket or straight from the store; authorisation and the page that a person comes back to |
 //! | [`sandbox`] | a local stand-in for the API, with bad days to order |
@@ -46,6 +47,7 @@
 //! - Names, identifiers, contents and tokens are in no log line and no error; reports (0600) may name the file.
 
 pub mod admin;
+pub mod alert;
 pub mod cli;
 pub mod config;
 pub mod engine;

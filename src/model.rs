@@ -7,6 +7,7 @@
 mod account;
 mod digest;
 mod id;
+mod retention;
 mod seal;
 mod secret;
 mod submission;
@@ -18,6 +19,7 @@ pub use account::{
 };
 pub use digest::{Digest, Digester, HashKey, KeyedHash, Sha1, random_bytes};
 pub use id::{AccountId, AccountReference, ChannelName, ContractName, InvalidId, PersonId, SubmissionId};
+pub use retention::Retention;
 pub use seal::{KeyId, KeysError, Purpose, SealError, Sealed, Sealer};
 pub use secret::Secret;
 pub use submission::{

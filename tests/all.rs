@@ -4,6 +4,9 @@
 mod architecture;
 
 #[cfg(test)]
+mod packages;
+
+#[cfg(test)]
 mod profiles;
 
 #[cfg(test)]
@@ -22,16 +25,21 @@ mod validate;
 mod bridge {
     use super::stand;
 
+    mod alerts;
     mod attack;
+    mod audit;
     mod authorize;
     mod backup;
+    mod bell;
     mod corpus;
     mod delivery;
     mod intake;
     mod memory;
     mod privacy;
+    mod retention;
     mod routing;
     mod secrets;
+    mod tls;
     mod xml;
 }
 

@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, fs, path::Path};
 
 /// Each room, and the rooms that it may know.
-const ARROWS: [(&str, &[&str]); 14] = [
+const ARROWS: [(&str, &[&str]); 15] = [
     ("model", &[]),
     ("faults", &[]),
     ("fhir", &[]),
@@ -14,14 +14,15 @@ const ARROWS: [(&str, &[&str]); 14] = [
     ("store", &["model", "faults"]),
     ("intake", &["fhir", "model", "faults"]),
     ("config", &["model"]),
-    ("engine", &["intake", "push", "store", "route", "validate", "fhir", "model", "faults"]),
+    ("alert", &["push", "model"]),
+    ("engine", &["alert", "intake", "push", "store", "route", "validate", "fhir", "model", "faults"]),
     ("admin", &["engine", "intake", "push", "store", "model"]),
     ("sandbox", &["model"]),
     (
         "cli",
         &[
-            "admin", "config", "engine", "fhir", "intake", "model", "push", "route", "sandbox", "store", "stu3",
-            "validate",
+            "admin", "alert", "config", "engine", "fhir", "intake", "model", "push", "route", "sandbox", "store",
+            "stu3", "validate",
         ],
     ),
 ];
@@ -52,7 +53,7 @@ const DOORS: [(&str, &[&str]); 22] = [
     ("base64", &["model", "push", "sandbox"]),
     ("rustix", &["intake", "cli"]),
     // Rooms that decide or judge have no event loop.
-    ("tokio", &["push", "engine", "admin", "sandbox", "cli"]),
+    ("tokio", &["push", "alert", "engine", "admin", "sandbox", "cli"]),
 ];
 
 /// Rooms that do no I/O and read no clock.

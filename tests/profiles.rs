@@ -86,9 +86,10 @@ fn a_package_in_the_folder_is_listed_drawn_and_checked() {
     assert_eq!(listed.status.code(), Some(0), "{}", stderr(&listed));
     let rows: Vec<Value> = stdout(&listed).lines().map(|line| serde_json::from_str(line).unwrap()).collect();
     let kinds: Vec<&str> = rows.iter().map(|row| row["kind"].as_str().unwrap()).collect();
-    assert_eq!(kinds, ["profile", "profile", "value-set"]);
-    assert_eq!(rows[0]["url"], VITAL);
-    assert_eq!(rows[0]["file"], "example.clinic#1.0.0/StructureDefinition-pressure.json");
+    assert_eq!(kinds, ["file", "profile", "profile", "value-set"]);
+    assert_eq!((rows[0]["file"].as_str(), rows[0]["source"].as_str()), (Some("clinic.tgz"), Some("dropped")));
+    assert_eq!(rows[1]["url"], VITAL);
+    assert_eq!(rows[1]["file"], "example.clinic#1.0.0/StructureDefinition-pressure.json");
 
     let drawn = pushbridge(folder.path(), &["show", "clinic-pressure"]);
     assert_eq!(drawn.status.code(), Some(0), "{}", stderr(&drawn));

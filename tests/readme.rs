@@ -1,7 +1,7 @@
-//! The README's tables are those of the program.
+//! The README's tables are those of the program, and SECURITY.md names tests that exist.
 
 use pushbridge::{cli::exit, config};
-use std::fs;
+use std::{fs, path::Path};
 
 fn readme() -> String {
     fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/README.md")).unwrap()
@@ -24,5 +24,31 @@ fn the_tables_are_up_to_date() {
         let start = text.find(&begin).unwrap() + begin.len();
         let stop = text.find(&end).unwrap();
         assert_eq!(text[start..stop], table, "UPDATE_README=1 cargo test readme");
+    }
+}
+
+/// Every function of the sources and tests.
+fn functions(folder: &Path, found: &mut String) {
+    for entry in fs::read_dir(folder).unwrap().map(|entry| entry.unwrap()) {
+        if entry.file_type().unwrap().is_dir() {
+            functions(&entry.path(), found);
+        } else if entry.path().extension().is_some_and(|ending| ending == "rs") {
+            found.push_str(&fs::read_to_string(entry.path()).unwrap());
+        }
+    }
+}
+
+#[test]
+fn the_tests_that_security_names_exist() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut sources = String::new();
+    ["src", "tests"].iter().for_each(|folder| functions(&root.join(folder), &mut sources));
+    let text = fs::read_to_string(root.join("SECURITY.md")).unwrap();
+    let is_name =
+        |word: &&str| word.matches('_').count() > 1 && !word.contains(|c: char| c != '_' && !c.is_alphanumeric());
+    let named: Vec<_> = text.split('`').skip(1).step_by(2).filter(is_name).collect();
+    assert!(named.len() > 30, "{named:?}");
+    for name in named {
+        assert!(sources.contains(&format!("fn {name}()")), "SECURITY.md names {name}, and there is no such test");
     }
 }

@@ -23,7 +23,8 @@ fn judge(path: &Path) -> Outcome {
 fn valid_samples_are_accepted() {
     let samples = Path::new(env!("CARGO_MANIFEST_DIR")).join("samples");
     let mut count = 0;
-    for folder in ["valid", "several-patients", "demo/alex-clinic", "demo/robin", "demo/unmapped"] {
+    let folders = ["valid", "several-patients", "demo/alex-clinic", "demo/robin", "demo/unmapped", "profiles/zib2017"];
+    for folder in folders {
         for entry in fs::read_dir(samples.join(folder)).unwrap() {
             let path = entry.unwrap().path();
             let outcome = judge(&path);
@@ -31,7 +32,7 @@ fn valid_samples_are_accepted() {
             count += 1;
         }
     }
-    assert_eq!(count, 18 + 9 + 3 + 2 + 1);
+    assert_eq!(count, 18 + 9 + 3 + 2 + 1 + 2);
 }
 
 #[test]

@@ -1,24 +1,30 @@
 //! Answers questions from the store, and hands decisions to whoever may carry them out.
 
 use super::{
+    audit::{Audit, Begun, Caller, Deed},
     protocol::{
         Answer, ChannelStatus, Decided, LinkView, Obstacle, Question, Recorded, Selector, StageStatus, Status,
         TokenStatus,
     },
+    retention::retire,
     select::select,
     sync::Stale,
 };
 use crate::{
-    engine::{Change, Handle, Hold, Moment, PersonKey, Verb, apply_change, decide},
+    engine::{Change, Handle, Hold, Moment, PersonKey, Verb, apply_change, decide, has_its_file},
     intake::{Notice, Spool},
     model::{
-        Account, ChannelName, ContractName, EvidenceKind, HashKey, Link, LinkValue, Person, Stage, Submission,
-        SubmissionId, Timestamp, TokenState, reauthorize,
+        Account, ChannelName, ContractName, EvidenceKind, HashKey, Link, LinkValue, Person, Retention, Stage,
+        Submission, SubmissionId, Timestamp, TokenState, reauthorize,
     },
     push::Client,
     store::{Store, StoreError, Write},
 };
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+    time::Duration,
+};
 
 /// What differs with and without a daemon.
 pub trait Hands: Send + Sync {
@@ -40,6 +46,9 @@ pub trait Hands: Send + Sync {
     /// Keeps whoever writes from ending until the result is dropped: tokens that were handed out once must reach the disk.
     fn hold(&self) -> impl Future<Output = Result<Self::Hold, String>> + Send;
 
+    /// Marks submissions that have ended as files that are about to be removed, on the disk; those that may be.
+    fn retire(&self, ids: BTreeSet<SubmissionId>) -> impl Future<Output = Result<Vec<SubmissionId>, String>> + Send;
+
     /// What only a running engine knows.
     fn status(&self) -> impl Future<Output = Option<crate::engine::StatusFacts>> + Send;
 }
@@ -58,6 +67,10 @@ pub struct Desk<H> {
     pub unusable: BTreeMap<ContractName, String>,
     /// What each contract's settings say of its accounts and tokens.
     pub schedules: BTreeMap<ContractName, Schedule>,
+    /// Where decisions are written before they are carried out.
+    pub audit: Audit,
+    /// How long files are kept.
+    pub retention: Retention,
     /// Who carries out.
     pub hands: H,
 }
@@ -117,6 +130,10 @@ impl Hands for Handle {
         Self::hold(self).await.map_err(|error| error.to_string())
     }
 
+    async fn retire(&self, ids: BTreeSet<SubmissionId>) -> Result<Vec<SubmissionId>, String> {
+        Self::retire(self, ids).await.map_err(|error| error.to_string())?
+    }
+
     async fn status(&self) -> Option<crate::engine::StatusFacts> {
         Self::status(self).await.ok()
     }
@@ -136,6 +153,7 @@ impl Hands for Offline {
     async fn decide(&self, id: SubmissionId, verb: Verb) -> Result<String, String> {
         let record = self.store.submission(id).map_err(|error| error.to_string())?;
         let mut record = record.ok_or("no such submission")?;
+        has_its_file(&record).map_err(|error| error.to_string())?;
         // A daemon that ended while it sent left a Sending behind: nobody is sending now.
         let stage = match record.stage {
             Stage::Sending { attempt } => Stage::Unknown { attempt },
@@ -165,18 +183,111 @@ impl Hands for Offline {
         Ok(())
     }
 
+    async fn retire(&self, ids: BTreeSet<SubmissionId>) -> Result<Vec<SubmissionId>, String> {
+        retire(&self.store, &ids)
+    }
+
     async fn status(&self) -> Option<crate::engine::StatusFacts> {
         None
     }
 }
 
 impl<H: Hands> Desk<H> {
-    /// Answers one question.
-    pub async fn answer(&self, question: Question) -> Answer {
-        self.try_answer(question).await.unwrap_or_else(|Refusal { text, api }| Answer::Failed { text, api })
+    /// Answers one question. Whatever changes something stands in the audit log before it is done.
+    pub async fn answer(&self, question: Question, caller: &Caller) -> Answer {
+        let answered = match self.deed(&question) {
+            None => self.try_answer(question, caller).await,
+            Some(deed) => self.audited(deed, question, caller).await,
+        };
+        answered.unwrap_or_else(|Refusal { text, api }| Answer::Failed { text, api })
     }
 
-    async fn try_answer(&self, question: Question) -> Result<Answer, Refusal> {
+    async fn audited(&self, deed: Deed, question: Question, caller: &Caller) -> Result<Answer, Refusal> {
+        let begun = self.record_deeds(caller, vec![deed]).await?;
+        let answered = self.try_answer(question, caller).await;
+        let outcome = match &answered {
+            Ok(Answer::Done { text }) => Ok(text.clone()),
+            Ok(Answer::Pruned(pruned)) => {
+                let (removed, freed) = pruned.totals();
+                Ok(format!("files of {removed} submissions removed, {freed} bytes freed"))
+            }
+            Ok(_) => Ok("done".to_owned()),
+            Err(refusal) => Err(refusal.text.clone()),
+        };
+        self.record_outcomes(begun.into_iter().map(|begun| (begun, outcome.clone())).collect()).await;
+        answered
+    }
+
+    async fn record_deeds(&self, caller: &Caller, deeds: Vec<Deed>) -> Result<Vec<Begun>, String> {
+        let (audit, caller) = (self.audit.clone(), caller.clone());
+        let written = tokio::task::spawn_blocking(move || audit.begin(&caller, deeds)).await;
+        written.map_err(|error| error.to_string()).and_then(|begun| begun.map_err(|error| error.to_string())).map_err(
+            |error| {
+                let path = self.audit.path().display();
+                format!("nothing was done, because it cannot be written into the audit log {path}: {error}")
+            },
+        )
+    }
+
+    /// It is done by now: what cannot be written any more is told in the log of the program.
+    async fn record_outcomes(&self, ended: Vec<(Begun, Result<String, String>)>) {
+        let audit = self.audit.clone();
+        let written = tokio::task::spawn_blocking(move || audit.end(ended)).await;
+        if !matches!(written, Ok(Ok(()))) {
+            tracing::error!("what became of a decision could not be written into the audit log");
+        }
+    }
+
+    /// What the audit log says of a question; nothing of those that only look. Decisions have a line for each submission.
+    fn deed(&self, question: &Question) -> Option<Deed> {
+        let link = |command: &str, channel: &ChannelName, kind: EvidenceKind, system: &Option<String>, value: &str| {
+            let parts: Vec<&[u8]> = system.iter().map(String::as_bytes).chain([value.as_bytes()]).collect();
+            let value = Some(self.hash_key.evidence(channel, kind, &parts));
+            Deed { channel: Some(channel.clone()), kind: Some(kind), value, ..Deed::of(command) }
+        };
+        let under =
+            |command: &str, contract: &ContractName| Deed { contract: Some(contract.clone()), ..Deed::of(command) };
+        match question {
+            Question::Status
+            | Question::Find { .. }
+            | Question::Decide { .. }
+            | Question::Accounts { .. }
+            | Question::Links { .. }
+            | Question::Prune { dry_run: true }
+            | Question::Tokens => None,
+            Question::Prune { dry_run: false } => Some(Deed::of("prune")),
+            Question::KeepAccounts { accounts } => Some(Deed {
+                accounts: accounts.iter().map(|account| account.reference.clone()).collect(),
+                contract: accounts.first().map(|account| account.contract.clone()),
+                ..Deed::of("accounts add")
+            }),
+            Question::RemoveAccount { contract, reference } => {
+                Some(Deed { accounts: vec![reference.clone()], ..under("accounts rm", contract) })
+            }
+            Question::SyncAccounts { contract } => Some(under("accounts sync", contract)),
+            Question::AddLink { channel, kind, system, value, account } => {
+                Some(Deed { accounts: vec![account.clone()], ..link("links add", channel, *kind, system, value) })
+            }
+            Question::RemoveLink { channel, kind, system, value } => {
+                Some(link("links rm", channel, *kind, system, value))
+            }
+            Question::ImportTokens { contract, person, .. } => {
+                Some(Deed { person: Some(person.clone()), ..under("tokens import", contract) })
+            }
+            Question::BeginAuthorisation { contract, .. } => Some(under("authorize", contract)),
+            Question::BeginReauthorisation { contract, .. } => {
+                Some(Deed { contract: contract.clone(), ..Deed::of("reauthorize") })
+            }
+            Question::FinishAuthorisation { begun, .. } => {
+                Some(under("authorize: the person's answer", &begun.contract))
+            }
+            Question::RefreshTokens { contract, person } => {
+                Some(Deed { person: person.clone(), ..under("tokens refresh", contract) })
+            }
+        }
+    }
+
+    async fn try_answer(&self, question: Question, caller: &Caller) -> Result<Answer, Refusal> {
         match question {
             Question::Status => Ok(Answer::Status(Box::new(self.status().await?))),
             Question::Find { selector } => {
@@ -184,7 +295,7 @@ impl<H: Hands> Desk<H> {
                 let submissions = found.into_iter().map(|record| self.recorded(record)).collect::<Result<_, _>>()?;
                 Ok(Answer::Submissions { submissions })
             }
-            Question::Decide { selector, verb } => Ok(self.decide(&selector, verb).await?),
+            Question::Decide { selector, verb } => Ok(self.decide(&selector, verb, caller).await?),
             Question::Accounts { contract } => {
                 Ok(Answer::Accounts { accounts: self.store.accounts(contract.as_ref()).map_err(text)? })
             }
@@ -240,6 +351,7 @@ impl<H: Hands> Desk<H> {
                 self.begin_again(&word, contract.as_ref(), &invite).await
             }
             Question::FinishAuthorisation { begun, callback } => self.finish(&begun, &callback).await,
+            Question::Prune { dry_run } => Ok(Answer::Pruned(self.prune(Timestamp::now(), dry_run).await)),
             Question::RefreshTokens { contract, person } => Ok(self.refresh(&contract, person).await?),
         }
     }
@@ -249,7 +361,7 @@ impl<H: Hands> Desk<H> {
     }
 
     fn recorded(&self, submission: Submission) -> Result<Recorded, String> {
-        let spool = self.spools.get(&submission.channel);
+        let spool = self.spools.get(&submission.channel).filter(|_| submission.pruned.is_none());
         Ok(Recorded {
             path: spool.map(|spool| spool.path(submission.stage.place(), &submission)),
             report: spool.and_then(|spool| spool.report_path(&submission)),
@@ -291,16 +403,33 @@ impl<H: Hands> Desk<H> {
         }
     }
 
-    async fn decide(&self, selector: &Selector, verb: Verb) -> Result<Answer, String> {
+    async fn decide(&self, selector: &Selector, verb: Verb, caller: &Caller) -> Result<Answer, String> {
+        /// Decisions that share one sync of the audit log.
+        const SHARED: usize = 256;
         let mut found = self.select(selector)?;
         found.sort_by_key(|record| record.id);
         let mut decided = Vec::with_capacity(found.len());
-        for record in found {
-            let (stage, error) = match self.hands.decide(record.id, verb).await {
-                Ok(stage) => (Some(stage), None),
-                Err(error) => (None, Some(error)),
-            };
-            decided.push(Decided { id: record.id, stage, error });
+        for some in found.chunks(SHARED) {
+            let begun =
+                match self.record_deeds(caller, some.iter().map(|record| decision(record, verb)).collect()).await {
+                    Ok(begun) => begun,
+                    // Those before these are done and written.
+                    Err(why) if !decided.is_empty() => {
+                        let refused =
+                            |record: &Submission| Decided { id: record.id, stage: None, error: Some(why.clone()) };
+                        decided.extend(found[decided.len()..].iter().map(refused));
+                        break;
+                    }
+                    Err(why) => return Err(why),
+                };
+            let mut ended = Vec::with_capacity(begun.len());
+            for (record, begun) in some.iter().zip(begun) {
+                let outcome = self.hands.decide(record.id, verb).await;
+                let (stage, error) = (outcome.clone().ok(), outcome.clone().err());
+                decided.push(Decided { id: record.id, stage, error });
+                ended.push((begun, outcome));
+            }
+            self.record_outcomes(ended).await;
         }
         Ok(Answer::Decided { decided })
     }
@@ -419,6 +548,24 @@ fn count(entry: std::collections::btree_map::Entry<'_, String, StageStatus>, rec
     let counted = entry.or_insert(StageStatus { count: 0, oldest: None });
     counted.count += 1;
     counted.oldest = Some(counted.oldest.map_or(record.claimed_at, |oldest| oldest.min(record.claimed_at)));
+}
+
+/// What the audit log says of a decision.
+fn decision(record: &Submission, verb: Verb) -> Deed {
+    let command = match verb {
+        Verb::Retry => "queue retry",
+        Verb::Hold => "queue hold",
+        Verb::Release => "queue release",
+        Verb::ForceRelease => "queue release --force",
+        Verb::Drop => "queue drop",
+    };
+    Deed {
+        submission: Some(record.id),
+        stage: Some(record.stage.as_str().to_owned()),
+        channel: Some(record.channel.clone()),
+        accounts: record.recipient.iter().map(|recipient| recipient.reference.clone()).collect(),
+        ..Deed::of(command)
+    }
 }
 
 /// What lasts of the edges that were told.

@@ -135,6 +135,11 @@ pub enum Question {
         /// The address that the person was sent back to; it holds a code.
         callback: Secret<String>,
     },
+    /// Removes the files that have had their time.
+    Prune {
+        /// Only says which these are.
+        dry_run: bool,
+    },
     /// Renews a person's tokens now.
     RefreshTokens {
         /// Under this contract.
@@ -262,6 +267,8 @@ pub enum Answer {
         /// Whether it was the API that refused.
         api: bool,
     },
+    /// What retention removed, or would.
+    Pruned(super::retention::Pruned),
     /// It is done.
     Done {
         /// What, for people.

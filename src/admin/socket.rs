@@ -1,6 +1,7 @@
 //! The local socket: one JSON object a line each way, for this user alone.
 
 use super::{
+    audit::Caller,
     desk::{Desk, Hands},
     protocol::{Answer, Question},
 };
@@ -80,11 +81,13 @@ pub async fn serve<H: Hands + 'static>(path: &Path, desk: Arc<Desk<H>>) -> io::R
 }
 
 async fn talk<H: Hands>(stream: UnixStream, desk: &Desk<H>) -> io::Result<()> {
+    let peer = stream.peer_cred()?;
+    let caller = Caller::at_the_socket(peer.uid(), peer.pid());
     let (reading, mut writing) = stream.into_split();
     let mut lines = BufReader::new(reading.take(QUESTION_MAX)).lines();
     while let Some(line) = lines.next_line().await? {
         let answer = match serde_json::from_str::<Question>(&line) {
-            Ok(question) => desk.answer(question).await,
+            Ok(question) => desk.answer(question, &caller).await,
             Err(_) => Answer::Failed {
                 text: "this daemon does not know the question; are both of one version?".to_owned(),
                 api: false,

@@ -6,7 +6,7 @@ use super::{
     setup::admits_rule,
 };
 use crate::{
-    admin::{self, Answer, CallError, Desk, Offline, Question, Schedule},
+    admin::{self, Answer, Audit, CallError, Caller, Deed, Desk, Offline, Question, Schedule},
     config::{self, Config, ConfigErrors},
     intake::Spool,
     model::{ChannelName, ContractName, Secret},
@@ -17,9 +17,9 @@ use std::{
     collections::BTreeMap,
     fs::{self, DirBuilder, OpenOptions},
     io::{self, Write},
-    os::unix::fs::{DirBuilderExt, OpenOptionsExt},
+    os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt},
     path::{Path, PathBuf},
-    sync::Arc,
+    sync::{Arc, OnceLock},
     time::{Duration, Instant},
 };
 
@@ -33,13 +33,15 @@ const LOCK_LOOK: Duration = Duration::from_millis(20);
 /// A loaded configuration and the paths that follow from it.
 pub(super) struct Context {
     pub(super) config: Config,
+    /// What opening the store did about damage.
+    pub(super) rebuilt: OnceLock<String>,
 }
 
 impl Context {
     /// Loads the configuration and tells its warnings.
     pub(super) fn load(file: &Path) -> Result<Self, Failed> {
         match config::load(file, admits_rule) {
-            Ok(config) => Ok(Self { config }),
+            Ok(config) => Ok(Self { config, rebuilt: OnceLock::new() }),
             Err(error @ ConfigErrors::File { .. }) => Err(Failed::new(Exit::Unreadable, error)),
             Err(error) => Err(Failed::new(Exit::Config, error)),
         }
@@ -62,6 +64,7 @@ impl Context {
                 Ok(store) => {
                     if let Some(rebuilt) = store.rebuilt() {
                         print::complain(&format!("pushbridge: {rebuilt}"));
+                        self.rebuilt.get_or_init(|| rebuilt.to_string());
                     }
                     return Ok(Arc::new(store));
                 }
@@ -72,6 +75,31 @@ impl Context {
                 Err(error) => return Err(Failed::new(Exit::Unreadable, error)),
             }
         }
+    }
+
+    pub(super) fn audit(&self) -> Audit {
+        Audit::new(&self.config.state)
+    }
+
+    /// Does what no daemon may do for us, with its lines in the audit log: none before, nothing done.
+    pub(super) fn audited<T>(&self, deed: Deed, act: impl FnOnce() -> Result<T, Failed>) -> Result<T, Failed> {
+        let audit = self.audit();
+        own_folder(&self.config.state)?;
+        let begun = audit.begin(&this_caller()?, vec![deed]).map_err(|error| {
+            let path = audit.path().display();
+            let text = format!("nothing was done, because it cannot be written into the audit log {path}: {error}");
+            Failed::sentence(Exit::Unreadable, text)
+        })?;
+        let acted = act();
+        let outcome = match &acted {
+            Ok(_) => Ok("done".to_owned()),
+            Err(failed) => Err(format!("failed to {:#}", failed.error)),
+        };
+        let ended = audit.end(begun.into_iter().map(|begun| (begun, outcome.clone())).collect());
+        if let Err(error) = ended {
+            print::complain(&format!("pushbridge: what became of it is not in the audit log: {error}"));
+        }
+        acted
     }
 
     pub(super) fn spools(&self) -> Result<BTreeMap<ChannelName, Spool>, Failed> {
@@ -109,7 +137,7 @@ impl Context {
         let answer = match admin::call(&self.socket(), &question).await {
             Ok(answer) => answer,
             Err(CallError::NotRunning) => match self.desk() {
-                Ok(desk) => desk.answer(question).await,
+                Ok(desk) => desk.answer(question, &this_caller()?).await,
                 // A daemon that was just starting has the store now, and answers.
                 Err(busy) if busy.exit == Exit::Busy => {
                     admin::call(&self.socket(), &question).await.map_err(|_| busy)?
@@ -141,10 +169,17 @@ impl Context {
             clients,
             unusable,
             schedules: self.schedules(),
+            audit: self.audit(),
+            retention: self.config.retention,
             hands: Offline { store: store.clone() },
             store,
         })
     }
+}
+
+fn this_caller() -> Result<Caller, Failed> {
+    Caller::of_this_process()
+        .map_err(|error| Failed::say(Exit::Unreadable, format!("read from /proc who runs this: {error}")))
 }
 
 /// The client of one contract.
@@ -156,6 +191,13 @@ pub(super) fn client(name: &ContractName, contract: &config::Contract, connectio
     };
     let key_pem = Secret::new(read(&contract.key_file, "key_file")?);
     let authorities_pem = contract.ca_file.as_deref().map(|path| read(path, "ca_file")).transpose()?;
+    let identity_pem = match (&contract.client_cert, &contract.client_key) {
+        (Some(certificate), Some(key)) => {
+            let key = Secret::new(read(key, "client_key")?);
+            Some(Secret::new(format!("{}\n{}", read(certificate, "client_cert")?, key.expose())))
+        }
+        _ => None,
+    };
     let destination = Destination {
         base_url: contract.base_url.clone(),
         onboard_url: contract.onboard_url.clone(),
@@ -169,7 +211,7 @@ pub(super) fn client(name: &ContractName, contract: &config::Contract, connectio
             total: contract.total_timeout,
             ..Timeouts::default()
         },
-        trust: Trust { authorities_pem, identity_pem: None },
+        trust: Trust { authorities_pem, identity_pem },
         proxy: contract.proxy.clone(),
         idle_connections: connections,
         agent: Agent::default(),
@@ -183,6 +225,33 @@ pub(super) fn make_folder(path: &Path) -> Result<(), Failed> {
         .mode(0o700)
         .create(path)
         .map_err(|error| Failed::say(Exit::Unreadable, format!("make the folder {}: {error}", path.display())))
+}
+
+/// A folder that only we may look into: made, or closed again; another user's is refused, because what we put there
+/// would be that user's to read, and what that user's daemon needs would be ours.
+pub(super) fn own_folder(path: &Path) -> Result<(), Failed> {
+    make_folder(path)?;
+    let failed = |error| Failed::say(Exit::Unreadable, format!("use the folder {}: {error}", path.display()));
+    let metadata = fs::metadata(path).map_err(failed)?;
+    if metadata.uid() != rustix::process::geteuid().as_raw() {
+        return Err(Failed::say(
+            Exit::Unreadable,
+            format!(
+                "use the folder {}: it belongs to another user (uid {}); run this as that user, or chown the folder",
+                path.display(),
+                metadata.uid()
+            ),
+        ));
+    }
+    close_to_others(path, &metadata, 0o700).map_err(failed)
+}
+
+/// Takes away what others may do with it.
+pub(super) fn close_to_others(path: &Path, metadata: &fs::Metadata, mode: u32) -> io::Result<()> {
+    if metadata.mode() & 0o077 == 0 {
+        return Ok(());
+    }
+    fs::set_permissions(path, fs::Permissions::from_mode(mode))
 }
 
 /// A new file for us alone; never replaces one.

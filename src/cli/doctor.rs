@@ -213,18 +213,20 @@ fn check_channel(context: &Context, name: &ChannelName, channel: &Channel, check
 
 fn check_contract(context: &Context, name: &ContractName, contract: &Contract, checks: &mut Checks) {
     let title = format!("contract {name}");
-    match fs::metadata(&contract.key_file) {
-        Err(error) => {
-            let text = format!("the key {} cannot be read: {error}", contract.key_file.display());
-            return checks.add(&title, Verdict::Fail, text, "put the contract's private key there, mode 0600");
+    for key in std::iter::once(&contract.key_file).chain(&contract.client_key) {
+        match fs::metadata(key) {
+            Err(error) => {
+                let text = format!("the key {} cannot be read: {error}", key.display());
+                return checks.add(&title, Verdict::Fail, text, "put the private key there, mode 0600");
+            }
+            Ok(metadata) if metadata.mode() & 0o077 != 0 => checks.add(
+                &title,
+                Verdict::Fail,
+                "others may read the private key",
+                format!("chmod 600 {}", key.display()),
+            ),
+            Ok(_) => {}
         }
-        Ok(metadata) if metadata.mode() & 0o077 != 0 => checks.add(
-            &title,
-            Verdict::Fail,
-            "others may read the private key",
-            format!("chmod 600 {}", contract.key_file.display()),
-        ),
-        Ok(_) => {}
     }
     let client = match client(name, contract, context.config.limits.connections) {
         Ok(client) => client,

@@ -32,8 +32,8 @@ pub const TABLE: [(Exit, u8, &str); 9] = [
     (Exit::Usage, 2, "the command line is wrong"),
     (Exit::Unreadable, 3, "something could not be read or written, an inbox or a full disk too"),
     (Exit::Config, 4, "the configuration is wrong; nothing was touched"),
-    (Exit::Busy, 5, "another pushbridge has the store; nothing was changed"),
-    (Exit::Api, 6, "the API could not be reached, or refused"),
+    (Exit::Busy, 5, "another pushbridge has the store, or is changing profiles/; nothing was changed"),
+    (Exit::Api, 6, "the API, or a package registry that was named, could not be reached, or refused"),
     (Exit::TimedOut, 7, "the time was up (run --once --max-time, authorize --wait)"),
     (Exit::Internal, 70, "a bug in pushbridge; please report it"),
 ];

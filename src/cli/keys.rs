@@ -1,7 +1,7 @@
 //! The keys of an installation: the one of the keyed hashes, and those that seal what is secret at rest.
 
 use super::{
-    context::{Context, make_folder, write_new},
+    context::{Context, close_to_others, own_folder, write_new},
     exit::{Exit, Failed},
 };
 use crate::{
@@ -47,11 +47,14 @@ impl Context {
 
     /// The key of the keyed hashes; made on first use.
     pub(super) fn hash_key(&self) -> Result<Arc<HashKey>, Failed> {
-        make_folder(&self.config.state)?;
+        own_folder(&self.config.state)?;
         let path = self.hash_key_path();
         let unreadable = |error: io::Error| {
             Failed::say(Exit::Unreadable, format!("use the key of the keyed hashes {}: {error}", path.display()))
         };
+        if let Ok(metadata) = fs::metadata(&path) {
+            close_to_others(&path, &metadata, 0o600).map_err(unreadable)?;
+        }
         match fs::read_to_string(&path) {
             Ok(text) => match text.trim().parse::<Digest>() {
                 Ok(key) => Ok(Arc::new(HashKey::new(*key.as_bytes()))),
@@ -80,7 +83,7 @@ impl Context {
 
     /// The sealing keys. The state folder's own file is made on first use; a source that was named must be there.
     pub(super) fn sealer(&self) -> Result<Arc<Sealer>, Failed> {
-        make_folder(&self.config.state)?;
+        own_folder(&self.config.state)?;
         let source = self.key_source();
         let text = match (source.read(), &source) {
             (Err(KeySourceError::Missing(_)), KeySource::File(path)) if self.config.secrets.is_none() => {

@@ -1,6 +1,8 @@
 //! FRONT DOOR: one file per command; what was typed becomes one call into the house.
 
 mod accounts;
+mod alerts;
+mod audit;
 mod authorize;
 mod completions;
 mod context;
@@ -12,6 +14,7 @@ mod keys;
 mod links;
 mod print;
 mod profiles;
+mod prune;
 mod queue;
 mod route;
 mod run;
@@ -67,6 +70,10 @@ enum Command {
     #[command(subcommand)]
     Queue(queue::Command),
     Status(status::Args),
+    Prune(prune::Args),
+    Audit(audit::Args),
+    #[command(subcommand)]
+    Alerts(alerts::Command),
     #[command(subcommand)]
     Store(store::Command),
     #[command(subcommand)]
@@ -131,6 +138,9 @@ fn dispatch(cli: Cli) -> Result<Exit, Failed> {
         Command::Tokens(command) => tokens::run(&context()?, command, form),
         Command::Queue(command) => queue::run(&context()?, command, form),
         Command::Status(_) => status::run(&context()?, form),
+        Command::Prune(args) => prune::run(&context()?, &args, form),
+        Command::Alerts(command) => alerts::run(&context()?, &command, form),
+        Command::Audit(args) => audit::run(&context()?, &args, form),
         Command::Store(command) => store::run(&context()?, command, form),
         Command::Secrets(command) => secrets::run(context, &command, form),
         Command::Sandbox(args) => sandbox::run(&args, form),

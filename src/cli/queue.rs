@@ -79,7 +79,8 @@ const FINDINGS_TOLD: usize = 10;
 const STAGES: [&str; 10] =
     ["claimed", "ready", "sending", "waiting", "held", "unknown", "delivered", "refused", "duplicate", "dropped"];
 
-fn parse_since(text: &str) -> Result<Timestamp, String> {
+/// An instant that is named by how long ago it was, or by its date.
+pub(super) fn parse_since(text: &str) -> Result<Timestamp, String> {
     if let Some(ago) = duration(text) {
         let now = Timestamp::now().as_millis();
         return Ok(Timestamp::from_millis(now.saturating_sub(i64::try_from(ago.as_millis()).unwrap_or(i64::MAX))));
@@ -276,7 +277,8 @@ fn tell(found: &[Recorded], form: Form) -> Result<Exit, Failed> {
             print::json(&serde_json::json!({
                 "id": submission.id, "file": submission.origin.path, "outcome": outcome(&submission.stage),
                 "reason": reason, "remedy": remedy, "path": recorded.path,
-                "report": recorded.report, "attempts": submission.attempts, "recipient": submission.recipient,
+                "report": recorded.report, "pruned": submission.pruned.map(|at| at.to_string()),
+                "attempts": submission.attempts, "recipient": submission.recipient,
                 "findings": submission.findings, "findings_total": submission.findings_total,
             }))?;
             continue;
@@ -292,6 +294,9 @@ fn tell(found: &[Recorded], form: Form) -> Result<Exit, Failed> {
             submission.channel,
             submission.digest
         );
+        if let Some(at) = submission.pruned {
+            text.push_str(&format!("  file and reports were removed by retention at {at}; the record stays\n"));
+        }
         if let Some(to) = &submission.recipient {
             let kinds: Vec<_> = to.evidence.iter().map(|kind| kind.as_str()).collect();
             text.push_str(&format!("  account {} by {}\n", to.reference, kinds.join(", ")));

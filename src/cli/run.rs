@@ -4,7 +4,7 @@ use super::{
     Form,
     context::Context,
     exit::{Exit, Failed},
-    print, setup,
+    print, prune, setup,
 };
 use crate::{
     admin::{self, Desk, channel_status},
@@ -87,16 +87,19 @@ async fn daemon(context: &Context, args: &Args) -> Result<Summary, Failed> {
         tracing::info!("stopping");
     };
     let mode = if args.once { Mode::Once { max_time: args.max_time } } else { Mode::Daemon };
-    let (socket, schedules) = (context.socket(), context.schedules());
+    let (socket, schedules, audit) = (context.socket(), context.schedules(), context.audit());
+    let (retention, every) = (context.config.retention, context.config.prune_every);
     let ready = {
         let socket = socket.clone();
         move |hands| {
             tokio::spawn(async move {
                 let unusable = BTreeMap::new();
-                let desk = Arc::new(Desk { store, hash_key, spools, clients, unusable, schedules, hands });
+                let desk =
+                    Arc::new(Desk { store, hash_key, spools, clients, unusable, schedules, audit, retention, hands });
                 if mode == Mode::Daemon {
                     tokio::spawn(admin::tend(desk.clone()));
                 }
+                tokio::spawn(prune::regularly(desk.clone(), every));
                 if let Err(error) = admin::serve(&socket, desk).await {
                     tracing::error!(%error, "commands cannot reach this daemon: its socket cannot be made");
                 }

@@ -7,6 +7,7 @@ use super::{
     keys, print,
 };
 use crate::{
+    admin::Deed,
     config::KeySource,
     model::{KeyId, Sealer},
 };
@@ -48,7 +49,10 @@ pub(super) fn run(
             }
         }
         Command::Status => status(&context()?, form)?,
-        Command::Rotate => rotate(&context()?, form)?,
+        Command::Rotate => {
+            let context = context()?;
+            context.audited(Deed::of("secrets rotate"), || rotate(&context, form))?;
+        }
     }
     Ok(Exit::Done)
 }

@@ -1,6 +1,7 @@
 //! From the configuration to what the engine is made of.
 
 use super::{
+    alerts,
     context::Context,
     exit::{Exit, Failed},
 };
@@ -16,6 +17,7 @@ use crate::{
 };
 use std::sync::Arc;
 
+/// All that a run needs; begins the tasks that tell of trouble.
 pub(super) fn setup(context: &Context, store: Arc<dyn Store>) -> Result<Setup, Failed> {
     let config = &context.config;
     let mut channels = std::collections::BTreeMap::new();
@@ -56,7 +58,9 @@ pub(super) fn setup(context: &Context, store: Arc<dyn Store>) -> Result<Setup, F
         };
         channels.insert(name.clone(), ChannelSetup { inbox, judging, rules });
     }
+    let bell = alerts::bell(context, &*store)?;
     Ok(Setup {
+        bell,
         store,
         hash_key: context.hash_key()?,
         clients: context.clients()?,

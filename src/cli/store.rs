@@ -7,6 +7,7 @@ use super::{
     print,
 };
 use crate::{
+    admin::Deed,
     model::Digest,
     store::{Secrets, Source, Store, backup, confirm, export, import, restore, unconfirmed},
 };
@@ -61,47 +62,28 @@ pub(super) enum Command {
 pub(super) fn run(context: &Context, command: Command, form: Form) -> Result<Exit, Failed> {
     let store = context.open_store()?;
     match command {
-        Command::Export { file, with_secrets, retire } => {
-            let secrets = if with_secrets { Secrets::With } else { Secrets::Without };
-            if file.as_os_str() == "-" {
-                export(&*store, secrets, &mut std::io::stdout().lock()).map_err(unreadable)?;
-            } else {
-                write_file(&file, |out| export(&*store, secrets, out).map_err(unreadable))?;
-            }
-            if retire { retired(&*store, form) } else { Ok(Exit::Done) }
+        Command::Export { file, with_secrets: true, retire } => {
+            let deed = if retire { "store export --with-secrets --move" } else { "store export --with-secrets" };
+            context.audited(Deed::of(deed), || {
+                write(&*store, Secrets::With, &file)?;
+                if retire { retired(&*store, form) } else { Ok(Exit::Done) }
+            })
         }
         Command::Backup { file, retire } => {
             let (sealer, key) = (context.sealer()?, context.hash_key_text()?);
-            let source = if retire { Source::Retired } else { Source::GoesOn };
-            write_file(&file, |out| backup(&*store, &key, source, &sealer, out).map_err(unreadable))?;
-            if retire { retired(&*store, form) } else { Ok(Exit::Done) }
+            let (deed, source) =
+                if retire { ("store backup --move", Source::Retired) } else { ("store backup", Source::GoesOn) };
+            context.audited(Deed::of(deed), || {
+                write_file(&file, |out| backup(&*store, &key, source, &sealer, out).map_err(unreadable))?;
+                if retire { retired(&*store, form) } else { Ok(Exit::Done) }
+            })
         }
-        Command::Restore { file } => restored(context, &*store, &file, form),
-        Command::Confirm => {
-            let was = unconfirmed(&*store).map_err(unreadable)?;
-            confirm(&*store).map_err(unreadable)?;
-            match form {
-                Form::Json => print::json(&json!({"confirmed": was.is_some()}))?,
-                Form::Text if was.is_some() => print::line("confirmed; pushbridge run begins to push")?,
-                Form::Text => print::line("there was nothing to confirm")?,
-            }
-            Ok(Exit::Done)
+        Command::Restore { file } => {
+            context.audited(Deed::of("store restore"), || restored(context, &*store, &file, form))
         }
-        Command::Import { file } => {
-            let opened = File::open(&file);
-            let opened =
-                opened.map_err(|error| Failed::say(Exit::Unreadable, format!("read {}: {error}", file.display())))?;
-            let imported =
-                import(&*store, &mut BufReader::new(opened)).map_err(|error| Failed::new(Exit::Unreadable, error))?;
-            match form {
-                Form::Json => print::json(&imported)?,
-                Form::Text => print::line(&format!(
-                    "{} records taken; {} persons came without tokens and must authorise, {} were left as they are",
-                    imported.records, imported.without_tokens, imported.kept
-                ))?,
-            }
-            Ok(Exit::Done)
-        }
+        Command::Confirm => context.audited(Deed::of("store confirm"), || confirmed(&*store, form)),
+        Command::Export { file, with_secrets: false, .. } => write(&*store, Secrets::Without, &file),
+        Command::Import { file } => context.audited(Deed::of("store import"), || read(&*store, &file, form)),
     }
 }
 
@@ -118,11 +100,31 @@ fn write_file(file: &Path, fill: impl FnOnce(&mut dyn Write) -> Result<(), Faile
     out.flush().and_then(|()| out.get_ref().sync_all()).map_err(unwritable)
 }
 
+fn write(store: &dyn Store, secrets: Secrets, file: &Path) -> Result<Exit, Failed> {
+    if file.as_os_str() == "-" {
+        export(store, secrets, &mut std::io::stdout().lock()).map_err(unreadable)?;
+    } else {
+        write_file(file, |out| export(store, secrets, out).map_err(unreadable))?;
+    }
+    Ok(Exit::Done)
+}
+
 fn retired(store: &dyn Store, form: Form) -> Result<Exit, Failed> {
     store.retire().map_err(unreadable)?;
     match form {
         Form::Json => print::json(&json!({"moved": true}))?,
         Form::Text => print::line("this machine's store is retired: it pushes no more")?,
+    }
+    Ok(Exit::Done)
+}
+
+fn confirmed(store: &dyn Store, form: Form) -> Result<Exit, Failed> {
+    let was = unconfirmed(store).map_err(unreadable)?;
+    confirm(store).map_err(unreadable)?;
+    match form {
+        Form::Json => print::json(&json!({"confirmed": was.is_some()}))?,
+        Form::Text if was.is_some() => print::line("confirmed; pushbridge run begins to push")?,
+        Form::Text => print::line("there was nothing to confirm")?,
     }
     Ok(Exit::Done)
 }
@@ -147,6 +149,20 @@ fn restored(context: &Context, store: &dyn Store, file: &Path, form: Form) -> Re
         Form::Text => print::line(&format!(
             "{} records restored; the machine that they come from was retired: pushbridge run goes on where it ended",
             restored.imported.records
+        ))?,
+    }
+    Ok(Exit::Done)
+}
+
+fn read(store: &dyn Store, file: &Path, form: Form) -> Result<Exit, Failed> {
+    let opened = File::open(file);
+    let opened = opened.map_err(|error| Failed::say(Exit::Unreadable, format!("read {}: {error}", file.display())))?;
+    let imported = import(store, &mut BufReader::new(opened)).map_err(unreadable)?;
+    match form {
+        Form::Json => print::json(&imported)?,
+        Form::Text => print::line(&format!(
+            "{} records taken; {} persons came without tokens and must authorise, {} were left as they are",
+            imported.records, imported.without_tokens, imported.kept
         ))?,
     }
     Ok(Exit::Done)

@@ -5,14 +5,16 @@ use super::{
     reference::{Table, reference},
     section::{Places, Raw, Reading, Section, join, nearest},
     settings::{
-        AmbiguousSetting, Channel, Config, Contract, Level, Limits, Log, LogFormat, OrderSetting, PollingSetting, Route,
+        Alerts, AmbiguousSetting, Channel, Config, Contract, Level, Limits, Log, LogFormat, OrderSetting,
+        PollingSetting, Profiles, Route,
     },
 };
-use crate::model::{ChannelName, ContractName};
+use crate::model::{ChannelName, ContractName, Retention, Secret};
 use std::{
     collections::BTreeMap,
     fmt, fs, io,
     path::{Path, PathBuf},
+    time::Duration,
 };
 
 /// One thing that is wrong, where, and what to do.
@@ -143,14 +145,26 @@ fn top(reading: &mut Reading<'_>, file: &Path, mut values: BTreeMap<String, Raw>
     let secret_values = take(reading, "", &mut values, "secrets");
     let log_values = take(reading, "", &mut values, "log");
     let limit_values = take(reading, "", &mut values, "limits");
+    let profile_values = take(reading, "", &mut values, "profiles");
+    let alert_values = take(reading, "", &mut values, "alerts");
+    let retention_values = take(reading, "", &mut values, "retention");
     let contract_values = take(reading, "", &mut values, "contract");
     let channel_values = take(reading, "", &mut values, "channel");
-    let mut section =
-        Section::new(reading, "", table(""), values, &["secrets", "log", "limits", "contract", "channel"]);
+    let mut section = Section::new(
+        reading,
+        "",
+        table(""),
+        values,
+        &["secrets", "log", "limits", "retention", "alerts", "profiles", "contract", "channel"],
+    );
     let state = section.path("state");
     let secrets = key_source(&mut Section::new(reading, "secrets", table("secrets"), secret_values, &[]));
     let log = log(&mut Section::new(reading, "log", table("log"), log_values, &[]));
     let limits = limits(&mut Section::new(reading, "limits", table("limits"), limit_values, &[]));
+    let (retention, prune_every) =
+        retention(&mut Section::new(reading, "retention", table("retention"), retention_values, &[]));
+    let alerts = alerts(&mut Section::new(reading, "alerts", table("alerts"), alert_values, &[]));
+    let profiles = profiles(&mut Section::new(reading, "profiles", table("profiles"), profile_values, &[]));
     let mut contracts = BTreeMap::new();
     for (name, value) in contract_values {
         let path = join("contract", &name);
@@ -168,7 +182,20 @@ fn top(reading: &mut Reading<'_>, file: &Path, mut values: BTreeMap<String, Raw>
     let channels: BTreeMap<_, _> = channels.into_iter().filter_map(|(name, channel)| Some((name, channel?))).collect();
     cross_check(reading, &contracts, &channels, &mut warnings);
     let contracts = contracts.into_iter().filter_map(|(name, contract)| Some((name, contract?))).collect();
-    Some(Config { file: file.to_owned(), state: state?, secrets, log: log?, limits, contracts, channels, warnings })
+    Some(Config {
+        file: file.to_owned(),
+        state: state?,
+        secrets,
+        log: log?,
+        limits,
+        alerts,
+        retention,
+        prune_every,
+        contracts,
+        channels,
+        profiles,
+        warnings,
+    })
 }
 
 fn named<T: std::str::FromStr<Err = crate::model::InvalidId>>(
@@ -226,16 +253,86 @@ fn limits(section: &mut Section<'_, '_>) -> Limits {
     }
 }
 
+/// How long files are kept, and how often that is looked at. The floors are refused here and kept where files go.
+fn retention(section: &mut Section<'_, '_>) -> (Retention, Duration) {
+    let mut age = |key: &str, least: Duration| {
+        if section.text(key).as_deref() == Some("never") {
+            return None;
+        }
+        let age = section.duration(key);
+        if age < least {
+            let hours = least.as_secs() / 3_600;
+            section.refuse(key, "files would go too soon", &format!("write at least {hours}h, or never"));
+        }
+        Some(age)
+    };
+    let done = age("done", Retention::LEAST);
+    let failed = age("failed", Retention::LEAST_FAILED);
+    let duplicates = age("duplicates", Retention::LEAST_FAILED);
+    let is_never = section.text("done_size").as_deref() == Some("never");
+    let done_size = (!is_never).then(|| section.size("done_size"));
+    let every = section.duration("every");
+    if every < Duration::from_secs(1) {
+        section.refuse("every", "this is too often", "write at least 1s");
+    }
+    (Retention { done, done_size, failed, duplicates }, every)
+}
+
+fn alerts(section: &mut Section<'_, '_>) -> Alerts {
+    let mut command = section.list("command");
+    // A path is meant from the file's folder; a bare name is looked up in PATH.
+    if let Some(program) = command.first_mut().filter(|program| program.contains('/')) {
+        *program = section.resolve(program).to_string_lossy().into_owned();
+    }
+    let webhook = section.text("webhook").filter(|address| {
+        let is_safe = is_safe(address);
+        if !is_safe {
+            section.refuse(
+                "webhook",
+                "alerts would travel in clear",
+                "write an https URL (http only to 127.0.0.1 or localhost)",
+            );
+        }
+        is_safe
+    });
+    Alerts {
+        command,
+        webhook: webhook.map(Secret::new),
+        timeout: section.duration("timeout"),
+        gather: section.duration("gather"),
+    }
+}
+
+fn profiles(section: &mut Section<'_, '_>) -> Profiles {
+    Profiles {
+        registry: url(section, "registry", "packages could be changed on their way"),
+        cache: section.path("cache"),
+        ca_file: section.path("ca_file"),
+        proxy: section.text("proxy"),
+    }
+}
+
 fn contract(section: &mut Section<'_, '_>) -> Option<Contract> {
     let application_id = section.needed("application_id");
     let contract_id = section.needed("contract_id");
     section.needed("key_file");
     let key_file = section.path("key_file");
-    let base_url = url(section, "base_url");
-    let onboard_url = url(section, "onboard_url");
+    let base_url = url(section, "base_url", IN_CLEAR);
+    let onboard_url = url(section, "onboard_url", IN_CLEAR);
+    let (client_cert, client_key) = (section.path("client_cert"), section.path("client_key"));
+    for (key, other, is_alone) in [
+        ("client_cert", "client_key", client_key.is_none() && client_cert.is_some()),
+        ("client_key", "client_cert", client_cert.is_none() && client_key.is_some()),
+    ] {
+        if is_alone {
+            section.refuse(key, "a certificate and its key belong together", &format!("add {other}, or remove this"));
+        }
+    }
     Some(Contract {
         jku_origins: section.list("jku_origins"),
         ca_file: section.path("ca_file"),
+        client_cert,
+        client_key,
         proxy: section.text("proxy"),
         connect_timeout: section.duration("connect_timeout"),
         idle_timeout: section.duration("idle_timeout"),
@@ -250,15 +347,22 @@ fn contract(section: &mut Section<'_, '_>) -> Option<Contract> {
     })
 }
 
-/// An address of the API, with one trailing slash; tokens never travel in clear to another machine.
-fn url(section: &mut Section<'_, '_>, key: &str) -> Option<String> {
+const IN_CLEAR: &str = "tokens would travel in clear";
+
+/// An address, with one trailing slash; nothing travels in clear to another machine.
+fn url(section: &mut Section<'_, '_>, key: &str, why: &str) -> Option<String> {
     let text = section.text(key)?;
-    let is_local = ["http://127.", "http://localhost:", "http://localhost/", "http://[::1]"];
-    if !text.starts_with("https://") && !is_local.iter().any(|start| text.starts_with(start)) {
-        section.refuse(key, "tokens would travel in clear", "write an https URL (http only to 127.0.0.1 or localhost)");
+    if !is_safe(&text) {
+        section.refuse(key, why, "write an https URL (http only to 127.0.0.1 or localhost)");
         return None;
     }
     Some(format!("{}/", text.trim_end_matches('/')))
+}
+
+/// What is sent there does not travel in clear to another machine.
+fn is_safe(address: &str) -> bool {
+    let is_local = ["http://127.", "http://localhost:", "http://localhost/", "http://[::1]"];
+    address.starts_with("https://") || is_local.iter().any(|start| address.starts_with(start))
 }
 
 fn channel(
@@ -301,6 +405,7 @@ fn channel(
         max_depth: section.number("max_depth", 8, 1_000),
         max_entries: section.number("max_entries", 1, 1_000_000),
         rescan: section.duration("rescan"),
+        quiet_alert: section.is_given("quiet_alert").then(|| section.duration("quiet_alert")),
         max_age: section.duration("max_age"),
         contract: contract?,
         inbox: inbox?,
@@ -501,10 +606,34 @@ folder = true
     }
 
     #[test]
+    fn a_registry_is_asked_only_where_it_is_named_and_never_in_clear() {
+        assert_eq!(read_text(GOOD).unwrap().profiles, Profiles::default());
+        let with = |profiles: &str| format!("{GOOD}\n[profiles]\n{profiles}\n");
+        let config = read_text(&with("registry = \"https://packages.example/npm\"\ncache = \"packages\"")).unwrap();
+        assert_eq!(config.profiles.registry.as_deref(), Some("https://packages.example/npm/"));
+        assert_eq!(config.profiles.cache(), Some("/etc/packages".into()));
+        let found = errors(&with("registry = \"http://packages.example\""));
+        assert!(found[0].contains("profiles.registry packages could be changed on their way"), "{found:?}");
+    }
+
+    #[test]
     fn the_file_that_init_writes_can_be_read_as_it_is_and_with_every_default_written_out() {
         let file = super::super::commented_file();
         let plain = read_text(&file).unwrap();
-        let without_default = ["key = ", "ca_file", "proxy", "folder", "done_suffix", "expression", "default_account"];
+        let without_default = [
+            "key = ",
+            "ca_file",
+            "client_",
+            "proxy",
+            "folder",
+            "done_suffix",
+            "expression",
+            "default_account",
+            "webhook",
+            "quiet_alert",
+            "registry",
+            "cache",
+        ];
         let all: String = file
             .lines()
             .map(|line| match line.strip_prefix("# ").filter(|line| line.contains(" = ")) {
@@ -557,6 +686,42 @@ folder = true
         let found = errors(&GOOD.replace("http://127.0.0.1:1/", "http://api.example/"));
         assert!(found[0].contains("contract.main.base_url tokens would travel in clear"), "{found:?}");
         assert!(errors(&GOOD.replace("http://127.0.0.1:1/", "http://localhost.example/"))[0].contains("in clear"));
+    }
+
+    #[test]
+    fn alerts_never_travel_in_clear_and_their_address_is_never_shown() {
+        let with = |alerts: &str| format!("[alerts]\n{alerts}\n{GOOD}");
+        let config =
+            read_text(&with("command = [\"bin/page\", \"bin/x\"]\nwebhook = \"https://a.example/secret\"")).unwrap();
+        assert_eq!(config.alerts.command, ["/etc/bin/page", "bin/x"]);
+        assert!(!format!("{config:?}").contains("secret\""));
+        let found = errors(&with("webhook = \"http://a.example/secret\""));
+        assert!(found[0].contains("alerts.webhook alerts would travel in clear") && !found[0].contains("a.example"));
+        assert_eq!(read_text(GOOD).unwrap().alerts.webhook, None);
+    }
+
+    #[test]
+    fn retention_has_floors() {
+        let with = |retention: &str| format!("[retention]\n{retention}\n{GOOD}");
+        let config = read_text(&with("done = \"24h\"\nfailed = \"never\"\ndone_size = \"never\"")).unwrap();
+        let retention = config.retention;
+        assert_eq!((retention.done, retention.failed), (Some(Retention::LEAST), None));
+        assert_eq!((retention.done_size, retention.duplicates), (None, Some(Duration::from_secs(90 * 86_400))));
+        let found = errors(&with("done = \"23h\"\nfailed = \"13d\"\nduplicates = \"1d\"\nevery = \"1ms\""));
+        assert_eq!(found.len(), 4, "{found:?}");
+        assert!(found[1].contains("retention.failed files would go too soon; write at least 336h, or never"));
+    }
+
+    #[test]
+    fn a_client_certificate_has_its_key() {
+        let with = |keys: &str| GOOD.replace("key_file", &format!("{keys}\nkey_file"));
+        let config = read_text(&with("client_cert = \"c.pem\"\nclient_key = \"c.key\"")).unwrap();
+        let contract = &config.contracts[&"main".parse().unwrap()];
+        assert_eq!(contract.client_key.as_deref(), Some(Path::new("/etc/c.key")));
+        for (alone, other) in [("client_cert", "client_key"), ("client_key", "client_cert")] {
+            let found = errors(&with(&format!("{alone} = \"c.pem\"")));
+            assert!(found.len() == 1 && found[0].contains(&format!("add {other}")), "{found:?}");
+        }
     }
 
     #[test]

@@ -15,5 +15,6 @@ pub use reference::{Entry, Table, commented_file, reference, reference_table};
 pub use secrets::{KeySource, KeySourceError};
 pub use section::duration;
 pub use settings::{
-    AmbiguousSetting, Channel, Config, Contract, Level, Limits, Log, LogFormat, OrderSetting, PollingSetting, Route,
+    Alerts, AmbiguousSetting, Channel, Config, Contract, Level, Limits, Log, LogFormat, OrderSetting, PollingSetting,
+    Profiles, Route,
 };

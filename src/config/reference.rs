@@ -83,6 +83,52 @@ const TABLES: &[Table] = &[
         ],
     },
     Table {
+        name: "retention",
+        text: "how long files of what has ended are kept, with their reports; records are kept for ever, so a repeat is still known",
+        entries: &[
+            with("done", "duration|never", "\"90d\"", "delivered files go after so long; at least 24h"),
+            with(
+                "done_size",
+                "size|never",
+                "\"20GB\"",
+                "delivered files of a channel: above this the oldest go, but none younger than 24h",
+            ),
+            with(
+                "failed",
+                "duration|never",
+                "\"180d\"",
+                "refused and dropped files, and those delivered with errors, go after so long; at least 14d; never by size",
+            ),
+            with("duplicates", "duration|never", "\"90d\"", "repeats go after so long; at least 14d; never by size"),
+            with("every", "duration", "\"6h\"", "how often the daemon looks; pushbridge prune does it now"),
+        ],
+    },
+    Table {
+        name: "alerts",
+        text: "who is told when trouble begins and when it ends; never patient data",
+        entries: &[
+            with(
+                "command",
+                "list: program, arguments",
+                "[]",
+                "run for each alert, without a shell, with a JSON object on its standard input",
+            ),
+            without(
+                "webhook",
+                "URL",
+                "\"https://alerts.example/hook\"",
+                "gets each alert as JSON by POST; https, or http to this machine",
+            ),
+            with(
+                "timeout",
+                "duration",
+                "\"10s\"",
+                "how long one delivery may take; a failed one is tried three times more",
+            ),
+            with("gather", "duration", "\"2s\"", "alerts of one kind within this time are one, with a count"),
+        ],
+    },
+    Table {
         name: "contract.NAME",
         text: "an application's write contract with the API",
         entries: &[
@@ -98,6 +144,13 @@ const TABLES: &[Table] = &[
             with("onboard_url", "URL", "\"https://api.digi.me/apps/saas/\"", "where a person is sent to authorise"),
             with("jku_origins", "list of origins", "[]", "where key sets may come from, beside the API's own origin"),
             without("ca_file", "file", "\"ca.pem\"", "a CA to trust in place of the system's"),
+            without(
+                "client_cert",
+                "file",
+                "\"client.pem\"",
+                "our certificate (PEM, with its chain), where the API asks for one; with client_key",
+            ),
+            without("client_key", "file", "\"client.key.pem\"", "its private key, PEM, mode 0600"),
             without(
                 "proxy",
                 "URL",
@@ -174,6 +227,12 @@ const TABLES: &[Table] = &[
                 "\"10s\"",
                 "the longest time between two looks at the whole inbox; events come on top",
             ),
+            without(
+                "quiet_alert",
+                "duration",
+                "\"24h\"",
+                "an alert when no file has come for so long, and one when files come again",
+            ),
             with("polling", "auto|always", "\"auto\"", "auto uses file events where the file system has them"),
             with(
                 "order",
@@ -235,6 +294,31 @@ const TABLES: &[Table] = &[
             "\"warning\", for example: binding-required = \"warning\"",
             "the level of the rule KEY (pushbridge validate --rules lists all); reports name each change",
         )],
+    },
+    Table {
+        name: "profiles",
+        text: "where profiles add looks for packages; nothing is asked over the network unless a registry is named",
+        entries: &[
+            without(
+                "registry",
+                "URL",
+                "\"https://packages.simplifier.net\"",
+                "the FHIR package registry for what is not in the cache",
+            ),
+            without(
+                "cache",
+                "folder",
+                "\"/var/lib/.fhir/packages\"",
+                "the FHIR package cache; default: ~/.fhir/packages",
+            ),
+            without(
+                "ca_file",
+                "path",
+                "\"registry-ca.pem\"",
+                "authorities to believe for the registry, instead of the system's",
+            ),
+            without("proxy", "URL", "\"http://proxy.example:3128\"", "the HTTP proxy on the way to the registry"),
+        ],
     },
 ];
 

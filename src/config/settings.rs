@@ -1,7 +1,7 @@
 //! The checked settings, as plain data.
 
 use super::KeySource;
-use crate::model::{AccountReference, ChannelName, ContractName};
+use crate::model::{AccountReference, ChannelName, ContractName, Retention};
 use std::{collections::BTreeMap, path::PathBuf, time::Duration};
 
 /// Everything that was configured.
@@ -17,10 +17,18 @@ pub struct Config {
     pub log: Log,
     /// What the daemon may use.
     pub limits: Limits,
+    /// Who is told of trouble.
+    pub alerts: Alerts,
+    /// How long files of what has ended are kept.
+    pub retention: Retention,
+    /// How often that is looked at.
+    pub prune_every: Duration,
     /// Contracts by name.
     pub contracts: BTreeMap<ContractName, Contract>,
     /// Channels by name.
     pub channels: BTreeMap<ChannelName, Channel>,
+    /// Where packages of profiles are looked for.
+    pub profiles: Profiles,
     /// What is allowed and yet probably not meant.
     pub warnings: Vec<String>,
 }
@@ -71,6 +79,19 @@ pub struct Limits {
     pub shutdown_grace: Duration,
 }
 
+/// `[alerts]`: who is told when trouble begins and when it ends.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Alerts {
+    /// A program and its arguments.
+    pub command: Vec<String>,
+    /// An address; it may hold a secret.
+    pub webhook: Option<crate::model::Secret<String>>,
+    /// How long one delivery may take.
+    pub timeout: Duration,
+    /// What comes within this time is told together.
+    pub gather: Duration,
+}
+
 /// `[contract.NAME]`: an application's contract with the API.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Contract {
@@ -88,6 +109,10 @@ pub struct Contract {
     pub jku_origins: Vec<String>,
     /// A CA to trust in place of the system's.
     pub ca_file: Option<PathBuf>,
+    /// Our certificate, where the API asks for one.
+    pub client_cert: Option<PathBuf>,
+    /// Its private key.
+    pub client_key: Option<PathBuf>,
     /// An HTTP proxy.
     pub proxy: Option<String>,
     /// The longest wait for a connection.
@@ -133,6 +158,8 @@ pub struct Channel {
     pub max_entries: u32,
     /// The longest time between two scans.
     pub rescan: Duration,
+    /// Without a file for so long somebody is told.
+    pub quiet_alert: Option<Duration>,
     /// Whether events are used.
     pub polling: PollingSetting,
     /// What passes an Unknown.
@@ -187,4 +214,25 @@ pub struct Route {
     pub expression: Option<String>,
     /// The channel's only account.
     pub default_account: Option<AccountReference>,
+}
+
+/// `[profiles]`: where packages are looked for.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Profiles {
+    /// The registry; none is asked where it is absent.
+    pub registry: Option<String>,
+    /// The cache, where it is not the user's own ([`Profiles::cache`]).
+    pub cache: Option<PathBuf>,
+    /// A CA to trust in place of the system's.
+    pub ca_file: Option<PathBuf>,
+    /// An HTTP proxy.
+    pub proxy: Option<String>,
+}
+
+impl Profiles {
+    /// The package cache: the one that is set, or the user's own, as the FHIR package cache specification lays it out;
+    /// `None` for a user without a home.
+    pub fn cache(&self) -> Option<PathBuf> {
+        self.cache.clone().or_else(|| Some(std::env::home_dir()?.join(".fhir/packages")))
+    }
 }

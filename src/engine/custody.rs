@@ -63,6 +63,7 @@ impl Custodian {
             waited_millis: 0,
             forced: false,
             judgings: 0,
+            pruned: None,
             rank: claim.id.as_u64(),
         };
         submission.name_hash = self.hash_key.name(&submission.file_name());

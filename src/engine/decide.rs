@@ -1,12 +1,21 @@
 //! What a person may decide about a submission, whether the daemon runs or not.
 
 use super::event::Verb;
-use crate::model::{HoldReason, Stage};
+use crate::model::{HoldReason, Stage, Submission};
 
 /// A decision that does not fit the submission's stage; the text says why and what would.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
 pub struct NotPossible(&'static str);
+
+/// Whether there is still a file to decide about.
+///
+/// # Errors
+/// Retention removed it.
+pub fn has_its_file(record: &Submission) -> Result<(), NotPossible> {
+    const GONE: NotPossible = NotPossible("retention removed its file; drop the file in again");
+    if record.pruned.is_some() { Err(GONE) } else { Ok(()) }
+}
 
 /// The stage that follows from the decision. `Claimed` means: judged again from the start.
 ///

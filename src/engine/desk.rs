@@ -9,7 +9,10 @@ use crate::{
     model::{ChannelName, ContractName, SubmissionId},
     store::Write,
 };
-use std::{collections::BTreeMap, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
 use tokio::sync::{mpsc::UnboundedSender, oneshot};
 
 /// How long somebody waits for new tokens.
@@ -20,6 +23,7 @@ pub(super) enum Asked {
     Status { answer: oneshot::Sender<StatusFacts> },
     Decide { id: SubmissionId, verb: Verb, answer: oneshot::Sender<Result<String, String>> },
     Write { writes: Vec<Write>, answer: oneshot::Sender<bool> },
+    Retire { ids: BTreeSet<SubmissionId>, answer: oneshot::Sender<Result<Vec<SubmissionId>, String>> },
     Refresh { person: PersonKey, answer: oneshot::Sender<bool> },
     Hold { answer: oneshot::Sender<Hold> },
     Renewal { person: PersonKey, answer: oneshot::Sender<Result<(), String>> },
@@ -101,6 +105,15 @@ impl Handle {
     /// The engine has ended.
     pub async fn write(&self, writes: Vec<Write>) -> Result<bool, Stopping> {
         self.ask(|answer| Asked::Write { writes, answer }).await
+    }
+
+    /// Marks those of the submissions that have ended as removed by retention, and says which these are once that is on
+    /// the disk; nobody can release them from then on.
+    ///
+    /// # Errors
+    /// The engine has ended, or the store cannot be read.
+    pub async fn retire(&self, ids: BTreeSet<SubmissionId>) -> Result<Result<Vec<SubmissionId>, String>, Stopping> {
+        self.ask(|answer| Asked::Retire { ids, answer }).await
     }
 
     /// Asks for a person's tokens to be renewed; `false` where there is nothing to renew.

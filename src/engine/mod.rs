@@ -19,9 +19,10 @@ mod persons;
 mod report;
 mod run;
 mod step;
+mod tell;
 mod vault;
 
-pub use decide::{NotPossible, decide};
+pub use decide::{NotPossible, decide, has_its_file};
 pub use desk::{Handle, Hold, StatusFacts, Stopping};
 pub use event::{
     AccountKey, Alert, Change, Effect, Event, Inspected, Judgement, Moment, Opened, PersonKey, PersonStanding,

@@ -7,19 +7,22 @@
 use super::{
     clerk::{Clerk, Placed},
     custody::{Custodian, Shared},
+    decide::{decide, has_its_file},
     desk::{Asked, Handle, Hold, StatusFacts},
     event::{AccountKey, Alert, Effect, Event, Moment, Opened, PersonKey, RefreshOutcome, Verdict},
     judge::{self, Job, Judged, Judges},
     ledger::Ledger,
     step::{ChannelRules, Engine, Rules},
+    tell,
     vault::{Renewal, Vault, commit, renew, standing},
 };
 use crate::{
+    alert::{Bell, Kind, News},
     intake::{Inbox, Notice, Orphans, Spool, Stop, Watch, remove_claimed},
     model::{
         Account, AccountReference, ChannelName, ContractName, EvidenceKind, ForeignName, HashKey, KeyedHash, LinkValue,
-        Person, Receipt, Stage, Submission, SubmissionId, Timestamp, TokenState, account_remedy, random_bytes,
-        reauthorize,
+        Person, Receipt, Retention, Stage, Submission, SubmissionId, Timestamp, TokenState, account_remedy,
+        random_bytes, reauthorize,
     },
     push::{self, Client},
     route::{Directory, Parcel},
@@ -66,6 +69,8 @@ pub struct Setup {
     pub memory: u64,
     /// How long pushes under way may take to end at shutdown.
     pub grace: Duration,
+    /// Who is told of trouble.
+    pub bell: Bell,
 }
 
 /// How long a run lasts.
@@ -129,6 +134,8 @@ pub(super) enum Signal {
 const OPEN_PAGE: usize = 1_000;
 /// How often `run --once` looks whether everything has come to rest.
 const LOOK: Duration = Duration::from_millis(25);
+/// How long alerts may take to leave at the end.
+const LAST_ALERTS: Duration = Duration::from_secs(10);
 /// Notices kept for `status`.
 const NOTICES_KEPT: usize = 1_000;
 
@@ -201,6 +208,9 @@ struct Shell {
     signals: UnboundedSender<Signal>,
     started: Instant,
     grace: Duration,
+    bell: Bell,
+    /// Destinations that an earlier run told as paused: the first delivery says that they are not.
+    doubtful: BTreeSet<String>,
     outcomes: BTreeMap<&'static str, u64>,
     notices: BTreeMap<ChannelName, Vec<Notice>>,
     /// Who waits for the end of a person's refresh.
@@ -249,6 +259,8 @@ impl Shell {
             signals,
             started: Instant::now(),
             grace: setup.grace,
+            doubtful: setup.bell.paused_destinations(),
+            bell: setup.bell,
             outcomes: BTreeMap::new(),
             notices: BTreeMap::new(),
             renewals: BTreeMap::new(),
@@ -260,12 +272,15 @@ impl Shell {
     /// Everything goes on where the last run left it.
     fn recover(&mut self) -> Result<(), RunError> {
         let now = Timestamp::now();
+        tell::at_start(&self.bell, &self.inboxes);
         for person in self.store.persons(None)? {
+            tell::of_standing(&person).into_iter().for_each(|news| self.bell.ring(news));
             let event_standing = standing(&person, now);
             let person = self.vault.keep(person);
             self.step(Event::Person { person, standing: event_standing });
         }
         for account in self.store.accounts(None)? {
+            self.bell.ring(tell::of_state(&account));
             self.step(account_event(&account));
         }
         let (mut open, mut without_channel) = (BTreeSet::new(), 0_u64);
@@ -390,10 +405,7 @@ impl Shell {
             Signal::Written(writes) => self.written(writes),
             Signal::LetGo => self.holds = self.holds.saturating_sub(1),
             Signal::Renewed { person, renewal } => self.renewed(person, renewal),
-            Signal::Trouble(StoreTrouble::Failing { why }) => {
-                tracing::error!(why, "the store fails: nothing new is claimed or sent until it works again");
-            }
-            Signal::Trouble(StoreTrouble::Recovered) => tracing::info!("the store works again"),
+            Signal::Trouble(trouble) => self.store_trouble(&trouble),
             Signal::Asked(asked) => self.asked(asked),
         }
     }
@@ -423,11 +435,25 @@ impl Shell {
         }
     }
 
+    fn store_trouble(&self, trouble: &StoreTrouble) {
+        match trouble {
+            StoreTrouble::Failing { why } => {
+                tracing::error!(why, "the store fails: nothing new is claimed or sent until it works again");
+            }
+            StoreTrouble::Recovered => tracing::info!("the store works again"),
+        }
+        self.bell.ring(tell::of_trouble(trouble));
+        if let Some(why) = self.store.was_rebuilt() {
+            self.bell.ring(News::of(Kind::StoreRebuilt).because(why));
+        }
+    }
+
     fn record(&mut self, submissions: Vec<Submission>, done: SyncSender<()>) {
         let opened = submissions.iter().map(Opened::from).collect();
         let mut writes = Vec::with_capacity(submissions.len());
         for submission in submissions {
             log_stage(&submission);
+            self.bell.file_came(&submission.channel);
             // Whatever kept it in the inbox is over.
             if let Some(notices) = self.notices.get_mut(&submission.channel) {
                 notices.retain(
@@ -499,6 +525,7 @@ impl Shell {
             Notice::DiskFree => tracing::info!(%channel, "there is room on the disk again"),
             Notice::EventsMissing { why } => tracing::warn!(%channel, why, "no file events: the inbox is polled"),
         }
+        tell::of_notice(&channel, &notice).into_iter().for_each(|news| self.bell.ring(news));
         let notices = self.notices.entry(channel).or_default();
         if notices.len() >= NOTICES_KEPT {
             notices.remove(0);
@@ -523,7 +550,10 @@ impl Shell {
                 Effect::PausePerson { person, why } => self.pause_person(&person, why),
                 Effect::BlockAccount { account, why } => self.block_account(&account, why),
                 Effect::Probe { contract } => self.probe(contract),
-                Effect::Alert(alert) => log_alert(&alert),
+                Effect::Alert(alert) => {
+                    log_alert(&alert);
+                    tell::of_alert(&alert).into_iter().for_each(|news| self.bell.ring(news));
+                }
             }
         }
     }
@@ -540,9 +570,20 @@ impl Shell {
         if record.stage.is_final() || matches!(record.stage, Stage::Held(_) | Stage::Unknown { .. }) {
             *self.outcomes.entry(super::report::outcome(&record.stage)).or_default() += 1;
         }
+        // A held one that is judged again and stays as it is was told before.
+        let news = (record.since == now.wall).then(|| tell::of_stage(record)).flatten();
         let write = vec![Write::Submission(Box::new(record.clone()))];
-        let signals = self.signals.clone();
-        self.writer.commit(write, Box::new(move || signals.send(Signal::Flushed { id, then }).unwrap_or_default()));
+        if let (Stage::Delivered { .. }, Some(to)) = (&record.stage, &record.recipient)
+            && self.doubtful.remove(to.contract.as_str())
+        {
+            self.bell.ring(News::under(Kind::DestinationOpen, &to.contract));
+        }
+        let (signals, bell) = (self.signals.clone(), self.bell.clone());
+        let flushed = move || {
+            news.into_iter().for_each(|news| bell.ring(news));
+            signals.send(Signal::Flushed { id, then }).unwrap_or_default();
+        };
+        self.writer.commit(write, Box::new(flushed));
     }
 
     /// The store does not answer now: nothing that follows has begun, and it is tried until it does.
@@ -599,6 +640,9 @@ impl Shell {
         let present = renewal.filter(|renewal| self.vault.write_of(&person, &renewal.pair, |_| ()));
         let outcome = present.map_or(RefreshOutcome::Superseded, |renewal| renewal.outcome);
         tracing::info!(contract = %person.contract, outcome = refresh_word(&outcome), "tokens");
+        if matches!(outcome, RefreshOutcome::Renewed(_)) {
+            self.bell.ring(tell::of_person(Kind::PersonAuthorised, &person));
+        }
         let told = match &outcome {
             RefreshOutcome::Renewed(_) | RefreshOutcome::Superseded => Ok(()),
             RefreshOutcome::Lost => Err("the API did not answer".to_owned()),
@@ -663,7 +707,7 @@ impl Shell {
             }
             Asked::Decide { id, verb, answer } => {
                 let decided = match self.ledger.read(id) {
-                    Ok(Some(record)) => match super::decide::decide(&record.stage, verb) {
+                    Ok(Some(record)) => match has_its_file(&record).and_then(|()| decide(&record.stage, verb)) {
                         Ok(stage) => {
                             let opened = Box::new(Opened::from(&record));
                             self.step(Event::Decided { opened, verb });
@@ -686,6 +730,7 @@ impl Shell {
                 });
                 let mut flush = None;
                 self.vault.arrive(persons, || flush = Some(commit(&self.writer, writes.clone())));
+                let (news, bell) = (tell::of_writes(&writes), self.bell.clone());
                 tokio::spawn(async move {
                     let done = match flush {
                         Some(flush) => flush.await.is_ok(),
@@ -694,9 +739,11 @@ impl Shell {
                     if done {
                         signals.send(Signal::Written(writes)).unwrap_or_default();
                     }
+                    news.into_iter().filter(|_| done).for_each(|news| bell.ring(news));
                     answer.send(done).unwrap_or_default();
                 });
             }
+            Asked::Retire { ids, answer } => self.retire(&ids, answer),
             Asked::Refresh { person, answer } => {
                 let generation = self.engine.expire_token(self.now(), &person);
                 self.step(Event::Tick);
@@ -718,6 +765,31 @@ impl Shell {
                 }
             }
         }
+    }
+
+    /// From here on nobody can release them: their files are removed once this is on the disk.
+    fn retire(&mut self, ids: &BTreeSet<SubmissionId>, answer: oneshot::Sender<Result<Vec<SubmissionId>, String>>) {
+        let now = Timestamp::now();
+        let (mut writes, mut marked) = (Vec::new(), Vec::new());
+        for id in ids {
+            match self.ledger.read(*id) {
+                Ok(Some(record)) if Retention::may_go(&record) => {}
+                Ok(_) => continue,
+                Err(error) => return answer.send(Err(error.to_string())).unwrap_or_default(),
+            }
+            if let Ok(Some(record)) = self.ledger.edit(*id, |record| record.pruned = record.pruned.or(Some(now))) {
+                writes.push(Write::Submission(Box::new(record.clone())));
+                marked.push(*id);
+            }
+        }
+        let signals = self.signals.clone();
+        let flushed = move || {
+            for id in &marked {
+                signals.send(Signal::Flushed { id: *id, then: Vec::new() }).unwrap_or_default();
+            }
+            answer.send(Ok(marked)).unwrap_or_default();
+        };
+        self.writer.commit(writes, Box::new(flushed));
     }
 
     /// The engine is told what was written; it is on disk now, and a token is used from here on.
@@ -783,7 +855,7 @@ impl Shell {
         }
         let (open, outcomes) = (self.engine.counts(), std::mem::take(&mut self.outcomes));
         let notices = std::mem::take(&mut self.notices);
-        let Self { judges, clerk, writer, grace, .. } = self;
+        let Self { judges, clerk, writer, grace, bell, .. } = self;
         let ended = tokio::task::spawn_blocking(move || {
             judges.stop();
             clerk.stop();
@@ -792,6 +864,7 @@ impl Shell {
         if !matches!(ended.await, Ok(crate::store::Shutdown::Drained)) {
             tracing::error!("the store did not take the last records; the next start looks after them");
         }
+        bell.close(LAST_ALERTS).await;
         Summary { outcomes, open, timed_out, notices, settling }
     }
 }

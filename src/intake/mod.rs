@@ -7,6 +7,7 @@
 
 mod claim;
 mod filesystem;
+mod kept;
 mod lasting;
 mod orphans;
 mod settle;
@@ -17,7 +18,7 @@ pub use claim::{Claim, Custody, CustodyError, Recorded, remove_claimed};
 pub use filesystem::{FileSystem, Space};
 pub use orphans::Orphans;
 pub use settle::Completeness;
-pub use spool::{Found, Moves, ReportBytes, Spool, SpoolError};
+pub use spool::{Found, Moves, ReportBytes, Spool, SpoolError, rename_without_replacing};
 pub use watch::{Inbox, Notice, Overlooked, Polling, Stop, Watch};
 
 #[cfg(test)]
@@ -55,6 +56,7 @@ pub(crate) mod tests {
             waited_millis: 0,
             forced: false,
             judgings: 0,
+            pruned: None,
             rank: id.as_u64(),
         }
     }

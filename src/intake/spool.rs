@@ -30,6 +30,14 @@ pub enum SpoolError {
         /// Why.
         source: io::Error,
     },
+    /// Another user's.
+    #[error("use the channel's own folder {}: it belongs to another user (uid {uid}); run this as that user, or chown the folder", path.display())]
+    Foreign {
+        /// Which.
+        path: PathBuf,
+        /// Whose.
+        uid: u32,
+    },
     /// Files cannot be renamed from one to another.
     #[error("use {}: it is on another file system than its neighbours; all five folders of a channel belong on one", path.display())]
     OtherFileSystem {
@@ -74,11 +82,11 @@ impl Spool {
     /// A folder cannot be made, opened, or lies elsewhere.
     pub fn open(root: &Path) -> Result<Self, SpoolError> {
         let folder = |path: &Path, source| SpoolError::Folder { path: path.to_owned(), source };
-        make_folder(root).map_err(|source| folder(root, source))?;
+        make_folder(root)?;
         let device = fs::metadata(root).map_err(|source| folder(root, source))?.dev();
         for place in Place::ALL {
             let path = root.join(place.folder());
-            make_folder(&path).map_err(|source| folder(&path, source))?;
+            make_folder(&path)?;
             if fs::metadata(&path).map_err(|source| folder(&path, source))?.dev() != device {
                 return Err(SpoolError::OtherFileSystem { path });
             }
@@ -236,12 +244,18 @@ pub enum Found {
     Missing,
 }
 
-fn make_folder(path: &Path) -> io::Result<()> {
-    DirBuilder::new().recursive(true).mode(0o700).create(path)?;
-    let mut permissions = fs::metadata(path)?.permissions();
+/// Ours alone: made, or closed again.
+fn make_folder(path: &Path) -> Result<(), SpoolError> {
+    let failed = |source| SpoolError::Folder { path: path.to_owned(), source };
+    DirBuilder::new().recursive(true).mode(0o700).create(path).map_err(failed)?;
+    let metadata = fs::metadata(path).map_err(failed)?;
+    let mut permissions = metadata.permissions();
+    if metadata.uid() != rustix::process::geteuid().as_raw() {
+        return Err(SpoolError::Foreign { path: path.to_owned(), uid: metadata.uid() });
+    }
     if permissions.mode() & 0o077 != 0 {
         permissions.set_mode(0o700);
-        fs::set_permissions(path, permissions)?;
+        fs::set_permissions(path, permissions).map_err(failed)?;
     }
     Ok(())
 }
@@ -253,8 +267,12 @@ fn remove(path: &Path) -> io::Result<()> {
     }
 }
 
-/// A file system without `RENAME_NOREPLACE` has hard links: those never replace either.
-pub(super) fn rename_without_replacing(from: &Path, to: &Path) -> io::Result<()> {
+/// Renames a file unless that would replace one. A file system without `RENAME_NOREPLACE` has hard links: those never
+/// replace either.
+///
+/// # Errors
+/// `AlreadyExists`, and what the file system says.
+pub fn rename_without_replacing(from: &Path, to: &Path) -> io::Result<()> {
     match renameat_with(CWD, from, CWD, to, RenameFlags::NOREPLACE) {
         Err(rustix::io::Errno::INVAL | rustix::io::Errno::NOSYS) => {
             fs::hard_link(from, to)?;
@@ -262,6 +280,11 @@ pub(super) fn rename_without_replacing(from: &Path, to: &Path) -> io::Result<()>
         }
         other => Ok(other?),
     }
+}
+
+/// The names of a submission's file, sidecar and reports outside `work/`.
+pub(super) fn kept_names(submission: &Submission) -> [String; 4] {
+    ["", SIDECAR, REPORT_JSON, REPORT_TEXT].map(|ending| kept_name(submission, ending))
 }
 
 /// `<id>-<original name><ending>`, cut so that it fits and stripped of what a shell or a share would stumble over.

@@ -124,6 +124,11 @@ impl SubmissionId {
         Self(number)
     }
 
+    /// When it was claimed, as its number tells: not later than anything that became of it.
+    pub const fn claimed_at(self) -> Timestamp {
+        Timestamp::from_millis((self.0 >> 16).cast_signed())
+    }
+
     /// Its number.
     pub const fn as_u64(self) -> u64 {
         self.0

@@ -485,6 +485,9 @@ pub struct Submission {
     pub forced: bool,
     /// How often judging was begun without an end: a crash counter.
     pub judgings: u32,
+    /// When retention removed its file and reports; the record stays, so that a repeat is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pruned: Option<Timestamp>,
     /// Its turn among the Bundles of its account: the id's number, or a later one after a release.
     pub rank: u64,
 }

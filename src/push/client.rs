@@ -400,7 +400,7 @@ async fn overdue(progress: &Progress, timeouts: &Timeouts) {
     }
 }
 
-fn failure(error: &reqwest::Error) -> Failure {
+pub(super) fn failure(error: &reqwest::Error) -> Failure {
     if error.is_connect() {
         let text = format!("{error:?}");
         // A certificate's error may name a DNS name: it is looked for first.

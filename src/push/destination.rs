@@ -121,6 +121,9 @@ pub enum PushError {
         /// The setting's name.
         setting: &'static str,
     },
+    /// Of the alerts.
+    #[error("the webhook must be an https address (http only to this machine), without user and password")]
+    Webhook,
     /// The private key.
     #[error("the contract's private key cannot be used: {0}")]
     Key(#[from] KeyError),

@@ -1,4 +1,4 @@
-//! COURIER: the only room that speaks to the API.
+//! COURIER: the only room that speaks to the API, and to a package registry where somebody named one.
 //!
 //! Every request is signed anew ([`sign`](self) with a key that is parsed once), no redirect is followed,
 //! every wait and every answer is bounded. [`send`] takes only a [`crate::route::Parcel`] and says what
@@ -15,9 +15,11 @@ mod destination;
 #[cfg(test)]
 mod keys_for_tests;
 mod pem;
+mod registry;
 mod sign;
 mod token;
 mod verify;
+mod webhook;
 
 pub use accounts::{ApiAccount, ContractFacts};
 pub use answer::{Answer, Scope};
@@ -27,6 +29,8 @@ pub use callback::{Callback, CallbackError, Granted};
 pub use client::{Client, Failure, Sent, send};
 pub use destination::{Agent, Destination, PushError, Timeouts, Trust};
 pub use pem::PemError;
+pub use registry::{Fetched, Listing, Registry, RegistryAddress, RegistryError, RegistryLimits};
 pub use sign::KeyError;
 pub use token::{OfficialTokens, Refreshed, Tokens};
 pub use verify::Untrusted;
+pub use webhook::Webhook;

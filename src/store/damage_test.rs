@@ -34,6 +34,7 @@ fn history() -> Vec<Vec<Write>> {
             let at = Timestamp::from_seconds(1_480_000_100);
             let receipt = Receipt { at, status: 202, reference: None, body: record.digest, rejected_entries: 0 };
             (record.stage, record.settled) = (Stage::Delivered { receipt }, number % 3 == 1);
+            record.pruned = (number % 6 == 1).then_some(at);
             batches.push(vec![write(&record)]);
         }
     }

@@ -217,6 +217,11 @@ pub trait Store: Send + Sync {
     /// Of the file system; the store is not retired then.
     fn retire(&self) -> Result<(), StoreError>;
 
+    /// What the last opening did about damage, for people; told once.
+    fn was_rebuilt(&self) -> Option<String> {
+        None
+    }
+
     /// [`Store::apply`] and [`Store::sync`]: what it returns for survives power loss.
     ///
     /// # Errors

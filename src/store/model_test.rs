@@ -44,6 +44,7 @@ pub(super) fn submission(number: u64) -> Submission {
         waited_millis: 0,
         forced: false,
         judgings: 0,
+        pruned: None,
         rank: number,
     }
 }

@@ -1,6 +1,11 @@
 //! What must not be seen: patient data and tokens in logs, and in what commands print without naming a file.
 
 use super::stand::{Stand, sample};
+use std::{
+    fs::Permissions,
+    os::unix::fs::{MetadataExt, PermissionsExt},
+    path::Path,
+};
 
 #[test]
 fn logs_hold_no_names_identifiers_contents_or_tokens() {
@@ -46,23 +51,60 @@ fn logs_hold_no_names_identifiers_contents_or_tokens() {
     assert!(report.contains("binding-required") && !report.contains("CANARY"), "findings quote no values: {report}");
 }
 
+/// Everything of ours that others may do something with.
+fn open_to_others(folder: &Path, found: &mut Vec<String>) {
+    let mode = std::fs::metadata(folder).unwrap().permissions().mode();
+    found.extend((mode & 0o077 != 0).then(|| format!("{} has mode {mode:o}", folder.display())));
+    for entry in std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap()) {
+        let mode = entry.metadata().unwrap().permissions().mode();
+        if entry.file_type().unwrap().is_dir() {
+            open_to_others(&entry.path(), found);
+        } else if mode & 0o077 != 0 {
+            found.push(format!("{} has mode {mode:o}", entry.path().display()));
+        }
+    }
+}
+
 #[test]
 fn our_files_are_ours_alone() {
-    use std::os::unix::fs::PermissionsExt;
     let stand = Stand::by_folder();
     let person = stand.person(&["clinic"]);
     stand.link_folder("alex", &person.accounts[0].reference);
     stand.drop_file("alex/weight.json", &sample("valid/weight-batch.json"));
     assert_eq!(stand.once(), 0);
-    let mut folders = vec![stand.path("state"), stand.path("channels/clinic")];
-    while let Some(folder) = folders.pop() {
-        for entry in std::fs::read_dir(folder).unwrap() {
-            let entry = entry.unwrap();
-            let mode = entry.metadata().unwrap().permissions().mode();
-            assert_eq!(mode & 0o077, 0, "{} has mode {mode:o}", entry.path().display());
-            if entry.file_type().unwrap().is_dir() {
-                folders.push(entry.path());
-            }
-        }
+    let open = || {
+        let mut found = Vec::new();
+        ["state", "channels/clinic"].iter().for_each(|folder| open_to_others(&stand.path(folder), &mut found));
+        found
+    };
+    assert_eq!(open(), Vec::<String>::new());
+    // Somebody opens them up; the next start closes them.
+    for path in ["state", "state/store", "state/store/sled", "channels/clinic", "channels/clinic/done"] {
+        std::fs::set_permissions(stand.path(path), Permissions::from_mode(0o755)).unwrap();
     }
+    for path in ["state/links.key", "state/audit.jsonl"] {
+        std::fs::set_permissions(stand.path(path), Permissions::from_mode(0o644)).unwrap();
+    }
+    stand.ok(&["accounts", "sync", "--contract", "main"]);
+    assert_eq!(open(), Vec::<String>::new());
+}
+
+#[test]
+fn another_users_folders_are_refused() {
+    let stand = Stand::by_folder();
+    stand.person(&["clinic"]);
+    let is_root = std::fs::metadata("/proc/self").unwrap().uid() == 0;
+    if !is_root {
+        println!("skipped: only root can give a folder to another user");
+        return;
+    }
+    for folder in ["state", "channels/clinic/held"] {
+        std::os::unix::fs::chown(stand.path(folder), Some(12_345), None).unwrap();
+        let output = stand.run(&["run", "--once"]);
+        assert_eq!(output.status.code(), Some(3), "{folder}");
+        let text = String::from_utf8(output.stderr).unwrap();
+        assert!(text.contains("it belongs to another user (uid 12345); run this as that user"), "{text}");
+        std::os::unix::fs::chown(stand.path(folder), Some(0), None).unwrap();
+    }
+    stand.ok(&["queue", "ls"]);
 }

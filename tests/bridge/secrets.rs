@@ -1,7 +1,8 @@
 //! Tokens at rest: sealed under a key that can be rotated, kept elsewhere, and is missed by its id.
 
 use super::stand::{Stand, program, sample};
-use std::{fs, os::unix::fs::PermissionsExt, path::Path};
+use pushbridge::sandbox::{Fault, Target};
+use std::{collections::BTreeMap, fs, os::unix::fs::PermissionsExt, path::Path};
 
 fn is_written(folder: &Path, text: &str) -> bool {
     fs::read_dir(folder).unwrap().map(|entry| entry.unwrap()).any(|entry| {
@@ -86,4 +87,24 @@ fn a_key_that_others_may_read_or_that_is_gone_stops_everything() {
     assert_eq!(refused.status.code(), Some(3));
     assert!(String::from_utf8(refused.stderr).unwrap().contains("restore it"));
     assert!(!key.exists(), "no new key hides that the old one is missing");
+}
+
+#[test]
+fn a_redirect_is_not_followed_with_a_token() {
+    let mut stand = Stand::by_folder();
+    let person = stand.person(&["clinic"]);
+    stand.link_folder("alex", &person.accounts[0].reference);
+    let elsewhere = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    elsewhere.set_nonblocking(true).unwrap();
+    let address = format!("http://{}/", elsewhere.local_addr().unwrap());
+    for target in [Target::Push, Target::Accounts, Target::Refresh] {
+        let headers = BTreeMap::from([("location".to_owned(), address.clone())]);
+        stand.sandbox.order(target, Fault::Status { status: 307, headers, body: String::new() }, 1);
+    }
+    stand.start_daemon();
+    stand.drop_file("alex/weight.json", &sample("valid/weight-batch.json"));
+    stand.wait("the redirect is told", || stand.log().contains("redirects are never followed"));
+    stand.ok(&["tokens", "refresh", "--contract", "main"]);
+    stand.wait_for_stage("alex/weight.json", "delivered");
+    assert_eq!(elsewhere.accept().unwrap_err().kind(), std::io::ErrorKind::WouldBlock, "nobody came");
 }

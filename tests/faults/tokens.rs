@@ -236,7 +236,7 @@ fn an_answer_that_is_not_the_apis_pauses_the_person_until_new_tokens_come() {
     let log = many.stand.log();
     assert_eq!(log.matches("person must authorise again").count(), LANES);
     let doctor = String::from_utf8(many.stand.run(&["doctor"]).stdout).unwrap();
-    assert_eq!(doctor.matches("-> authorise again at").count(), LANES, "{doctor}");
+    assert_eq!(doctor.matches("-> pushbridge reauthorize").count(), LANES, "{doctor}");
     // Each authorises again: what waits goes, to the right account, once.
     for lane in 0..LANES {
         let tokens = many.stand.sandbox.authorise_again(&many.lanes[lane].person.id);

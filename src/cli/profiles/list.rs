@@ -1,7 +1,48 @@
-//! `profiles ls`: one line for each definition.
+//! `profiles ls`: one line for each file, and one for each definition.
 
-use super::{Exit, Failed, Form, print};
-use crate::stu3::package::{Library, Profile};
+use super::{
+    Exit, Failed, Form,
+    load::{Loaded, LoadedFile, Place},
+    print,
+};
+use crate::{
+    model::Digest,
+    stu3::package::{Library, Profile},
+};
+
+#[derive(serde::Serialize)]
+struct FileRow<'l> {
+    kind: &'static str,
+    file: &'l str,
+    /// Name and version of a package.
+    package: Option<String>,
+    /// Where `profiles add` had it from; `dropped` by hand, or `named` by --package.
+    source: &'l str,
+    sha256: Digest,
+    /// Its digest is kept, and was met.
+    locked: bool,
+    /// It came because another needs it.
+    as_dependency: bool,
+}
+
+impl<'l> FileRow<'l> {
+    fn of(loaded: &'l LoadedFile) -> Self {
+        let (source, locked) = match &loaded.place {
+            Place::Locked(locked) => (locked.source.as_str(), Some(locked)),
+            Place::Dropped => ("dropped", None),
+            Place::Named => ("named", None),
+        };
+        Self {
+            kind: "file",
+            file: &loaded.file,
+            package: loaded.package.as_ref().map(ToString::to_string),
+            source,
+            sha256: loaded.sha256,
+            locked: locked.is_some(),
+            as_dependency: locked.is_some_and(|locked| locked.as_dependency),
+        }
+    }
+}
 
 #[derive(serde::Serialize)]
 struct Row<'l> {
@@ -16,7 +57,9 @@ struct Row<'l> {
     file: &'l str,
 }
 
-pub(super) fn all(library: &Library, release: bool, form: Form) -> Result<Exit, Failed> {
+pub(super) fn all(loaded: &Loaded, release: bool, form: Form) -> Result<Exit, Failed> {
+    let library = &loaded.library;
+    let files: Vec<FileRow<'_>> = loaded.files.iter().map(FileRow::of).collect();
     let own = Library::own_profiles().filter(|_| release).map(|profile| -> &Profile { profile });
     let profiles = library.profiles().iter().chain(own).map(|profile| Row {
         kind: "profile",
@@ -47,10 +90,27 @@ pub(super) fn all(library: &Library, release: bool, form: Form) -> Result<Exit, 
     });
     let rows: Vec<Row<'_>> = profiles.chain(sets).chain(systems).collect();
     if form == Form::Json {
+        files.iter().try_for_each(print::json)?;
         rows.iter().try_for_each(print::json)?;
         return Ok(Exit::Done);
     }
     let cell = |text: Option<&str>| text.unwrap_or("-").to_owned();
+    if !files.is_empty() {
+        let files: Vec<Vec<String>> = files
+            .iter()
+            .map(|row| {
+                let state = match row.source {
+                    "dropped" => "dropped there by hand: no digest is kept",
+                    "named" => "named by --package",
+                    _ if row.as_dependency => "as added, for another package",
+                    _ => "as added",
+                };
+                let source = if row.locked { row.source } else { "-" };
+                vec![row.file.to_owned(), cell(row.package.as_deref()), source.to_owned(), state.to_owned()]
+            })
+            .collect();
+        print::line(&print::table(&["FILE", "PACKAGE", "SOURCE", "STATE"], &files))?;
+    }
     let rows: Vec<Vec<String>> = rows
         .into_iter()
         .map(|row| {

@@ -1,7 +1,13 @@
 //! `profiles`: what is loaded, what a profile asks for, and what is wrong with any of it.
 
+mod add;
+mod folder;
 mod list;
 pub(super) mod load;
+mod lock;
+mod origin;
+mod plan;
+mod remove;
 mod show;
 
 use super::{
@@ -16,16 +22,41 @@ use std::path::{Path, PathBuf};
 #[derive(Debug, clap::Subcommand)]
 #[command(
     after_help = "Profiles are read from the folder profiles/ beside the configuration file: FHIR packages (.tgz) and single \
-StructureDefinitions, ValueSets and CodeSystems (.json, .xml). --package adds a file that lies elsewhere.
+StructureDefinitions, ValueSets and CodeSystems (.json, .xml). --package adds a file that lies elsewhere. What `add` puts \
+there is pinned by its digest in profiles/profiles.lock.
 
 Examples:
-  pushbridge profiles check --package nictiz.fhir.nl.stu3.zib2017-2.2.18.tgz
+  pushbridge profiles add nictiz.fhir.nl.stu3.zib2017-2.2.18.tgz
+  pushbridge profiles add nictiz.fhir.nl.stu3.zib2017@2.2.18 --registry https://packages.simplifier.net
+  pushbridge profiles check
   pushbridge profiles ls
   pushbridge profiles show zib-BloodPressure
   pushbridge profiles show --json http://nictiz.nl/fhir/StructureDefinition/zib-BloodPressure | jq -r .id"
 )]
 pub(super) enum Command {
-    /// List what is loaded
+    /// Put packages and definitions into profiles/, with the packages that they need
+    #[command(
+        after_help = "A package that is asked for by name comes from the FHIR package cache (~/.fhir/packages, or [profiles] cache), and else \
+from the registry that [profiles] registry or --registry names; without one nothing is asked over the network. What a \
+package needs comes the same way. Everything is checked first: it is added as a whole or not at all, and no file is ever \
+replaced. Each file's source and SHA-256 are kept in profiles/profiles.lock and checked whenever profiles are loaded.
+
+Examples:
+  pushbridge profiles add nictiz.fhir.nl.stu3.zib2017-2.2.18.tgz
+  pushbridge profiles add own-profile.json own-codes.xml
+  pushbridge profiles add nictiz.fhir.nl.stu3.zib2017@2.2.18
+  pushbridge profiles add nictiz.fhir.nl.stu3.zib2017@2.2.x --registry https://packages.simplifier.net
+
+Ends with 1 where something is not found, is unusable, or is there with another content; 6 where the registry cannot be \
+reached or refuses."
+    )]
+    Add(add::Args),
+    /// Take packages and definitions out of profiles/
+    #[command(after_help = "Examples:
+  pushbridge profiles rm nictiz.fhir.nl.stu3.zib2017@2.2.18
+  pushbridge profiles rm own-profile.json")]
+    Rm(remove::Args),
+    /// List what is loaded: the files, and what is in them
     #[command(after_help = "Examples:
   pushbridge profiles ls
   pushbridge profiles ls --package zib.tgz --json | jq -r 'select(.kind == \"profile\").url'")]
@@ -71,7 +102,9 @@ pub(super) struct Source {
 
 pub(super) fn run(config: &Path, command: &Command, form: Form) -> Result<Exit, Failed> {
     match command {
-        Command::Ls { release, source } => list::all(&load::library(config, &source.packages)?, *release, form),
+        Command::Add(args) => add::run(config, args, form),
+        Command::Rm(args) => remove::run(config, args, form),
+        Command::Ls { release, source } => list::all(&load::everything(config, &source.packages)?, *release, form),
         Command::Show { url, source } => show::profile(&load::library(config, &source.packages)?, url, form),
         Command::Check { source } => check(&load::library(config, &source.packages)?, form),
     }

@@ -29,7 +29,7 @@ pub(in crate::store) enum Entry<'e> {
     /// A submission that is new to the store; without findings.
     Submission(Box<Cow<'e, Submission>>),
     /// What of a submission may change.
-    Change(Cow<'e, Change>),
+    Change(Box<Cow<'e, Change>>),
     /// An account.
     Account(Cow<'e, Account>),
     /// No such account any more.
@@ -76,12 +76,14 @@ pub(in crate::store) struct Change {
     forced: bool,
     judgings: u32,
     rank: u64,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pruned: Option<Timestamp>,
 }
 
 impl Change {
     fn of(submission: &Submission) -> Self {
         let Submission { id, source_pending, since, settled, findings_total, .. } = *submission;
-        let Submission { waited_millis, forced, judgings, rank, .. } = *submission;
+        let Submission { waited_millis, forced, judgings, rank, pruned, .. } = *submission;
         let Submission { stage, recipient, bundle, overridden, attempts, .. } = submission.clone();
         Self {
             id,
@@ -98,6 +100,7 @@ impl Change {
             forced,
             judgings,
             rank,
+            pruned,
         }
     }
 
@@ -109,6 +112,7 @@ impl Change {
         (submission.findings_total, submission.overridden) = (self.findings_total, self.overridden);
         (submission.attempts, submission.waited_millis) = (self.attempts, self.waited_millis);
         (submission.forced, submission.judgings, submission.rank) = (self.forced, self.judgings, self.rank);
+        submission.pruned = self.pruned;
     }
 }
 
@@ -117,7 +121,7 @@ impl<'e> Entry<'e> {
     pub(super) fn of(write: &'e Write, is_new: bool, sealer: &Sealer) -> Self {
         match write {
             Write::Submission(submission) if is_new => Self::submission(submission),
-            Write::Submission(submission) => Self::Change(Cow::Owned(Change::of(submission))),
+            Write::Submission(submission) => Self::Change(Box::new(Cow::Owned(Change::of(submission)))),
             Write::Account(account) => Self::Account(Cow::Borrowed(account)),
             Write::RemoveAccount { contract, account } => Self::NoAccount(contract.clone(), account.clone()),
             Write::Person(person) => Self::Person(Box::new(PersonRecord::seal(person, Purpose::Journal, sealer))),

@@ -14,6 +14,10 @@ use serde::de::DeserializeOwned;
 use std::ops::Bound;
 
 impl Store for SledStore {
+    fn was_rebuilt(&self) -> Option<String> {
+        self.rebuilt().map(|rebuilt| rebuilt.to_string())
+    }
+
     fn apply(&self, writes: &[Write]) -> Result<(), StoreError> {
         self.write(writes)
     }

@@ -84,8 +84,8 @@ pub struct Archive {
     pub files: BTreeMap<String, Vec<u8>>,
 }
 
-const FOLDER: &str = "package/";
-const MANIFEST: &str = "package/package.json";
+pub(super) const FOLDER: &str = "package/";
+pub(super) const MANIFEST: &str = "package/package.json";
 
 impl Archive {
     /// Unpacks a package.
@@ -162,7 +162,7 @@ fn plain_name(bytes: &[u8]) -> Option<String> {
 }
 
 /// A file directly in `package/`: no examples, no index, no hidden file.
-fn is_resource(name: &str) -> bool {
+pub(super) fn is_resource(name: &str) -> bool {
     name.strip_prefix(FOLDER).is_some_and(|file| {
         !file.contains('/') && !file.starts_with('.') && (file.ends_with(".json") || file.ends_with(".xml"))
     })

@@ -15,7 +15,7 @@ use std::{cmp::Ordering, collections::BTreeMap, sync::Arc};
 const DEEPEST: usize = 40;
 
 /// The names under which the release itself is published as a package.
-const RELEASE_PACKAGES: [&str; 3] = ["hl7.fhir.r3.core", "hl7.fhir.core", "hl7.fhir.r3.expansions"];
+pub(super) const RELEASE_PACKAGES: [&str; 3] = ["hl7.fhir.r3.core", "hl7.fhir.core", "hl7.fhir.r3.expansions"];
 
 /// Profiles, value sets and code systems. It does not change after it is made, and does not depend on the order of files.
 #[derive(Debug, Default)]
@@ -249,7 +249,7 @@ fn newest<T, C: Canonical>(list: &[T], canonical: &str, of: impl Fn(&T) -> &C) -
 }
 
 /// Parts between dots as numbers where they are; what has no version comes first, `1.0.0-beta` before `1.0.0`.
-fn by_version(one: Option<&str>, other: Option<&str>) -> Ordering {
+pub(super) fn by_version(one: Option<&str>, other: Option<&str>) -> Ordering {
     type Parts<'t> = (Vec<(u64, &'t str)>, bool, &'t str);
     fn parts(text: &str) -> Parts<'_> {
         let (core, rest) = text.split_once('-').unwrap_or((text, ""));

@@ -4,17 +4,21 @@
 //! not depend on it. What cannot be used is told with file and element, and never stops the rest.
 
 mod archive;
+mod id;
 mod library;
 mod membership;
 mod object;
 mod own;
+mod pack;
 mod shelf;
 mod terminology;
 
 pub use archive::{Archive, ArchiveError, ArchiveLimits, Manifest};
+pub use id::{InvalidPackageId, PackageName, PackageVersion, VersionRange};
 pub use library::{Library, Profile};
 pub use membership::Known;
 pub(in crate::stu3) use object::Object;
+pub use pack::{belongs_in_package, pack};
 pub use shelf::Shelf;
 pub use terminology::{Concept, DefinedCodeSystem, DefinedValueSet, Expanded, Filter, Include, SystemConcept};
 

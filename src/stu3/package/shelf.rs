@@ -36,18 +36,19 @@ impl Shelf {
         Self::default()
     }
 
-    /// Takes all definitions of a package; what is wrong with single ones becomes a problem of the library.
+    /// Takes all definitions of a package, and says what it says of itself; what is wrong with single definitions becomes
+    /// a problem of the library.
     ///
     /// # Errors
     /// Nothing can be taken from it.
-    pub fn add_package(&mut self, bytes: &[u8], limits: &ArchiveLimits) -> Result<(), ArchiveError> {
+    pub fn add_package(&mut self, bytes: &[u8], limits: &ArchiveLimits) -> Result<&Manifest, ArchiveError> {
         let archive = Archive::read(bytes, limits)?;
         let package = format!("{}#{}", archive.manifest.name, archive.manifest.version);
         for (name, bytes) in &archive.files {
             self.add(&format!("{package}/{name}").into(), bytes, Origin::Package);
         }
         self.packages.push(archive.manifest);
-        Ok(())
+        Ok(&self.packages[self.packages.len() - 1])
     }
 
     /// Takes a definition, JSON or XML; what is wrong with it becomes a problem of the library.
