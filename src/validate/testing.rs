@@ -64,3 +64,24 @@ pub(super) fn findings(source: &str) -> Vec<String> {
 pub(super) fn bundle(kind: &str, entries: &[&str]) -> String {
     format!(r#"{{"resourceType":"Bundle","type":"{kind}","entry":[{}]}}"#, entries.join(","))
 }
+
+/// Nothing was found.
+pub(super) fn none() -> Vec<String> {
+    Vec::new()
+}
+
+/// A valid Observation with these members.
+pub(super) fn observation(members: Value) -> Value {
+    let mut resource = json!({"resourceType": "Observation", "status": "final", "code": {"text": "a"}});
+    for (name, value) in members.as_object().unwrap() {
+        resource[name] = value.clone();
+    }
+    resource
+}
+
+/// A Patient with these members.
+pub(super) fn patient(members: Value) -> Value {
+    let mut resource = members;
+    resource["resourceType"] = "Patient".into();
+    resource
+}

@@ -172,8 +172,9 @@ impl Judge<'_, '_, '_> {
         values: &[Occurrence],
     ) -> Fit {
         let children = self.children_of(node);
-        let is_named =
-            |child: &&Node| &*child.name == name || (child.choice() == Some(name) && child.name.len() != name.len());
+        let is_named = |child: &&Node| {
+            child.name.starts_with(name) && (child.name.len() == name.len() || child.choice() == Some(name))
+        };
         let named: Vec<&Node> = children.iter().filter(is_named).collect();
         let has_url = |child: &&&Node| match url {
             None => child.slice.is_none(),

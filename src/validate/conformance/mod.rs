@@ -7,14 +7,20 @@
 //! may ask for. Where something cannot be told, it is said that it was not checked.
 
 mod binding;
-#[cfg(test)]
-mod conformance_test;
 mod constraint;
 mod discriminator;
 mod element;
+#[cfg(test)]
+mod element_test;
 mod extension;
 mod slicing;
+#[cfg(test)]
+mod slicing_test;
 mod target;
+#[cfg(test)]
+mod target_test;
+#[cfg(test)]
+mod terminology_test;
 mod value;
 mod walk;
 
@@ -219,9 +225,13 @@ fn is_type(url: &str) -> bool {
     url.strip_prefix(RELEASE_URL).is_some_and(|name| type_snapshot(name).is_some())
 }
 
-/// The element of the release that a node of a profile is made from.
-fn base_of<'b>(base: Option<&'b Node>, node: &Node) -> Option<&'b Node> {
-    let mut members = base?.members();
+/// The element of the release that a node of a profile is made from: the one at the same place, or one further on.
+fn base_of<'b>(base: Option<&'b Node>, node: &Node, place: usize) -> Option<&'b Node> {
+    let base = base?;
+    if let Some(same) = base.children.get(place).filter(|same| same.name == node.name) {
+        return Some(same);
+    }
+    let mut members = base.members();
     members.find(|member| {
         member.name == node.name || member.name.strip_suffix("[x]").is_some_and(|stem| node.choice() == Some(stem))
     })

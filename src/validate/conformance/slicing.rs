@@ -22,20 +22,20 @@ struct Cut<'n> {
     /// The name of the slice that is cut once more.
     outer: Option<&'n str>,
     /// All slices of the list.
-    slices: &'n [&'n Node],
+    slices: &'n [Node],
     released: Option<&'n Node>,
 }
 
 impl<'n> Cut<'n> {
     /// The slices that are no slices of others here, with their names within it.
     fn direct(&self) -> Vec<(&'n str, &'n Node)> {
-        let named = |slice: &&'n Node| {
+        let named = |slice: &'n Node| {
             let name = slice.slice.as_deref()?;
             let rest = match self.outer {
                 Some(outer) => name.strip_prefix(outer)?.strip_prefix('/')?,
                 None => name,
             };
-            (!rest.is_empty() && !rest.contains('/')).then_some((rest, *slice))
+            (!rest.is_empty() && !rest.contains('/')).then_some((rest, slice))
         };
         self.slices.iter().filter_map(named).collect()
     }
@@ -58,7 +58,7 @@ impl Judge<'_, '_, '_> {
         &mut self,
         member: &Node,
         released: Option<&Node>,
-        slices: &[&Node],
+        slices: &[Node],
         those: &[Occurrence],
         owner: Occurrence,
     ) {

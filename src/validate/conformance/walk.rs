@@ -150,17 +150,24 @@ impl<'v> Judge<'_, 'v, '_> {
     }
 
     fn members(&mut self, node: &Node, base: Option<&Node>, at: Occurrence) {
-        let found = at.within(self.cx);
-        for member in node.members() {
-            let released = base_of(base, member);
-            let slices: Vec<&Node> = node.slices(member).collect();
-            if is_as_released(member, released) && slices.is_empty() {
+        let mut found = None;
+        let mut rest = &node.children[..];
+        let mut place = 0;
+        // slices stand behind their element
+        while let [member, behind @ ..] = rest {
+            let count = behind.iter().take_while(|child| child.slice.is_some() && child.name == member.name).count();
+            let slices = &behind[..count];
+            rest = &behind[count..];
+            let released = base_of(base, member, place);
+            place += 1;
+            if slices.is_empty() && is_as_released(member, released) {
                 continue;
             }
             let stem = match released {
                 Some(released) => released.name.strip_suffix("[x]").unwrap_or(&released.name),
                 None => &member.name,
             };
+            let found = found.get_or_insert_with(|| at.within(self.cx));
             let those: Vec<Occurrence> = found.iter().filter(|known| known.name() == stem).copied().collect();
             self.count(member, released, &those, at);
             for one in &those {
@@ -169,7 +176,7 @@ impl<'v> Judge<'_, 'v, '_> {
                 self.cx.path.pop();
             }
             if !slices.is_empty() {
-                self.slices(member, released, &slices, &those, at);
+                self.slices(member, released, slices, &those, at);
             }
         }
     }
