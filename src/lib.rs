@@ -1,5 +1,5 @@
 //! pushbridge: a FHIR STU3 Bundle is dropped into a folder; it is validated, the one account that it belongs
-//! to is found, and it is pushed there, signed. Three promises, in this order: no record reaches the wrong
+//! to is found, and it is pushed there, signed; a channel for the library does so with any file, unread. Three promises, in this order: no record reaches the wrong
 //! person's account; nothing is lost; nothing is sent twice unless somebody decided so.
 //!
 //! # The map
@@ -11,8 +11,8 @@
 //! | [`model`] | the nouns that all rooms share: ids, digests, secrets, instants, the record of a submission |
 //! | [`fhir`] | LANGUAGE: JSON and XML to one flat tree with a place for every node; primitive formats; FHIRPath; units of measure |
 //! | [`stu3`] | LIBRARY: the release's facts as generated tables: what resources are made of, which codes, extensions and profiles there are; FHIR packages, and the snapshots of their profiles |
-//! | [`validate`] | INSPECTOR: one walk over a document, one file per rule family, findings as data |
-//! | [`route`] | SORTER: a valid Bundle becomes a parcel for exactly one account, or is held |
+//! | [`validate`] | INSPECTOR: one walk over a document, one file per rule family; one more over a resource for each profile that it claims; findings as data |
+//! | [`route`] | SORTER: a valid Bundle, or any file of a library channel, becomes a parcel for exactly one account, or is held |
 //! | [`push`] | COURIER: the only HTTP client: signatures, answers, tokens, authorisation; package registries |
 //! | [`store`] | CELLAR: a trait of domain verbs and its engine on sled; group commit; export and import |
 //! | [`intake`] | LETTERBOX: watch, settle, claim; the channel's own folders |
@@ -32,6 +32,11 @@
 //!
 //! The types make the order unskippable: [`push::send`] takes only a [`route::Parcel`]; only `route` makes one, from
 //! an account that it found for a [`validate::Valid`] Bundle; only `validate` makes that.
+//!
+//! A file for the library goes the same way but for two stops: instead of being read and inspected it is looked at
+//! ([`route::media_type`]), and its address ([`route::address_file`]) comes from outside it alone. That needs a
+//! [`route::LibraryRules`], which only a channel of that type has; what was claimed for one type of push never goes as
+//! the other, whatever becomes of the channel's settings.
 //!
 //! # What must stay true
 //!

@@ -7,6 +7,7 @@
 mod account;
 mod digest;
 mod id;
+mod library;
 mod retention;
 mod seal;
 mod secret;
@@ -19,6 +20,7 @@ pub use account::{
 };
 pub use digest::{Digest, Digester, HashKey, KeyedHash, Sha1, random_bytes};
 pub use id::{AccountId, AccountReference, ChannelName, ContractName, InvalidId, PersonId, SubmissionId};
+pub use library::{FoundBy, LabelFault, Labels, LibraryFacts, PushType};
 pub use retention::Retention;
 pub use seal::{KeyId, KeysError, Purpose, SealError, Sealed, Sealer};
 pub use secret::Secret;

@@ -34,6 +34,7 @@ mod bridge {
     mod corpus;
     mod delivery;
     mod intake;
+    mod library;
     mod memory;
     mod privacy;
     mod retention;
@@ -57,6 +58,7 @@ mod conformance {
     mod mutation;
     mod snapshots;
     mod xml;
+    mod zib;
 }
 
 mod generate {

@@ -28,7 +28,7 @@ const ARROWS: [(&str, &[&str]); 15] = [
 ];
 
 /// Each external crate, and the rooms that may name it.
-const DOORS: [(&str, &[&str]); 22] = [
+const DOORS: [(&str, &[&str]); 24] = [
     // Everything that may do harm or be replaced enters through one room.
     ("sled", &["store"]),
     ("reqwest", &["push"]),
@@ -45,6 +45,8 @@ const DOORS: [(&str, &[&str]); 22] = [
     ("tar", &["stu3"]),
     ("memchr", &["fhir"]),
     ("regex", &["fhir"]),
+    ("infer", &["route"]),
+    ("mime_guess", &["route"]),
     ("jiff", &["model"]),
     ("zeroize", &["model"]),
     ("tracing_subscriber", &["cli"]),
@@ -177,6 +179,11 @@ fn only_the_router_makes_parcels_and_only_the_inspector_makes_valid_bundles() {
             assert!(room == "route" || !code.contains("Parcel {"), "{file} makes a Parcel");
             assert!(room == "route" || !code.contains("Addressed::new"), "{file} makes an Addressed");
             assert!(room == "validate" || !code.contains("Valid("), "{file} makes a Valid");
+            // Each kind of address has one maker: that of valid Bundles, and that of a library channel's files.
+            for (kind, maker) in [("ForProvider {", "route/address.rs"), ("ForLibrary {", "route/library.rs")] {
+                let made = code.replace(&format!("pub struct {kind}"), "").contains(kind);
+                assert!(file == maker || !made, "{file} makes a {kind}");
+            }
         }
     }
 }

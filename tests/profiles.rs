@@ -161,3 +161,37 @@ fn what_cannot_be_read_is_told_with_the_file() {
     let listed = stdout(&pushbridge(folder.path(), &["ls", "--release"]));
     assert_eq!(listed.lines().count(), 409, "408 and the head");
 }
+
+#[test]
+fn files_are_held_to_the_profiles_that_they_claim() {
+    let folder = tempfile::tempdir().unwrap();
+    fs::create_dir(folder.path().join("profiles")).unwrap();
+    fs::write(folder.path().join("profiles/clinic.tgz"), package(false)).unwrap();
+    let component =
+        |code: &str| json!({"code": {"coding": [{"system": "http://loinc.org", "code": code}]}, "valueString": "a"});
+    let mut resource = json!({"resourceType": "Observation", "meta": {"profile": [VITAL]}, "status": "final",
+        "code": {"coding": [{"system": "http://loinc.org", "code": "85354-9"}]}, "component": [component("1")]});
+    let validate = |resource: &Value, arguments: &[&str]| -> (i32, Value) {
+        let file = folder.path().join("observation.json");
+        fs::write(&file, resource.to_string()).unwrap();
+        let mut command = Command::new(env!("CARGO_BIN_EXE_pushbridge"));
+        let command = command.current_dir(folder.path()).args(["validate", "--json"]).args(arguments).arg(&file);
+        let output = command.output().unwrap();
+        let line = serde_json::from_slice(&output.stdout).unwrap_or_else(|_| stderr(&output).into());
+        (output.status.code().unwrap(), line)
+    };
+    let (code, line) = validate(&resource, &[]);
+    assert_eq!((code, &line["issues"][0]["key"]), (1, &json!("profile-min")), "{line}");
+    assert_eq!(line["issues"][0]["profile"], VITAL);
+    // the profile that is asked for, whatever is claimed
+    resource.as_object_mut().unwrap().remove("meta");
+    assert_eq!(validate(&resource, &[]).0, 0);
+    assert_eq!(validate(&resource, &["--profile", VITAL]).0, 1);
+    let (code, text) = validate(&resource, &["--profile", "http://example.org/none"]);
+    assert_eq!(code, 2);
+    assert!(text.as_str().unwrap().contains("no such profile is loaded"), "{text}");
+    // one of the release's own needs no package
+    let bp = "http://hl7.org/fhir/StructureDefinition/bp";
+    let (code, line) = validate(&resource, &["--profile", bp, "--rule", "profile-min=warning"]);
+    assert_eq!((code, &line["issues"][0]["profile"]), (1, &json!(bp)), "{line}");
+}

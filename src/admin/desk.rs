@@ -536,6 +536,7 @@ impl<H: Hands> Desk<H> {
             after = Some(last.id);
             for record in page.iter().filter(|record| !record.stage.is_final()) {
                 count(status.stages.entry(record.stage.as_str().to_owned()), record);
+                count(status.pushes.entry(record.push.as_str().to_owned()), record);
                 if let Some(recipient) = &record.recipient {
                     count(status.accounts.entry(recipient.reference.to_string()), record);
                 }

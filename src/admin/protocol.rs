@@ -374,6 +374,9 @@ pub struct Status {
     pub running: bool,
     /// Open submissions by stage.
     pub stages: BTreeMap<String, StageStatus>,
+    /// Open submissions by type of push.
+    #[serde(default)]
+    pub pushes: BTreeMap<String, StageStatus>,
     /// How many wait for each account, oldest claim with it.
     pub accounts: BTreeMap<String, StageStatus>,
     /// Contracts whose API is not served at present.

@@ -329,7 +329,7 @@ fn check_records(context: &Context, status: &Status, checks: &mut Checks) {
         let needs_links =
             channel.route.folder || !channel.route.patient_systems.is_empty() || channel.route.expression.is_some();
         if own.is_empty() && needs_links {
-            let text = format!("channel {name} has no links: every Bundle is held");
+            let text = format!("channel {name} has no links: every file is held");
             checks.add(
                 "mappings",
                 Verdict::Warn,

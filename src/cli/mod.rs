@@ -31,7 +31,8 @@ use context::{Context, DEFAULT_FILE};
 use exit::{Exit, Failed};
 use std::{path::PathBuf, process::ExitCode};
 
-/// Watches folders for FHIR STU3 Bundles, validates each, finds the one account it belongs to, and pushes it, signed.
+/// Watches folders for FHIR STU3 Bundles, validates each, finds the one account it belongs to, and pushes it, signed;
+/// and for any other files, which go to the account's library.
 #[derive(Debug, Parser)]
 #[command(
     name = "pushbridge",
@@ -128,7 +129,7 @@ fn dispatch(cli: Cli) -> Result<Exit, Failed> {
         Command::Init(args) => init::run(&args, form),
         Command::Doctor(_) => doctor::run(&cli.config, form),
         Command::Run(args) => run::run(&context()?, &args, form),
-        Command::Validate(args) => validate::run(&args, form),
+        Command::Validate(args) => validate::run(&cli.config, &args, form),
         Command::Profiles(command) => profiles::run(&cli.config, &command, form),
         Command::Route(args) => route::run(&context()?, &args, form),
         Command::Authorize(args) => authorize::run(&context()?, args, form),

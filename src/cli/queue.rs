@@ -9,7 +9,7 @@ use super::{
 use crate::{
     admin::{Answer, Decided, Obstacle, Question, Recorded, Selector},
     config::duration,
-    engine::{Verb, attempt_word, outcome, reason, remedy},
+    engine::{Verb, attempt_word, describe_push, outcome, reason, remedy},
     model::{ChannelName, ForeignName, Timestamp},
 };
 use std::{
@@ -276,6 +276,7 @@ fn tell(found: &[Recorded], form: Form) -> Result<Exit, Failed> {
         if form == Form::Json {
             print::json(&serde_json::json!({
                 "id": submission.id, "file": submission.origin.path, "outcome": outcome(&submission.stage),
+                "push": submission.push, "library": submission.library,
                 "reason": reason, "remedy": remedy, "path": recorded.path,
                 "report": recorded.report, "pruned": submission.pruned.map(|at| at.to_string()),
                 "attempts": submission.attempts, "recipient": submission.recipient,
@@ -284,12 +285,13 @@ fn tell(found: &[Recorded], form: Form) -> Result<Exit, Failed> {
             continue;
         }
         let mut text = format!(
-            "{} ({})\n  {}: {}\n  to do: {}\n  claimed {} in channel {}, sha-256 {}\n",
+            "{} ({})\n  {}: {}\n  to do: {}\n  {}, claimed {} in channel {}, sha-256 {}\n",
             submission.origin.path,
             submission.id,
             outcome(&submission.stage),
             reason,
             remedy,
+            describe_push(submission),
             submission.claimed_at,
             submission.channel,
             submission.digest

@@ -8,21 +8,35 @@ use super::{
 };
 use crate::{
     admin::{Answer, Question},
-    engine::reason,
+    engine::{
+        judge::{Bundles, Kind},
+        reason,
+    },
     intake::Spool,
     model::{
-        Account, AccountReference, ChannelName, EvidenceKind, ForeignName, HashKey, KeyedHash, Link, LinkValue, Stage,
+        Account, AccountReference, ChannelName, EvidenceKind, ForeignName, HashKey, KeyedHash, LibraryFacts, Link,
+        LinkValue, PushType, Stage,
     },
-    route::{Directory, Envelope, address},
+    route::{
+        Addressing, Directory, Envelope, HEAD, LibraryRules, MediaType, address, address_file, describe, media_type,
+    },
     validate::{self, Outcome, Validator, render},
 };
 use serde_json::json;
-use std::{convert::Infallible, fs, os::unix::ffi::OsStrExt, path::PathBuf, sync::Arc};
+use std::{
+    convert::Infallible,
+    fs::{self, File},
+    io::Read as _,
+    os::unix::ffi::OsStrExt,
+    path::PathBuf,
+    sync::Arc,
+};
 
-/// Which account a file would go to, by which evidence, or why it would be held; nothing is sent
+/// Which account a file would go to, by which evidence and as what, or why it would be held; nothing is sent
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:\n  pushbridge route inbox/clinic/jansen-7/bundle.json\n  \
-pushbridge route --channel clinic --folder jansen-7 bundle.json")]
+pushbridge route --channel clinic --folder jansen-7 bundle.json\n  \
+pushbridge route --channel letters --folder jansen-7 discharge.pdf")]
 pub(super) struct Args {
     /// The file
     path: PathBuf,
@@ -64,29 +78,88 @@ pub(super) fn run(context: &Context, args: &Args, form: Form) -> Result<Exit, Fa
     let settings = &context.config.channels[&channel];
     let spool = Spool::open(&settings.folder).map_err(|error| Failed::new(Exit::Unreadable, error))?;
     let judging = setup::judging(&channel, settings, &spool)?;
-    let unreadable = |error| Failed::say(Exit::Unreadable, format!("read {}: {error}", args.path.display()));
-    let bytes = fs::read(&args.path).map_err(unreadable)?;
     let mut sidecar_path = args.path.clone().into_os_string();
     sidecar_path.push(".route.json");
     let sidecar = fs::read(sidecar_path).ok();
-    let document = match validate::read(&bytes, &judging.limits) {
-        Ok(document) => document,
-        Err(error) => return refused(args, "", &Outcome::of_unreadable(&error), form),
-    };
-    let (bundle, _) = match Validator::new().bundle(&document, &judging.policy) {
-        Ok(valid) => valid,
-        Err(outcome) => return refused(args, document.source(), &outcome, form),
-    };
-    let told = told(context, &channel)?;
     let envelope = Envelope { folder: folder.as_ref(), sidecar: sidecar.as_deref() };
-    let Ok(addressing) = address(&bundle, envelope, &judging.routing, &told);
+    let file = Asked { args, channel: &channel, envelope };
+    match &judging.kind {
+        Kind::Bundles(rules) => bundle(context, &file, rules, form),
+        Kind::Library(rules) => library(context, &file, rules, form),
+    }
+}
+
+/// What was asked for.
+struct Asked<'a> {
+    args: &'a Args,
+    channel: &'a ChannelName,
+    envelope: Envelope<'a>,
+}
+
+impl Asked<'_> {
+    fn unreadable(&self, error: &std::io::Error) -> Failed {
+        Failed::say(Exit::Unreadable, format!("read {}: {error}", self.args.path.display()))
+    }
+}
+
+fn bundle(context: &Context, asked: &Asked<'_>, rules: &Bundles, form: Form) -> Result<Exit, Failed> {
+    let bytes = fs::read(&asked.args.path).map_err(|error| asked.unreadable(&error))?;
+    let document = match validate::read(&bytes, &rules.limits) {
+        Ok(document) => document,
+        Err(error) => return refused(asked.args, "", &Outcome::of_unreadable(&error), form),
+    };
+    let (bundle, _) = match Validator::new().bundle(&document, &rules.policy) {
+        Ok(valid) => valid,
+        Err(outcome) => return refused(asked.args, document.source(), &outcome, form),
+    };
+    let told = told(context, asked.channel)?;
+    let Ok(addressing) = address(&bundle, asked.envelope, &rules.routing, &told);
+    tell(asked, PushType::Provider, None, addressing, form)
+}
+
+/// Only the beginning of the file is looked at.
+fn library(context: &Context, asked: &Asked<'_>, rules: &LibraryRules, form: Form) -> Result<Exit, Failed> {
+    let mut head = Vec::new();
+    let read = File::open(&asked.args.path).and_then(|file| file.take(HEAD as u64).read_to_end(&mut head));
+    read.map_err(|error| asked.unreadable(&error))?;
+    if head.is_empty() {
+        match form {
+            Form::Json => print::json(&json!({"file": asked.args.path, "channel": asked.channel, "refused": "empty"}))?,
+            Form::Text => print::line("would be refused: it is empty")?,
+        }
+        return Ok(Exit::No);
+    }
+    let name = asked.args.path.file_name().unwrap_or_default();
+    let found: MediaType = media_type(&ForeignName::new(name.as_bytes()), &head);
+    let (facts, addressing) = match describe(found, asked.envelope.sidecar, rules) {
+        Err(reason) => (found.facts(), Addressing { evidence: Vec::new(), outcome: Err(reason) }),
+        Ok(descriptor) => {
+            let facts = descriptor.facts();
+            let Ok(addressing) = address_file(descriptor, asked.envelope, rules, &told(context, asked.channel)?);
+            (facts, addressing)
+        }
+    };
+    tell(asked, PushType::Library, Some(&facts), addressing, form)
+}
+
+fn tell<P>(
+    asked: &Asked<'_>,
+    push: PushType,
+    library: Option<&LibraryFacts>,
+    addressing: Addressing<P>,
+    form: Form,
+) -> Result<Exit, Failed> {
     let outcome = addressing.outcome.map(|addressed| addressed.recipient().clone());
     if form == Form::Json {
         print::json(&json!({
-            "file": args.path, "channel": channel, "evidence": addressing.evidence,
-            "recipient": outcome.as_ref().ok(), "held": outcome.as_ref().err(),
+            "file": asked.args.path, "channel": asked.channel, "push": push, "library": library,
+            "evidence": addressing.evidence, "recipient": outcome.as_ref().ok(), "held": outcome.as_ref().err(),
         }))?;
     } else {
+        if let Some(facts) = library {
+            print::line(&format!("library push as {}, {}", facts.mime_type, facts.found_by.text()))?;
+            print::line(&format!("references {}, tags {}", facts.references, facts.tags))?;
+        }
         for piece in &addressing.evidence {
             let leads = piece.account.as_ref().map_or_else(|| "linked to no account".to_owned(), ToString::to_string);
             print::line(&format!("evidence {:<10} {leads}", piece.kind))?;

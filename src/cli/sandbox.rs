@@ -16,7 +16,8 @@ use std::{fs, path::PathBuf, time::Duration};
 curl -X POST -H 'content-type: application/json' -d '{\"services\":[\"clinic\"]}' http://127.0.0.1:PORT/sandbox/persons | jq .tokens > tokens.json\n  \
 pushbridge tokens import --contract sandbox tokens.json\n  \
 curl http://127.0.0.1:PORT/sandbox/received\n  \
-curl -X POST -H 'content-type: application/json' -d '{\"target\":\"push\",\"fault\":{\"status\":{\"status\":503}},\"times\":3}' http://127.0.0.1:PORT/sandbox/faults")]
+curl -X POST -H 'content-type: application/json' -d '{\"target\":\"push\",\"fault\":{\"status\":{\"status\":503}},\"times\":3}' http://127.0.0.1:PORT/sandbox/faults\n\n\
+The target of a fault is push, library, refresh, exchange or accounts.")]
 pub(super) struct Args {
     /// On 127.0.0.1; 0 takes a free one
     #[arg(long, default_value_t = 0)]

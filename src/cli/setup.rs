@@ -7,10 +7,13 @@ use super::{
 };
 use crate::{
     config::{AmbiguousSetting, Channel, OrderSetting, PollingSetting, RuleRefusal},
-    engine::{Ambiguous, ChannelRules, ChannelSetup, Order, Setup, judge},
+    engine::{
+        Ambiguous, ChannelRules, ChannelSetup, Order, Setup,
+        judge::{self, Kind},
+    },
     fhir::{json::Limits, path::Expression},
-    intake::{Completeness, Inbox, Polling, Spool},
-    model::ChannelName,
+    intake::{Completeness, Contents, Inbox, Polling, Spool},
+    model::{ChannelName, PushType},
     route,
     store::Store,
     validate::{Policy, RuleLevel},
@@ -26,9 +29,14 @@ pub(super) fn setup(context: &Context, store: Arc<dyn Store>) -> Result<Setup, F
         let judging = judging(name, channel, &spool)?;
         let inbox = Inbox {
             channel: name.clone(),
+            push: channel.push,
             path: channel.inbox.clone(),
             spool,
             completeness: Completeness {
+                contents: match channel.push {
+                    PushType::Provider => Contents::Text,
+                    PushType::Library => Contents::Octets,
+                },
                 quiet: channel.quiet,
                 truncated_limit: channel.truncated_limit,
                 rename_in: channel.rename_in,
@@ -79,6 +87,24 @@ pub(super) fn admits_rule(key: &str) -> Result<(), RuleRefusal> {
 
 /// How a channel judges: for the daemon and for `route` alike.
 pub(super) fn judging(name: &ChannelName, channel: &Channel, spool: &Spool) -> Result<judge::Channel, Failed> {
+    let envelope = route::EnvelopeRules {
+        contract: channel.contract.clone(),
+        folder: channel.route.folder,
+        sidecar: channel.sidecar,
+        default_account: channel.route.default_account.clone(),
+    };
+    let kind = match channel.push {
+        PushType::Provider => Kind::Bundles(Box::new(bundles(name, channel, envelope)?)),
+        PushType::Library => Kind::Library(route::LibraryRules {
+            envelope,
+            reference: channel.reference.clone(),
+            tags: channel.tags.clone(),
+        }),
+    };
+    Ok(judge::Channel { kind, work: spool.work() })
+}
+
+fn bundles(name: &ChannelName, channel: &Channel, envelope: route::EnvelopeRules) -> Result<judge::Bundles, Failed> {
     let expression = channel
         .route
         .expression
@@ -94,19 +120,11 @@ pub(super) fn judging(name: &ChannelName, channel: &Channel, spool: &Spool) -> R
         })?;
         policy.rules.insert(key.clone(), level);
     }
-    Ok(judge::Channel {
-        routing: route::Rules {
-            contract: channel.contract.clone(),
-            folder: channel.route.folder,
-            sidecar: channel.sidecar,
-            patient_systems: channel.route.patient_systems.clone(),
-            expression,
-            default_account: channel.route.default_account.clone(),
-        },
+    Ok(judge::Bundles {
+        routing: route::Rules { envelope, patient_systems: channel.route.patient_systems.clone(), expression },
         policy,
         limits: Limits { max_bytes: channel.max_size, max_depth: channel.max_depth, ..Limits::default() },
         max_entries: channel.max_entries,
         version: channel.version.as_str().into(),
-        work: spool.work(),
     })
 }

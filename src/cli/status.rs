@@ -12,7 +12,7 @@ use crate::{
 };
 use std::{collections::BTreeMap, ffi::OsStr, fmt::Write, os::unix::ffi::OsStrExt};
 
-/// Counts and oldest age by stage and account, token ends, paused destinations, troubles of inboxes
+/// Counts and oldest age by stage, type of push and account, token ends, paused destinations, troubles of inboxes
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {}
 
@@ -38,7 +38,7 @@ fn text(status: &Status, now: Timestamp) -> String {
     let mut text = String::new();
     let running = if status.running { "running" } else { "not running" };
     writeln!(text, "daemon: {running}\n").expect("text can be written to a string");
-    for (head, counts) in [("STAGE", &status.stages), ("ACCOUNT", &status.accounts)] {
+    for (head, counts) in [("STAGE", &status.stages), ("PUSH", &status.pushes), ("ACCOUNT", &status.accounts)] {
         if !counts.is_empty() {
             text.push_str(&counted(head, counts, now));
             text.push('\n');

@@ -1,7 +1,7 @@
 //! From text and environment to a checked [`Config`], with all errors at once.
 
 use super::{
-    KeySource,
+    KeySource, library,
     reference::{Table, reference},
     section::{Places, Raw, Reading, Section, join, nearest},
     settings::{
@@ -9,7 +9,7 @@ use super::{
         PollingSetting, Profiles, Route,
     },
 };
-use crate::model::{ChannelName, ContractName, Retention, Secret};
+use crate::model::{ChannelName, ContractName, PushType, Retention, Secret};
 use std::{
     collections::BTreeMap,
     fmt, fs, io,
@@ -375,12 +375,25 @@ fn channel(
     let mut validate_values = take(reading, path, &mut values, "validate");
     let validate_path = join(path, "validate");
     let rule_values = take(reading, &validate_path, &mut validate_values, "rules");
+    let library_values = take(reading, path, &mut values, "library");
+    let given = library::Given {
+        channel: &values,
+        route: &route_values,
+        validate: &validate_values,
+        rules: &rule_values,
+        library: &library_values,
+    };
+    given.check(reading, path);
+    let section =
+        &mut Section::new(reading, &join(path, "library"), table("channel.NAME.library"), library_values, &[]);
+    let (reference, tags) = (library::labels(section, "reference"), library::labels(section, "tags"));
     let route = route(&mut Section::new(reading, &join(path, "route"), table("channel.NAME.route"), route_values, &[]));
     let allow_modifier_extensions =
         Section::new(reading, &validate_path, table("channel.NAME.validate"), validate_values, &["rules"])
             .list("allow_modifier_extensions");
     let rules = rules(reading, &join(&validate_path, "rules"), rule_values);
-    let section = &mut Section::new(reading, path, table("channel.NAME"), values, &["route", "validate"]);
+    let section = &mut Section::new(reading, path, table("channel.NAME"), values, &["route", "validate", "library"]);
+    let push = section.word("type", &[("provider", PushType::Provider), ("library", PushType::Library)]);
     section.needed("contract");
     let contract = section.parsed("contract");
     section.needed("inbox");
@@ -394,6 +407,10 @@ fn channel(
     let order = section.word("order", &[("claim", OrderSetting::Claim), ("strict", OrderSetting::Strict)]);
     let ambiguous =
         section.word("ambiguous", &[("hold", AmbiguousSetting::Hold), ("resend", AmbiguousSetting::Resend)]);
+    let max_size = match push {
+        Some(PushType::Library) if !section.is_given("max_size") => library::MAX_SIZE,
+        _ => section.size("max_size"),
+    };
     Some(Channel {
         quiet: section.duration("quiet"),
         truncated_limit: section.duration("truncated_limit"),
@@ -401,12 +418,13 @@ fn channel(
         done_suffix: section.text("done_suffix"),
         sidecar: section.flag("sidecar"),
         ignore: section.list("ignore"),
-        max_size: section.size("max_size"),
+        max_size,
         max_depth: section.number("max_depth", 8, 1_000),
         max_entries: section.number("max_entries", 1, 1_000_000),
         rescan: section.duration("rescan"),
         quiet_alert: section.is_given("quiet_alert").then(|| section.duration("quiet_alert")),
         max_age: section.duration("max_age"),
+        push: push?,
         contract: contract?,
         inbox: inbox?,
         folder: folder?,
@@ -415,6 +433,8 @@ fn channel(
         order: order?,
         ambiguous: ambiguous?,
         route,
+        reference,
+        tags,
         allow_modifier_extensions,
         rules,
     })
@@ -444,7 +464,7 @@ fn route(section: &mut Section<'_, '_>) -> Route {
     if section.is_given("default_account") && !single_person {
         section.refuse(
             "default_account",
-            "a default would send another person's Bundle to this account",
+            "a default would send another person's file to this account",
             "add single_person = true if every file of this inbox is the same person's, or remove it",
         );
     }
@@ -490,7 +510,7 @@ fn cross_check(
             || route.expression.is_some()
             || route.default_account.is_some();
         if !has_evidence {
-            warnings.push(format!("channel.{name} accepts no kind of evidence: every Bundle will be held"));
+            warnings.push(format!("channel.{name} accepts no kind of evidence: every file will be held"));
         }
     }
     for name in contracts.keys() {
@@ -679,6 +699,37 @@ folder = true
         assert!(
             read_text(&text.replace("[channel.clinic.route]", "[channel.clinic.route]\nsingle_person = true")).is_ok()
         );
+    }
+
+    #[test]
+    fn a_library_channel_has_labels_and_a_larger_limit() {
+        let library =
+            format!("{GOOD}[channel.clinic.library]\nreference = [\"case\"]\ntags = [\"letter\", \"2026\"]\n")
+                .replace("inbox = \"inbox\"", "inbox = \"inbox\"\ntype = \"library\"");
+        let channel = |text: &str| read_text(text).unwrap().channels.remove(&"clinic".parse().unwrap()).unwrap();
+        let read = channel(&library);
+        assert_eq!((read.push, read.max_size), (PushType::Library, 512 << 20));
+        assert_eq!((read.reference.count(), read.tags.texts().join(" ").as_str()), (1, "letter 2026"));
+        assert_eq!(channel(&library.replace("type =", "max_size = \"1GB\"\ntype =")).max_size, 1 << 30);
+        assert_eq!((channel(GOOD).push, channel(GOOD).max_size), (PushType::Provider, 64 << 20));
+        let found = errors(&library.replace("\"2026\"", "\"a\\nb\""));
+        assert!(found[0].contains("channel.clinic.library.tags one of them has a control character"), "{found:?}");
+    }
+
+    #[test]
+    fn what_only_the_other_type_of_channel_has_is_refused_where_it_stands() {
+        let library = GOOD.replace("inbox = \"inbox\"", "inbox = \"inbox\"\ntype = \"library\"\nmax_depth = 9");
+        let library = format!(
+            "{library}patient_systems = [\"http://x.example\"]\nexpression = \"Bundle.id\"\n[channel.clinic.validate.rules]\nbdl-7 = \"off\"\n"
+        );
+        let found = errors(&library);
+        let keys: Vec<_> = found.iter().map(|error| error.split(' ').nth(1).unwrap()).collect();
+        let wanted = ["route.patient_systems", "route.expression", "max_depth", "validate.rules.bdl-7"];
+        assert_eq!(keys, wanted.map(|key| format!("channel.clinic.{key}")), "{found:?}");
+        assert!(found[0].contains("go by folder, sidecar or default_account"), "{found:?}");
+        let provider = format!("{GOOD}[channel.clinic.library]\ntags = [\"letter\"]\n");
+        assert!(errors(&provider)[0].contains("channel.clinic.library.tags Bundles carry no labels"));
+        assert!(errors(&GOOD.replace("inbox =", "type = \"both\"\ninbox ="))[0].contains("provider|library"));
     }
 
     #[test]

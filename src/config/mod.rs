@@ -4,6 +4,7 @@
 //! the checks for unknown keys, the commented file that `init` writes and the table in the README. All
 //! errors are found in one go; each names the key, its place and the remedy.
 
+mod library;
 mod load;
 mod reference;
 mod secrets;

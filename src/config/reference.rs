@@ -178,8 +178,14 @@ const TABLES: &[Table] = &[
         name: "channel.NAME",
         text: "an inbox and what becomes of its files",
         entries: &[
+            with(
+                "type",
+                "provider|library",
+                "\"provider\"",
+                "provider: valid Bundles, to the account's provider; library: any files, to the account's library",
+            ),
             without("contract", "name", "\"main\"", "the [contract.NAME] that it pushes under"),
-            without("inbox", "folder", "\"inbox/clinic\"", "the folder that Bundles are dropped into; may be a share"),
+            without("inbox", "folder", "\"inbox/clinic\"", "the folder that files are dropped into; may be a share"),
             without(
                 "folder",
                 "folder",
@@ -191,13 +197,13 @@ const TABLES: &[Table] = &[
                 "quiet",
                 "duration",
                 "\"2s\"",
-                "a file is complete when it has not changed for so long and its text is whole",
+                "a file is complete when it has not changed for so long and its text is whole (of a library channel: it is not empty)",
             ),
             with(
                 "truncated_limit",
                 "duration",
                 "\"10m\"",
-                "how long a file whose text is cut off is waited for before it is refused",
+                "how long a file that is empty, or whose text is cut off, is waited for before it is refused",
             ),
             with("rename_in", "true|false", "false", "files that are renamed into the inbox are complete at once"),
             without(
@@ -218,7 +224,12 @@ const TABLES: &[Table] = &[
                 "[]",
                 "endings left alone, beside dot files, .tmp, .part, .filepart and .crdownload",
             ),
-            with("max_size", "size", "\"64MB\"", "larger files are left in the inbox and reported"),
+            with(
+                "max_size",
+                "size",
+                "\"64MB\"",
+                "larger files are left in the inbox and reported; a library channel's default is 512MB",
+            ),
             with("max_depth", "8 to 1000", "64", "how deep JSON may be nested"),
             with("max_entries", "1 to 1000000", "10000", "how many entries a Bundle may have"),
             with(
@@ -238,25 +249,20 @@ const TABLES: &[Table] = &[
                 "order",
                 "claim|strict",
                 "\"claim\"",
-                "strict: nothing for an account passes a Bundle whose fate is Unknown",
+                "strict: nothing for an account passes a file whose fate is Unknown",
             ),
             with(
                 "ambiguous",
                 "hold|resend",
                 "\"hold\"",
-                "what becomes of a Bundle that may have arrived; resend may deliver it twice",
+                "what becomes of a file that may have arrived; resend may deliver it twice",
             ),
-            with(
-                "max_age",
-                "duration",
-                "\"14d\"",
-                "how long a Bundle is tried; the time of a paused API does not count",
-            ),
+            with("max_age", "duration", "\"14d\"", "how long a file is tried; the time of a paused API does not count"),
         ],
     },
     Table {
         name: "channel.NAME.route",
-        text: "whose a Bundle is: all evidence that is present must lead to the same account",
+        text: "whose a file is: all evidence that is present must lead to the same account",
         entries: &[
             with("folder", "true|false", "false", "the name of the inbox' sub-folder is evidence"),
             with("patient_systems", "list of URIs", "[]", "patient identifiers of these systems are evidence"),
@@ -273,6 +279,14 @@ const TABLES: &[Table] = &[
                 "the account of a channel for one person; needs single_person",
             ),
             with("single_person", "true|false", "false", "says that every file of this inbox is the same person's"),
+        ],
+    },
+    Table {
+        name: "channel.NAME.library",
+        text: "what the files of a library channel are labelled with where their sidecar says nothing else",
+        entries: &[
+            with("reference", "list of texts", "[]", "references; 16 at most, of 128 bytes at most"),
+            with("tags", "list of texts", "[]", "tags; 16 at most, of 128 bytes at most"),
         ],
     },
     Table {

@@ -1,7 +1,7 @@
 //! The checked settings, as plain data.
 
 use super::KeySource;
-use crate::model::{AccountReference, ChannelName, ContractName, Retention};
+use crate::model::{AccountReference, ChannelName, ContractName, Labels, PushType, Retention};
 use std::{collections::BTreeMap, path::PathBuf, time::Duration};
 
 /// Everything that was configured.
@@ -130,6 +130,8 @@ pub struct Contract {
 /// `[channel.NAME]`: an inbox and what becomes of its files.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Channel {
+    /// Where its files go.
+    pub push: PushType,
     /// Its contract.
     pub contract: ContractName,
     /// The folder that others drop files into.
@@ -170,6 +172,10 @@ pub struct Channel {
     pub max_age: Duration,
     /// Which evidence is accepted.
     pub route: Route,
+    /// References of library files whose sidecar names none.
+    pub reference: Labels,
+    /// Tags of library files whose sidecar names none.
+    pub tags: Labels,
     /// Modifier extensions that are understood.
     pub allow_modifier_extensions: Vec<String>,
     /// Rules whose level is changed: `error`, `warning`, `information` or `off`.

@@ -89,7 +89,7 @@ impl Engine {
             }
             Answer::Later { after, scope: Scope::Submission } => self.wait(now, id, after, attempt, out),
             Answer::Unknown => {
-                self.close(now, &account.contract, "an answer is missing: a Bundle may have arrived", out);
+                self.close(now, &account.contract, "an answer is missing: a file may have arrived", out);
                 let resend = self.items.get(&id).is_some_and(|item| {
                     let channel = self.rules.channels.get(&item.channel);
                     item.idempotent || channel.is_some_and(|channel| channel.ambiguous == Ambiguous::Resend)

@@ -3,7 +3,7 @@
 use super::run::Signal;
 use crate::{
     intake::{Claim, Custody, CustodyError, Notice, Recorded},
-    model::{ChannelName, ForeignName, HashKey, Stage, Submission, SubmissionId, Timestamp},
+    model::{ChannelName, ForeignName, HashKey, PushType, Stage, Submission, SubmissionId, Timestamp},
     store::Store,
 };
 use std::sync::{
@@ -33,6 +33,8 @@ impl Shared {
 /// Keeps the claims of one channel.
 pub(super) struct Custodian {
     pub(super) channel: ChannelName,
+    /// Where it sends files.
+    pub(super) push: PushType,
     pub(super) signals: UnboundedSender<Signal>,
     pub(super) store: Arc<dyn Store>,
     pub(super) hash_key: Arc<HashKey>,
@@ -44,6 +46,7 @@ impl Custodian {
         let mut submission = Submission {
             id: claim.id,
             channel: self.channel.clone(),
+            push: self.push,
             origin: claim.origin,
             source_pending: true,
             name_hash: crate::model::KeyedHash::from_bytes([0; 16]),
@@ -56,6 +59,7 @@ impl Custodian {
             settled: true,
             recipient: None,
             bundle: None,
+            library: None,
             findings: Arc::default(),
             findings_total: 0,
             overridden: Vec::new(),

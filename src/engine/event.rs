@@ -3,8 +3,8 @@
 
 use crate::{
     model::{
-        AccountId, Attempt, BundleFacts, ChannelName, ContractName, Digest, Finding, HoldReason, PersonId, Receipt,
-        Recipient, RuleChange, Stage, SubmissionId, Timestamp,
+        AccountId, Attempt, BundleFacts, ChannelName, ContractName, Digest, Finding, HoldReason, LibraryFacts,
+        PersonId, PushType, Receipt, Recipient, RuleChange, Stage, SubmissionId, Timestamp,
     },
     push::Answer,
     route::Parcel,
@@ -45,6 +45,8 @@ pub struct Opened {
     pub id: SubmissionId,
     /// Its channel.
     pub channel: ChannelName,
+    /// Where that sends files.
+    pub push: PushType,
     /// SHA-256 of its bytes.
     pub digest: Digest,
     /// Where it stands.
@@ -72,6 +74,8 @@ pub struct Opened {
 pub struct Inspected {
     /// The Bundle's shape, where it could be read.
     pub bundle: Option<BundleFacts>,
+    /// What it goes to the library as.
+    pub library: Option<LibraryFacts>,
     /// Findings, gravest first, at most [`crate::model::Submission::FINDINGS_KEPT`].
     pub findings: Arc<[Finding]>,
     /// How many there were in all.

@@ -6,7 +6,8 @@ use super::{
 };
 use crate::{
     model::{
-        Attempt, AttemptOutcome, ChannelName, Digest, HoldReason, Place, Recipient, Stage, SubmissionId, Timestamp,
+        Attempt, AttemptOutcome, ChannelName, Digest, HoldReason, Place, PushType, Recipient, Stage, SubmissionId,
+        Timestamp,
     },
     route::Parcel,
 };
@@ -31,6 +32,7 @@ pub(super) enum Phase {
 #[derive(Debug)]
 pub(super) struct Item {
     pub(super) channel: ChannelName,
+    pub(super) push: PushType,
     pub(super) digest: Digest,
     pub(super) phase: Phase,
     pub(super) lane: Option<LaneId>,
@@ -71,6 +73,7 @@ impl Item {
     pub(super) fn new(opened: &Opened, phase: Phase) -> Self {
         Self {
             channel: opened.channel.clone(),
+            push: opened.push,
             digest: opened.digest,
             phase,
             lane: None,

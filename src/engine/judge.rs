@@ -1,15 +1,18 @@
-//! Judging: bytes to a verdict, on plain threads, within a budget of bytes.
+//! Judging: bytes to a verdict, on plain threads, within a budget of bytes. A library file takes a block of it.
 //!
 //! The event loop never parses. A file is read once; its digest is taken again first, so that what is
 //! judged is what was claimed. A panic is our bug: it holds the file and the daemon lives on.
 
-use super::event::{Inspected, Judgement, Verdict};
+use super::{
+    event::{Inspected, Judgement, Verdict},
+    library,
+};
 use crate::{
     faults,
     fhir::{Document, json, write},
     intake::Spool,
-    model::{BundleFacts, Digest, HoldReason, RuleChange, Sidecar, Submission, SubmissionId},
-    route::{self, Consignment, Directory, Envelope},
+    model::{BundleFacts, ContractName, Digest, HoldReason, PushType, RuleChange, Sidecar, Submission, SubmissionId},
+    route::{self, Consignment, Directory, Envelope, LibraryRules},
     validate::{self, Outcome, Policy, Validator},
 };
 use std::{
@@ -23,9 +26,27 @@ use std::{
     thread,
 };
 
-/// How a channel's Bundles are judged.
+/// How a channel's files are judged.
 #[derive(Debug)]
 pub struct Channel {
+    /// By what they are.
+    pub kind: Kind,
+    /// The channel's `work/`.
+    pub work: Arc<Path>,
+}
+
+/// What a channel's files are, and so by which rules they are judged: never by both.
+#[derive(Debug)]
+pub enum Kind {
+    /// Bundles for the account's provider.
+    Bundles(Box<Bundles>),
+    /// Any files for the account's library.
+    Library(LibraryRules),
+}
+
+/// How a channel's Bundles are judged.
+#[derive(Debug)]
+pub struct Bundles {
     /// What addresses them.
     pub routing: route::Rules,
     /// What the inspection lets pass.
@@ -36,8 +57,23 @@ pub struct Channel {
     pub max_entries: u32,
     /// The API's word for the release.
     pub version: Arc<str>,
-    /// The channel's `work/`.
-    pub work: Arc<Path>,
+}
+
+impl Channel {
+    /// The contract whose accounts it may push to.
+    pub const fn contract(&self) -> &ContractName {
+        match &self.kind {
+            Kind::Bundles(bundles) => &bundles.routing.envelope.contract,
+            Kind::Library(rules) => &rules.envelope.contract,
+        }
+    }
+
+    const fn push(&self) -> PushType {
+        match self.kind {
+            Kind::Bundles(_) => PushType::Provider,
+            Kind::Library(_) => PushType::Library,
+        }
+    }
 }
 
 /// A file to judge.
@@ -51,6 +87,16 @@ pub struct Job {
     pub sidecars: Vec<PathBuf>,
     /// The file's name in `work/`.
     pub work_name: String,
+}
+
+impl Job {
+    /// Bytes that judging takes.
+    fn cost(&self) -> u64 {
+        match self.submission.push {
+            PushType::Provider => self.submission.size.saturating_mul(MEMORY_FACTOR),
+            PushType::Library => library::BLOCK as u64,
+        }
+    }
 }
 
 /// Why a file could not be judged at all; it is tried again.
@@ -70,7 +116,7 @@ pub enum Failure<E> {
     Form(io::Error),
 }
 
-/// Judges one file with what its channel says. Of a Bundle in XML the JSON that is sent is written into `work/`; it can
+/// Judges one file with what its channel says, and by the rules of what it was claimed as. Of a Bundle in XML the JSON that is sent is written into `work/`; it can
 /// be made anew at any time, so nothing depends on it after a restart.
 ///
 /// # Errors
@@ -83,9 +129,9 @@ pub fn judge<D: Directory>(
 ) -> Result<Judgement, Failure<D::Error>> {
     let held = |reason| Judgement { inspected: Inspected::default(), verdict: Verdict::Held(reason) };
     let submission = &job.submission;
-    let Some(bytes) = first_readable(&job.paths).filter(|bytes| Digest::of(bytes) == submission.digest) else {
-        return Ok(held(HoldReason::Damaged));
-    };
+    if submission.push != channel.push() {
+        return Ok(held(HoldReason::OtherPush { claimed: submission.push }));
+    }
     let sidecar = match &submission.sidecar {
         None => None,
         Some(Sidecar { digest, .. }) => {
@@ -96,46 +142,62 @@ pub fn judge<D: Directory>(
         }
     };
     faults::pass("judge.begin");
-    let judged = catch_unwind(AssertUnwindSafe(|| {
-        let document = match validate::read(&bytes, &channel.limits) {
-            Ok(document) => document,
-            Err(error) => return Ok(refused(Outcome::of_unreadable(&error))),
-        };
-        let (bundle, outcome) = match validator.bundle(&document, &channel.policy) {
-            Ok(valid) => valid,
-            Err(outcome) => return Ok(refused(outcome)),
-        };
-        let facts = bundle.facts();
-        let entries: u32 = facts.entries.values().sum();
-        if entries > channel.max_entries {
-            let why = format!("it has {entries} entries, and the channel's max_entries is {}", channel.max_entries);
-            return Ok(Judgement { inspected: inspected(Some(facts), outcome), verdict: Verdict::Refused { why } });
-        }
-        let envelope = Envelope { folder: submission.origin.folder.as_ref(), sidecar: sidecar.as_deref() };
-        let addressing = route::address(&bundle, envelope, &channel.routing, directory).map_err(Failure::Directory)?;
-        let verdict = match addressing.outcome {
-            Err(reason) => Verdict::Held(reason),
-            Ok(addressed) => {
-                let (file, digest, size) = if document.is_xml() {
-                    json_form(&document, &channel.work, submission.id).map_err(Failure::Form)?
-                } else {
-                    (job.work_name.clone(), submission.digest, submission.size)
-                };
-                Verdict::Addressed(Box::new(addressed.parcel(Consignment {
-                    submission: submission.id,
-                    folder: channel.work.clone(),
-                    file,
-                    claimed: submission.digest,
-                    digest,
-                    size,
-                    version: channel.version.clone(),
-                })))
-            }
-        };
-        Ok(Judgement { inspected: inspected(Some(facts), outcome), verdict })
+    let judged = catch_unwind(AssertUnwindSafe(|| match &channel.kind {
+        Kind::Bundles(rules) => judge_bundle(job, sidecar.as_deref(), rules, &channel.work, validator, directory),
+        Kind::Library(rules) => library::judge(job, sidecar.as_deref(), rules, &channel.work, directory),
     }));
     faults::pass("judge.done");
     judged.unwrap_or_else(|_| Ok(held(HoldReason::Poison)))
+}
+
+fn judge_bundle<D: Directory>(
+    job: &Job,
+    sidecar: Option<&[u8]>,
+    rules: &Bundles,
+    work: &Arc<Path>,
+    validator: &Validator,
+    directory: &D,
+) -> Result<Judgement, Failure<D::Error>> {
+    let submission = &job.submission;
+    let Some(bytes) = first_readable(&job.paths).filter(|bytes| Digest::of(bytes) == submission.digest) else {
+        return Ok(Judgement { inspected: Inspected::default(), verdict: Verdict::Held(HoldReason::Damaged) });
+    };
+    let document = match validate::read(&bytes, &rules.limits) {
+        Ok(document) => document,
+        Err(error) => return Ok(refused(Outcome::of_unreadable(&error))),
+    };
+    let (bundle, outcome) = match validator.bundle(&document, &rules.policy) {
+        Ok(valid) => valid,
+        Err(outcome) => return Ok(refused(outcome)),
+    };
+    let facts = bundle.facts();
+    let entries: u32 = facts.entries.values().sum();
+    if entries > rules.max_entries {
+        let why = format!("it has {entries} entries, and the channel's max_entries is {}", rules.max_entries);
+        return Ok(Judgement { inspected: inspected(Some(facts), outcome), verdict: Verdict::Refused { why } });
+    }
+    let envelope = Envelope { folder: submission.origin.folder.as_ref(), sidecar };
+    let addressing = route::address(&bundle, envelope, &rules.routing, directory).map_err(Failure::Directory)?;
+    let verdict = match addressing.outcome {
+        Err(reason) => Verdict::Held(reason),
+        Ok(addressed) => {
+            let (file, digest, size) = if document.is_xml() {
+                json_form(&document, work, submission.id).map_err(Failure::Form)?
+            } else {
+                (job.work_name.clone(), submission.digest, submission.size)
+            };
+            let consignment = Consignment {
+                submission: submission.id,
+                folder: work.clone(),
+                file,
+                claimed: submission.digest,
+                digest,
+                size,
+            };
+            Verdict::Addressed(Box::new(addressed.parcel(consignment, rules.version.clone())))
+        }
+    };
+    Ok(Judgement { inspected: inspected(Some(facts), outcome), verdict })
 }
 
 /// Writes the document as JSON into `work/`, synced; its name, digest and size. A crash leaves the draft or the whole.
@@ -174,6 +236,7 @@ fn inspected(bundle: Option<BundleFacts>, outcome: Outcome) -> Inspected {
     });
     Inspected {
         bundle,
+        library: None,
         findings: findings.into(),
         findings_total: u32::try_from(total).unwrap_or(u32::MAX),
         overridden: overridden.collect(),
@@ -262,7 +325,7 @@ impl Shared {
             if state.closed {
                 return None;
             }
-            let cost = state.jobs.front().map(|job| job.submission.size.saturating_mul(MEMORY_FACTOR));
+            let cost = state.jobs.front().map(Job::cost);
             if let Some(cost) = cost
                 && (state.bytes == 0 || state.bytes + cost <= self.budget)
                 && let Some(job) = state.jobs.pop_front()

@@ -116,11 +116,13 @@ impl Engine {
         let account = AccountKey { contract: recipient.contract.clone(), account: recipient.account.clone() };
         let lane = self.lanes.lane(&account, &recipient.person);
         let Some(item) = self.items.get(&id) else { return };
-        let (digest, forced, waiting) = (item.digest, item.forced, matches!(item.phase, Phase::Waiting));
+        let (digest, push, forced, waiting) =
+            (item.digest, item.push, item.forced, matches!(item.phase, Phase::Waiting));
         // One that waits here already gives way to earlier ones alone, so that of two only one is held.
         let accepted = item.lane == Some(lane) && matches!(item.phase, Phase::Ready | Phase::Waiting);
         let twin = self.lanes.at(lane).same_content(digest, id).find_map(|twin| {
-            let twin_item = self.items.get(&twin)?;
+            // The same bytes for the account's provider and for its library are two things.
+            let twin_item = self.items.get(&twin).filter(|twin| twin.push == push)?;
             match &twin_item.phase {
                 Phase::Over(_) => twin_item.left_behind(twin),
                 // A repeat does not make its first wait for it.

@@ -106,8 +106,8 @@ pub fn apply(record: &mut Submission, now: Moment, change: Change) {
     if let Some(recipient) = change.recipient {
         record.recipient = Some(recipient);
     }
-    if let Some(Inspected { bundle, findings, findings_total, overridden }) = change.judged {
-        (record.bundle, record.findings) = (bundle, findings);
+    if let Some(Inspected { bundle, library, findings, findings_total, overridden }) = change.judged {
+        (record.bundle, record.library, record.findings) = (bundle, library, findings);
         (record.findings_total, record.overridden) = (findings_total, overridden);
     }
     if let Some(attempt) = change.attempt {
@@ -136,6 +136,7 @@ impl From<&Submission> for Opened {
         Self {
             id: record.id,
             channel: record.channel.clone(),
+            push: record.push,
             digest: record.digest,
             stage: record.stage.clone(),
             settled: record.settled,

@@ -18,6 +18,7 @@ pub mod judge;
 mod judging;
 mod lanes;
 mod ledger;
+mod library;
 mod persons;
 mod queues;
 mod report;
@@ -36,6 +37,6 @@ pub use event::{
     RefreshOutcome, TokenTimes, Verb, Verdict,
 };
 pub use ledger::apply as apply_change;
-pub use report::{Report, attempt_word, outcome, reason, remedy, report};
+pub use report::{Report, attempt_word, describe_push, outcome, reason, remedy, report};
 pub use run::{ChannelDirectory, ChannelSetup, Mode, RunError, Setup, Summary, run};
 pub use step::{Ambiguous, ChannelRules, Engine, Order, Rules};

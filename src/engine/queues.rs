@@ -6,7 +6,7 @@ use super::{
     lanes::LaneId,
     step::{Engine, Order},
 };
-use crate::model::{Digest, SubmissionId};
+use crate::model::{Digest, PushType, SubmissionId};
 
 impl Engine {
     pub(super) fn placed(&mut self, id: SubmissionId, out: &mut Vec<Effect>) {
@@ -19,10 +19,10 @@ impl Engine {
             if item.asked {
                 return; // what is judged comes back to it first
             }
-            let (lane, digest, left) = (item.lane, item.digest, item.left_behind(id));
+            let (lane, digest, push, left) = (item.lane, item.digest, item.push, item.left_behind(id));
             self.items.remove(&id);
             if let Some(left) = left {
-                self.tell_waiting(lane, digest, &left);
+                self.tell_waiting(lane, (digest, push), &left);
             }
             if let Some(lane) = lane {
                 self.lanes.at_mut(lane).forget_content(digest, id);
@@ -34,11 +34,11 @@ impl Engine {
 
     /// Judgements that wait for an earlier claim were told what the store knew then: those of the same bytes for the
     /// same account are told of this one's end, before it is forgotten.
-    pub(super) fn tell_waiting(&mut self, lane: Option<LaneId>, digest: Digest, left: &Earlier) {
+    pub(super) fn tell_waiting(&mut self, lane: Option<LaneId>, content: (Digest, PushType), left: &Earlier) {
         let Some(account) = lane.map(|lane| self.lanes.at(lane).account.clone()) else { return };
         let waiting = self.arrivals.get_mut(&account.contract).into_iter().flatten();
         for (id, place) in waiting {
-            let same = self.items.get(id).is_some_and(|item| item.digest == digest);
+            let same = self.items.get(id).is_some_and(|item| (item.digest, item.push) == content);
             if let Some((Judgement { verdict: Verdict::Addressed(parcel), .. }, earlier)) = place
                 && same
                 && earlier.as_ref().is_none_or(|(_, receipt)| receipt.is_none())

@@ -51,6 +51,18 @@ pub fn reason(stage: &Stage) -> String {
     }
 }
 
+/// Which way it goes and as what, for people.
+pub fn describe_push(submission: &Submission) -> String {
+    let Some(facts) = &submission.library else { return format!("{} push", submission.push) };
+    let mut text = format!("{} push as {}, {}", submission.push, facts.mime_type, facts.found_by.text());
+    for (count, one, many) in [(facts.references, "reference", "references"), (facts.tags, "tag", "tags")] {
+        if count > 0 {
+            write!(text, ", {count} {}", if count == 1 { one } else { many }).expect("text can be written to a string");
+        }
+    }
+    text
+}
+
 fn held(reason: &HoldReason) -> String {
     match reason {
         HoldReason::NoEvidence => "nothing says whose it is".to_owned(),
@@ -61,6 +73,10 @@ fn held(reason: &HoldReason) -> String {
         }
         HoldReason::SeveralPatients => "it speaks of more than one patient".to_owned(),
         HoldReason::SidecarUnreadable => "its sidecar is no JSON object with accountReference or key".to_owned(),
+        HoldReason::SidecarLabels { member, what } => format!("its sidecar's {member} cannot be used: {what}"),
+        HoldReason::OtherPush { claimed } => {
+            format!("it was claimed for a {claimed} push, and its channel has another type now")
+        }
         HoldReason::AccountUnknown { reference } => {
             format!("its link names accountReference {reference}, which is not exactly one known account")
         }
@@ -121,6 +137,13 @@ pub fn remedy(submission: &Submission) -> String {
             HoldReason::SidecarUnreadable => {
                 "drop the file in again with a sidecar such as {\"accountReference\": \"...\"}".to_owned()
             }
+            HoldReason::SidecarLabels { .. } => {
+                "drop the file in again with a sidecar such as {\"accountReference\": \"...\", \"reference\": \"...\", \"tags\": [\"...\"]}"
+                    .to_owned()
+            }
+            HoldReason::OtherPush { claimed } => format!(
+                "set channel.{channel}.type = \"{claimed}\" again and pushbridge queue release {id}; or drop the file in again"
+            ),
             HoldReason::AccountUnknown { .. } => {
                 "pushbridge accounts sync, or correct the link; it is then released by itself".to_owned()
             }
@@ -158,6 +181,11 @@ fn json_report(submission: &Submission, now: Timestamp) -> Value {
         "sha256": submission.digest,
         "size": submission.size,
         "claimed": submission.claimed_at.to_string(),
+        "push": submission.push,
+        "library": submission.library.as_ref().map(|facts| json!({
+            "mimeType": facts.mime_type, "found_by": facts.found_by,
+            "references": facts.references, "tags": facts.tags,
+        })),
         "bundle": submission.bundle.as_ref().map(|bundle| json!({
             "type": bundle.bundle_type, "entries": bundle.entries, "idempotent": bundle.idempotent,
             "from_xml": bundle.from_xml,
@@ -196,6 +224,7 @@ fn text_report(submission: &Submission, now: Timestamp) -> String {
     line("size", &format_args!("{} bytes", submission.size));
     line("claimed", &submission.claimed_at);
     line("written", &now);
+    line("push", &describe_push(submission));
     if let Some(bundle) = &submission.bundle {
         let entries: Vec<_> = bundle.entries.iter().map(|(name, count)| format!("{count} {name}")).collect();
         let form = if bundle.from_xml { " (XML, sent as JSON)" } else { "" };

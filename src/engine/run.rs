@@ -348,6 +348,7 @@ impl Shell {
             let stop = Stop::default();
             let custodian = Custodian {
                 channel: inbox.channel.clone(),
+                push: inbox.push,
                 signals: self.signals.clone(),
                 store: self.store.clone(),
                 hash_key: self.hash_key.clone(),
@@ -866,7 +867,7 @@ fn start_judges(
                     store: &*store,
                     hash_key: &hash_key,
                     channel: &job.submission.channel,
-                    contract: &channel.routing.contract,
+                    contract: channel.contract(),
                 };
                 judge::judge(&job, channel, &validator, &directory).map_err(|error| error.to_string())
             }
@@ -911,7 +912,7 @@ pub(super) fn earlier(store: &dyn Store, parcel: &Parcel) -> Result<Option<Earli
     const LOOKED_AT: usize = 64;
     let recipient = parcel.recipient();
     let mut found = store.latest_for(&recipient.contract, &recipient.account, &parcel.claimed(), LOOKED_AT)?;
-    found.retain(|record| record.id != parcel.submission());
+    found.retain(|record| record.id != parcel.submission() && record.push == parcel.push());
     let delivered = found.iter().find_map(|record| match &record.stage {
         Stage::Delivered { receipt } => Some((record.id, Some(receipt.clone()))),
         Stage::Duplicate { of, receipt } => Some((*of, Some(receipt.clone()))),
@@ -934,7 +935,7 @@ pub(super) fn account_event(account: &Account) -> Event {
 fn log_stage(record: &Submission) {
     let (id, name, channel) = (record.id, record.name_hash, &record.channel);
     let attempt = record.attempts.last().map(|attempt| attempt.number);
-    tracing::info!(%id, %name, %channel, stage = record.stage.as_str(), attempt, size = record.size, "submission");
+    tracing::info!(%id, %name, %channel, push = %record.push, stage = record.stage.as_str(), attempt, size = record.size, "submission");
 }
 
 fn log_alert(alert: &Alert) {

@@ -86,6 +86,8 @@ pub(super) enum CopyError {
     NotRegular,
     /// It has more bytes than the channel takes.
     TooLarge,
+    /// It has more bytes than there is room for.
+    NoRoom,
     /// It changed or vanished while it was copied.
     Changed,
     /// Its bytes end before its JSON does.

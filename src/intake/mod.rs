@@ -17,14 +17,14 @@ mod watch;
 pub use claim::{Claim, Custody, CustodyError, Recorded, remove_claimed};
 pub use filesystem::{FileSystem, Space};
 pub use orphans::Orphans;
-pub use settle::Completeness;
+pub use settle::{Completeness, Contents};
 pub use spool::{Found, Moves, ReportBytes, Spool, SpoolError, rename_without_replacing};
 pub use watch::{Inbox, Notice, Overlooked, Polling, Stop, Watch};
 
 #[cfg(test)]
 pub(crate) mod tests {
     use crate::model::{
-        Digest, ForeignName, KeyedHash, Origin, SourceIdentity, Stage, Submission, SubmissionId, Timestamp,
+        Digest, ForeignName, KeyedHash, Origin, PushType, SourceIdentity, Stage, Submission, SubmissionId, Timestamp,
     };
 
     /// A claimed submission with this origin.
@@ -33,6 +33,7 @@ pub(crate) mod tests {
         Submission {
             id,
             channel: "clinic".parse().unwrap(),
+            push: PushType::Provider,
             origin: Origin {
                 path: ForeignName::new(path),
                 folder: path.rsplit_once('/').map(|(folder, _)| ForeignName::new(folder)),
@@ -49,6 +50,7 @@ pub(crate) mod tests {
             settled: true,
             recipient: None,
             bundle: None,
+            library: None,
             findings: std::sync::Arc::default(),
             findings_total: 0,
             overridden: Vec::new(),

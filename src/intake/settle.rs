@@ -6,12 +6,23 @@
 use crate::{fhir::Wholeness, model::SourceIdentity};
 use std::time::Duration;
 
+/// What a channel's files hold.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Contents {
+    /// JSON or XML: whether it is there whole can be seen.
+    Text,
+    /// Anything: only its rest tells that it is complete, and an empty file that it is not.
+    Octets,
+}
+
 /// When a file of the inbox is complete.
 #[derive(Clone, Debug)]
 pub struct Completeness {
+    /// What its text tells.
+    pub contents: Contents,
     /// Size, modification time and inode must have rested for so long.
     pub quiet: Duration,
-    /// A file whose text is cut off is waited for so long, then claimed and refused with the place.
+    /// A file that is empty, or whose text is cut off, is waited for so long, then claimed and refused with the reason.
     pub truncated_limit: Duration,
     /// A file that appears by a rename is complete at once.
     pub rename_in: bool,
@@ -39,6 +50,15 @@ pub(super) enum Role {
 }
 
 impl Completeness {
+    /// What a copied file's text, or its size alone, says of its wholeness.
+    pub(super) const fn wholeness(&self, text: Wholeness, size: u64) -> Wholeness {
+        match (self.contents, size) {
+            (Contents::Text, _) => text,
+            (Contents::Octets, 0) => Wholeness::Empty,
+            (Contents::Octets, _) => Wholeness::Other,
+        }
+    }
+
     pub(super) fn role(&self, name: &[u8]) -> Role {
         let ends = |ending: &str| {
             name.len() > ending.len() && name[name.len() - ending.len()..].eq_ignore_ascii_case(ending.as_bytes())
@@ -134,6 +154,7 @@ mod tests {
 
     fn rules() -> Completeness {
         Completeness {
+            contents: Contents::Text,
             quiet: at(2),
             truncated_limit: at(600),
             rename_in: true,
@@ -171,6 +192,18 @@ mod tests {
         seen.look(identity(6), at(12));
         assert_eq!(seen.due(&rules, false), at(13));
         assert_eq!(seen.due(&rules, true), at(11), "a done file makes it complete at once");
+    }
+
+    #[test]
+    fn of_octets_only_their_absence_is_waited_for() {
+        let octets = Completeness { contents: Contents::Octets, ..rules() };
+        // A cut JSON text, or one of blanks, is a file like any other where nobody reads it.
+        assert_eq!(octets.wholeness(Wholeness::Truncated, 5), Wholeness::Other);
+        assert_eq!(octets.wholeness(Wholeness::Empty, 5), Wholeness::Other);
+        assert_eq!(octets.wholeness(Wholeness::Empty, 0), Wholeness::Empty);
+        assert_eq!(rules().wholeness(Wholeness::Truncated, 5), Wholeness::Truncated);
+        assert!(!Observation::new(identity(0), at(0)).may_claim(Wholeness::Empty, &octets, at(2)));
+        assert!(Observation::new(identity(0), at(0)).may_claim(Wholeness::Empty, &octets, at(600)));
     }
 
     #[test]

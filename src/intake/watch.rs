@@ -16,7 +16,7 @@ use super::{
 use crate::{
     faults,
     fhir::Wholeness,
-    model::{ChannelName, ForeignName, Origin, Sidecar, SourceIdentity, SubmissionId},
+    model::{ChannelName, ForeignName, Origin, PushType, Sidecar, SourceIdentity, SubmissionId},
 };
 use notify::{
     EventKind, RecursiveMode, Watcher as _,
@@ -47,6 +47,8 @@ pub enum Polling {
 pub struct Inbox {
     /// The channel.
     pub channel: ChannelName,
+    /// Where it sends files.
+    pub push: PushType,
     /// The folder.
     pub path: PathBuf,
     /// The channel's own folders.
@@ -71,6 +73,8 @@ pub enum Overlooked {
     NotRegular,
     /// It has more bytes than the channel takes.
     TooLarge,
+    /// It has more bytes than there is room for beside the reserve.
+    NoRoom,
     /// It may not be read.
     Unreadable,
     /// It was claimed, and its source may not be removed.
@@ -85,6 +89,7 @@ impl Overlooked {
         match self {
             Self::NotRegular => "it is a link, a pipe, a device or a folder; put a plain file there",
             Self::TooLarge => "it is larger than the channel's max_size",
+            Self::NoRoom => "there is not enough free disk for it beside limits.min_free; it is tried again by itself",
             Self::Unreadable => "it may not be read; correct its owner or its mode",
             Self::NotRemovable => "it was claimed and cannot be removed; let this user remove files of the inbox",
             Self::WaitsForSidecar => "it waits for its sidecar, the same name with .route.json behind it",
@@ -668,20 +673,22 @@ impl Watch {
         } else {
             None
         };
-        let copied = open_source(inbox, &candidate.path)
-            .and_then(|source| copy(source, target, self.inbox.max_bytes, &mut self.buffer));
+        let copied = open_source(inbox, &candidate.path).and_then(|source| {
+            leaves_reserve(&source, &self.inbox)?;
+            copy(source, target, self.inbox.max_bytes, &mut self.buffer)
+        });
         let discard_sidecar = || {
             if let Some((_, copied)) = &sidecar {
                 copied.discard();
             }
         };
         let bundle = copied.inspect_err(|_| discard_sidecar())?;
-        let now = self.now();
+        let (now, wholeness) = (self.now(), self.inbox.completeness.wholeness(bundle.wholeness, bundle.size));
         let whole = candidate.marked
             || self
                 .seen
                 .get_mut(&candidate.path)
-                .is_none_or(|seen| seen.may_claim(bundle.wholeness, &self.inbox.completeness, now));
+                .is_none_or(|seen| seen.may_claim(wholeness, &self.inbox.completeness, now));
         if !whole {
             bundle.discard();
             discard_sidecar();
@@ -695,6 +702,7 @@ impl Watch {
         match error {
             CopyError::NotRegular => self.overlook(&candidate.path, Overlooked::NotRegular),
             CopyError::TooLarge => self.overlook(&candidate.path, Overlooked::TooLarge),
+            CopyError::NoRoom => self.overlook(&candidate.path, Overlooked::NoRoom),
             CopyError::Source(error) => {
                 tracing::debug!(error = %error.kind(), "a file in the inbox could not be read");
                 self.overlook(&candidate.path, Overlooked::Unreadable);
@@ -726,7 +734,20 @@ impl Watch {
     }
 }
 
-/// A Bundle and its sidecar, copied.
+/// Whether the reserve stays free beside a copy: a large file alone could take all of it. One that the channel does not
+/// take is left for that reason.
+fn leaves_reserve(source: &File, inbox: &Inbox) -> Result<(), CopyError> {
+    /// Of smaller ones a whole batch is looked after by the look before it.
+    const LARGE: u64 = 1 << 20;
+    let size = source.metadata().map_err(CopyError::Source)?.len();
+    if size < LARGE || size > inbox.max_bytes {
+        return Ok(());
+    }
+    let space = Space::at(&inbox.spool.work()).map_err(CopyError::Work)?;
+    if space.bytes < inbox.min_free.saturating_add(size) { Err(CopyError::NoRoom) } else { Ok(()) }
+}
+
+/// A file and its sidecar, copied.
 struct Pair {
     id: SubmissionId,
     bundle: Copied,

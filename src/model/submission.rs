@@ -1,8 +1,8 @@
 //! A submission: one file's whole way from the inbox to its outcome, as the store keeps it.
 
 use super::{
-    AccountId, AccountReference, ChannelName, ContractName, Digest, EvidenceKind, KeyedHash, PersonId, SubmissionId,
-    Timestamp,
+    AccountId, AccountReference, ChannelName, ContractName, Digest, EvidenceKind, KeyedHash, LibraryFacts, PersonId,
+    PushType, SubmissionId, Timestamp,
 };
 use serde::{Deserialize, Serialize};
 use std::{collections::BTreeMap, sync::Arc};
@@ -238,6 +238,18 @@ pub enum HoldReason {
     SeveralPatients,
     /// The sidecar is no JSON object with `accountReference` or `key`.
     SidecarUnreadable,
+    /// The labels in a library file's sidecar are not what they may be.
+    SidecarLabels {
+        /// `reference` or `tags`.
+        member: String,
+        /// For people, without the labels.
+        what: String,
+    },
+    /// It was claimed for one type of push, and its channel is set to the other now.
+    OtherPush {
+        /// For which it was claimed.
+        claimed: PushType,
+    },
     /// A link names an accountReference that no account of the contract has, or that several have.
     AccountUnknown {
         /// The accountReference.
@@ -446,6 +458,9 @@ pub struct Submission {
     pub id: SubmissionId,
     /// The channel it came through.
     pub channel: ChannelName,
+    /// Where that sent files when it was claimed.
+    #[serde(default)]
+    pub push: PushType,
     /// Where it came from.
     pub origin: Origin,
     /// Whether the source may still stand in the inbox.
@@ -470,6 +485,9 @@ pub struct Submission {
     pub recipient: Option<Recipient>,
     /// Its shape, once read.
     pub bundle: Option<BundleFacts>,
+    /// What it goes to the library as, once looked at.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub library: Option<LibraryFacts>,
     /// What the inspection found, at most [`Submission::FINDINGS_KEPT`], gravest first.
     pub findings: Arc<[Finding]>,
     /// How many it found in all.

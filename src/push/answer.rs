@@ -156,7 +156,7 @@ pub(super) fn classify(reply: &Reply, now: Timestamp) -> Answer {
         (403 | 404 | 511, _) => Answer::AccountBlocked {
             why: told("the API does not take data for this account; it must be authorised again"),
         },
-        (400 | 413 | 422, _) => Answer::Refused { why: told("the API refuses this Bundle") },
+        (400 | 413 | 422, _) => Answer::Refused { why: told("the API refuses this file") },
         (408 | 429 | 503, _) => Answer::Later { after: reply.retry_after(now), scope: Scope::Destination },
         (500..=599, Some(_)) => Answer::Later { after: reply.retry_after(now), scope: Scope::Submission },
         (status @ 400..=499, _) => Answer::Unexpected { status, reference },
@@ -259,7 +259,7 @@ mod tests {
     #[test]
     fn messages_of_the_api_are_not_repeated() {
         let answer = answer(400, r#"{"error":{"code":"Bad Jan Jansen","message":"Jan Jansen","reference":"r 1"}}"#);
-        assert_eq!(answer, Answer::Refused { why: "the API refuses this Bundle (400)".to_owned() });
+        assert_eq!(answer, Answer::Refused { why: "the API refuses this file (400)".to_owned() });
     }
 
     #[test]

@@ -4,13 +4,14 @@ use super::{
     answer::{Answer, Reply, Scope, classify},
     body::{self, Fault, FileBody, Handed, Handover, Progress, Source},
     destination::{Destination, PushError, Timeouts, address},
+    library::{self, FileDescriptor},
     sign::{Claims, Signer},
     verify::{Origins, PublicKey, SignedToken, Untrusted},
 };
 use crate::{
     faults,
     model::{Attempt, AttemptOutcome, Secret, Timestamp},
-    route::Parcel,
+    route::{Contents, Parcel},
 };
 use reqwest::{
     Certificate, Identity, Method, Proxy, RequestBuilder, Response, StatusCode, Url, header, redirect::Policy,
@@ -258,7 +259,7 @@ impl Client {
     }
 }
 
-/// Sends a parcel with a person's access token: the one way that a Bundle leaves.
+/// Sends a parcel with a person's access token: the one way that a file leaves.
 pub async fn send(client: &Client, parcel: &Parcel, access: &Secret<String>, attempt: u32) -> Sent {
     let (at, begun) = (Timestamp::now(), Instant::now());
     let (answer, status, error) = post(client, parcel, access).await;
@@ -266,7 +267,7 @@ pub async fn send(client: &Client, parcel: &Parcel, access: &Secret<String>, att
         (Answer::Later { .. }, None) => Some("the API could not be reached".to_owned()),
         (Answer::Later { .. }, Some(401)) => Some("our clock was wrong; it is signed again by the API's".to_owned()),
         (Answer::Later { .. }, Some(status)) => Some(format!("the API asks to wait ({status})")),
-        (Answer::Unknown, _) => Some("the Bundle left whole and no answer of the API came".to_owned()),
+        (Answer::Unknown, _) => Some("the file left whole and no answer of the API came".to_owned()),
         (Answer::Damaged, _) => Some("our own copy is not what was judged; it did not leave whole".to_owned()),
         (Answer::AccountBlocked { why } | Answer::DestinationPaused { why } | Answer::Refused { why }, _) => {
             Some(why.clone())
@@ -310,13 +311,22 @@ async fn post(
     let body = FileBody::new(source, size, digest, handover.clone());
     let mut claims = client.claims();
     claims.access_token = Some(access.expose());
-    let path = format!("permission-access/import/h:accountId/{}/{}", parcel.standard(), parcel.version());
-    let request = client
-        .request(Method::POST, &path, &claims)
-        .header(header::CONTENT_TYPE, "application/json")
-        .header(header::CONTENT_LENGTH, size)
-        .header("accountId", parcel.recipient().account.as_str())
-        .body(reqwest::Body::wrap(body));
+    let account = &parcel.recipient().account;
+    let request = match parcel.contents() {
+        Contents::Bundle { version, .. } => {
+            let path = format!("permission-access/import/h:accountId/fhir/{version}");
+            let request = client.request(Method::POST, &path, &claims);
+            request.header(header::CONTENT_TYPE, "application/json").header("accountId", account.as_str())
+        }
+        Contents::File(descriptor) => {
+            let described = client.signer.token(&FileDescriptor::new(descriptor, account));
+            let request = client.request(Method::POST, library::PATH, &claims);
+            request
+                .header(header::CONTENT_TYPE, "application/octet-stream")
+                .header(library::HEADER, sensitive(described.expose()))
+        }
+    };
+    let request = request.header(header::CONTENT_LENGTH, size).body(reqwest::Body::wrap(body));
     faults::pass("push.begin");
     let answered = async {
         let response = request.send().await.map_err(|error| error.is_connect())?;
@@ -421,8 +431,12 @@ pub(super) fn failure(error: &reqwest::Error) -> Failure {
 }
 
 fn bearer(token: &Secret<String>) -> header::HeaderValue {
-    let text = Secret::new(format!("Bearer {}", token.expose()));
-    let mut value = header::HeaderValue::from_str(text.expose()).expect("base64url and dots are a header's text");
+    sensitive(Secret::new(format!("Bearer {}", token.expose())).expose())
+}
+
+/// A token as a header that no log shows.
+fn sensitive(token: &str) -> header::HeaderValue {
+    let mut value = header::HeaderValue::from_str(token).expect("base64url and dots are a header's text");
     value.set_sensitive(true);
     value
 }

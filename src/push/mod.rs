@@ -14,6 +14,7 @@ mod client;
 mod destination;
 #[cfg(test)]
 mod keys_for_tests;
+mod library;
 mod pem;
 mod registry;
 mod sign;

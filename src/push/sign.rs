@@ -59,11 +59,12 @@ impl Signer {
         Ok(Self { key: key.map_err(|_| KeyError::Rejected)?, random: SystemRandom::new() })
     }
 
-    /// A signed token of these claims, in the compact form.
-    pub(super) fn token(&self, claims: &Claims<'_>) -> Secret<String> {
+    /// A signed token of a request's [`Claims`], or of a file's description, in the compact form.
+    pub(super) fn token(&self, claims: &impl Serialize) -> Secret<String> {
         /// base64url of `{"alg":"PS512","typ":"JWT"}`.
         const HEADER: &str = "eyJhbGciOiJQUzUxMiIsInR5cCI6IkpXVCJ9";
-        let claims = Secret::new(serde_json::to_vec(claims).expect("claims are plain texts and one number"));
+        let claims =
+            Secret::new(serde_json::to_vec(claims).expect("claims are plain texts, lists of them, and one number"));
         let mut signature = vec![0; self.key.public_modulus_len()];
         // Room for everything: a growing text would leave copies of the token behind.
         let mut token = String::with_capacity(HEADER.len() + 2 + (claims.expose().len() + signature.len() + 4) * 4 / 3);

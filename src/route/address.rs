@@ -1,6 +1,9 @@
 //! From evidence to one account.
 
-use super::{parcel::Addressed, patients::patients};
+use super::{
+    parcel::{Addressed, ForProvider},
+    patients::patients,
+};
 use crate::{
     fhir::path::Expression,
     model::{
@@ -12,24 +15,31 @@ use crate::{
 use serde_json::Value;
 use std::collections::BTreeSet;
 
-/// Which evidence a channel accepts.
+/// Which evidence from outside the file a channel accepts.
 #[derive(Debug)]
-pub struct Rules {
+pub struct EnvelopeRules {
     /// The contract whose accounts the channel may push to.
     pub contract: ContractName,
     /// The sub-folder's name is evidence.
     pub folder: bool,
     /// Every file has a sidecar, and it is evidence.
     pub sidecar: bool,
-    /// Identifiers of these systems are evidence.
-    pub patient_systems: Vec<String>,
-    /// The values of this expression on the Bundle are evidence.
-    pub expression: Option<Expression>,
     /// The account of a channel for a single person.
     pub default_account: Option<AccountReference>,
 }
 
-/// What came with the Bundle.
+/// Which evidence a channel for Bundles accepts.
+#[derive(Debug)]
+pub struct Rules {
+    /// From outside the Bundle.
+    pub envelope: EnvelopeRules,
+    /// Identifiers of these systems are evidence.
+    pub patient_systems: Vec<String>,
+    /// The values of this expression on the Bundle are evidence.
+    pub expression: Option<Expression>,
+}
+
+/// What came with the file.
 #[derive(Clone, Copy, Debug)]
 pub struct Envelope<'a> {
     /// The inbox' sub-folder that held it.
@@ -61,11 +71,11 @@ pub trait Directory {
 
 /// What addressing found.
 #[derive(Debug)]
-pub struct Addressing {
+pub struct Addressing<P> {
     /// Every piece of evidence that was present, and where it leads.
     pub evidence: Vec<Evidence>,
     /// The account, or why there is none.
-    pub outcome: Result<Addressed, HoldReason>,
+    pub outcome: Result<Addressed<P>, HoldReason>,
 }
 
 /// Finds the one account that a Bundle belongs to.
@@ -77,11 +87,12 @@ pub fn address<D: Directory>(
     envelope: Envelope<'_>,
     rules: &Rules,
     directory: &D,
-) -> Result<Addressing, D::Error> {
+) -> Result<Addressing<ForProvider>, D::Error> {
     let mut found = Vec::new();
     let outcome = match gather(bundle, envelope, rules, directory, &mut found)? {
         Some(reason) => Err(reason),
-        None => decide(bundle, rules, directory, &found)?,
+        None => decide(&rules.envelope.contract, directory, &found)?
+            .map(|recipient| Addressed::new(recipient, ForProvider { idempotent: bundle.facts().idempotent })),
     };
     Ok(Addressing { evidence: found, outcome })
 }
@@ -91,6 +102,34 @@ fn gather<D: Directory>(
     bundle: &Valid<Bundle<'_>>,
     envelope: Envelope<'_>,
     rules: &Rules,
+    directory: &D,
+    found: &mut Vec<Evidence>,
+) -> Result<Option<HoldReason>, D::Error> {
+    if let Some(reason) = from_outside(envelope, &rules.envelope, directory, found)? {
+        return Ok(Some(reason));
+    }
+    let mut add = |kind: EvidenceKind, account| found.push(Evidence { kind, account });
+    let patients = patients(bundle, &rules.patient_systems);
+    for system in &rules.patient_systems {
+        for value in patients.identifiers.get(system).into_iter().flatten() {
+            let hash = directory.hash(EvidenceKind::Patient, &[system.as_bytes(), value.as_bytes()]);
+            add(EvidenceKind::Patient, directory.link(EvidenceKind::Patient, &LinkValue::Hashed(hash))?);
+        }
+    }
+    if let Some(expression) = &rules.expression {
+        for value in values(expression, bundle) {
+            let hash = directory.hash(EvidenceKind::Expression, &[value.as_bytes()]);
+            add(EvidenceKind::Expression, directory.link(EvidenceKind::Expression, &LinkValue::Hashed(hash))?);
+        }
+    }
+    sort(found);
+    Ok((patients.count > 1).then_some(HoldReason::SeveralPatients))
+}
+
+/// Collects the evidence that needs no look into the file; says so where it must be held whatever that leads to.
+pub(super) fn from_outside<D: Directory>(
+    envelope: Envelope<'_>,
+    rules: &EnvelopeRules,
     directory: &D,
     found: &mut Vec<Evidence>,
 ) -> Result<Option<HoldReason>, D::Error> {
@@ -108,33 +147,24 @@ fn gather<D: Directory>(
             None => return Ok(Some(HoldReason::SidecarUnreadable)),
         }
     }
-    let patients = patients(bundle, &rules.patient_systems);
-    for system in &rules.patient_systems {
-        for value in patients.identifiers.get(system).into_iter().flatten() {
-            let hash = directory.hash(EvidenceKind::Patient, &[system.as_bytes(), value.as_bytes()]);
-            add(EvidenceKind::Patient, directory.link(EvidenceKind::Patient, &LinkValue::Hashed(hash))?);
-        }
-    }
-    if let Some(expression) = &rules.expression {
-        for value in values(expression, bundle) {
-            let hash = directory.hash(EvidenceKind::Expression, &[value.as_bytes()]);
-            add(EvidenceKind::Expression, directory.link(EvidenceKind::Expression, &LinkValue::Hashed(hash))?);
-        }
-    }
     if let Some(account) = &rules.default_account {
         add(EvidenceKind::Default, Some(account.clone()));
     }
-    found.sort_by(|left, right| (left.kind, &left.account).cmp(&(right.kind, &right.account)));
-    found.dedup();
-    Ok((patients.count > 1).then_some(HoldReason::SeveralPatients))
+    Ok(None)
 }
 
-fn decide<D: Directory>(
-    bundle: &Valid<Bundle<'_>>,
-    rules: &Rules,
+/// In one order, each piece once.
+pub(super) fn sort(found: &mut Vec<Evidence>) {
+    found.sort_by(|left, right| (left.kind, &left.account).cmp(&(right.kind, &right.account)));
+    found.dedup();
+}
+
+/// The one account that all evidence leads to, as the contract has it.
+pub(super) fn decide<D: Directory>(
+    contract: &ContractName,
     directory: &D,
     evidence: &[Evidence],
-) -> Result<Result<Addressed, HoldReason>, D::Error> {
+) -> Result<Result<Recipient, HoldReason>, D::Error> {
     let kinds: BTreeSet<_> = evidence.iter().map(|piece| piece.kind).collect();
     let accounts: BTreeSet<_> = evidence.iter().filter_map(|piece| piece.account.as_ref()).collect();
     if accounts.len() > 1 {
@@ -148,14 +178,13 @@ fn decide<D: Directory>(
     let (Some(account), true) = (candidates.pop(), candidates.is_empty()) else {
         return Ok(Err(HoldReason::AccountUnknown { reference: reference.clone() }));
     };
-    let recipient = Recipient {
-        contract: rules.contract.clone(),
+    Ok(Ok(Recipient {
+        contract: contract.clone(),
         person: account.person,
         account: account.id,
         reference: account.reference,
         evidence: kinds.into_iter().collect(),
-    };
-    Ok(Ok(Addressed::new(recipient, bundle.facts().idempotent)))
+    }))
 }
 
 /// What a sidecar `{"accountReference": ..}` or `{"key": ..}` says.

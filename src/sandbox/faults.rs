@@ -9,6 +9,8 @@ use std::collections::{BTreeMap, VecDeque};
 pub enum Target {
     /// Provider pushes.
     Push,
+    /// Library pushes.
+    Library,
     /// Refreshes of tokens.
     Refresh,
     /// Exchanges of a code for the first tokens.

@@ -1,14 +1,15 @@
-//! Pushes, accounts and the contract.
+//! Provider pushes, accounts and the contract.
 
 use super::{
     connection::Connection,
     faults::{Fault, Target},
     jwt,
     server::error,
-    state::{NewAccount, State, now_millis},
+    state::{BODY_KEPT, NewAccount, Received, State, now_millis},
 };
+use crate::model::Digest;
 use axum::{
-    body::{Body, to_bytes},
+    body::to_bytes,
     extract::{ConnectInfo, Path, Request, State as Shared},
     http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header},
     response::{IntoResponse, Response},
@@ -98,7 +99,17 @@ pub(super) async fn provider(
     if !matches!(serde_json::from_slice(text), Ok(Value::Object(_))) {
         return error(&state, StatusCode::BAD_REQUEST, "InvalidBody", "the body is no JSON object");
     }
-    let number = state.take("provider", &account, &person, &bytes);
+    let number = state.take(Received {
+        number: 0,
+        at: 0,
+        kind: "provider",
+        account_id: account,
+        person_id: person,
+        sha256: Digest::of(&bytes),
+        size: bytes.len(),
+        described: None,
+        body: (bytes.len() <= BODY_KEPT).then(|| bytes.to_vec()),
+    });
     match fault {
         Some(Fault::ResetAfter) => connection.cut(),
         Some(Fault::Hang) => std::future::pending().await,
@@ -123,12 +134,18 @@ fn check(state: &State, headers: &HeaderMap) -> Result<(String, String), Box<Res
         return Err(bad("InvalidLength", "content-length is missing"));
     }
     let account = headers.get("accountid").and_then(|account| account.to_str().ok()).unwrap_or_default().to_owned();
-    let known = state.lock().persons.get(&person).map(|person| {
-        let is_listed = |known: &NewAccount| known.id == account && !person.unlisted.contains(&account);
-        (person.accounts.iter().any(is_listed), person.unauthorised.contains(&account))
+    check_account(state, &person, &account)?;
+    Ok((account, person))
+}
+
+/// Whether the person has the account, and its provider takes pushes.
+pub(super) fn check_account(state: &State, person: &str, account: &str) -> Result<(), Box<Response>> {
+    let known = state.lock().persons.get(person).map(|person| {
+        let is_listed = |known: &NewAccount| known.id == account && !person.unlisted.contains(account);
+        (person.accounts.iter().any(is_listed), person.unauthorised.contains(account))
     });
     match known {
-        Some((true, false)) => Ok((account, person)),
+        Some((true, false)) => Ok(()),
         Some((true, true)) => {
             let status = StatusCode::NETWORK_AUTHENTICATION_REQUIRED;
             Err(Box::new(error(
@@ -139,30 +156,6 @@ fn check(state: &State, headers: &HeaderMap) -> Result<(String, String), Box<Res
             )))
         }
         _ => Err(Box::new(error(state, StatusCode::NOT_FOUND, "AccountNotFound", "the token opens no such account"))),
-    }
-}
-
-/// `POST permission-access/import`: any file for the library.
-pub(super) async fn library(Shared(state): Shared<Arc<State>>, headers: HeaderMap, body: Body) -> Response {
-    state.count("library");
-    let checked = authenticate(&state, &headers).and_then(|claims| person_of(&state, &claims));
-    let bytes = to_bytes(body, BODY_MAX).await;
-    let person = match checked {
-        Ok(person) => person,
-        Err(refusal) => return *refusal,
-    };
-    let bad = |message: &str| error(&state, StatusCode::BAD_REQUEST, "InvalidFileDescriptor", message);
-    let descriptor = headers.get("filedescriptor").and_then(|text| text.to_str().ok()).unwrap_or_default();
-    let Ok(descriptor) = jwt::read(descriptor, &state.key) else {
-        return bad("FileDescriptor is not signed by the contract");
-    };
-    let Some(account) = descriptor["metadata"]["accounts"][0]["accountId"].as_str() else { return bad("no account") };
-    match bytes {
-        Ok(bytes) => {
-            state.take("library", account, &person, &bytes);
-            axum::Json(json!({})).into_response()
-        }
-        Err(_) => error(&state, StatusCode::BAD_REQUEST, "InvalidBody", "the body ended early"),
     }
 }
 

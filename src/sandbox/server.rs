@@ -4,7 +4,7 @@ use super::{
     connection::{Connection, CuttableListener},
     control,
     jwt::PublicKey,
-    pages, push,
+    library, pages, push,
     state::State,
     tokens,
 };
@@ -102,7 +102,7 @@ fn router(state: Arc<State>) -> Router {
     Router::new()
         // `h:accountId` stands literally in the path; what else arrives here is refused by the handler.
         .route("/v1.7/permission-access/import/{account}/{standard}/{version}", post(push::provider))
-        .route("/v1.7/permission-access/import", post(push::library))
+        .route("/v1.7/permission-access/import", post(library::library))
         .route("/v1.7/permission-access/accounts", get(push::accounts))
         .route("/v1.7/permission-access/contract", get(push::contract))
         .route("/v1.7/oauth/authorize", post(tokens::authorize))

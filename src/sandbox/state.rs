@@ -17,7 +17,20 @@ use std::{
 };
 
 /// Bodies up to this size are kept whole; of larger ones the digest alone.
-const BODY_KEPT: usize = 4 * 1024 * 1024;
+pub(super) const BODY_KEPT: usize = 4 * 1024 * 1024;
+
+/// What a library push says of its file.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Described {
+    /// `mimeType`
+    pub mime_type: String,
+    /// The accounts' ids.
+    pub accounts: Vec<String>,
+    /// `reference`
+    pub reference: Vec<String>,
+    /// `tags`
+    pub tags: Vec<String>,
+}
 
 /// A push that was taken.
 #[derive(Clone, Debug, Serialize)]
@@ -36,6 +49,9 @@ pub struct Received {
     pub sha256: Digest,
     /// Bytes.
     pub size: usize,
+    /// Of a library push: what it says of its file.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub described: Option<Described>,
     /// The body, where it is small enough to be kept.
     #[serde(skip)]
     pub body: Option<Vec<u8>>,
@@ -236,20 +252,11 @@ impl State {
         self.lock().stats.clone()
     }
 
-    pub(super) fn take(&self, kind: &'static str, account: &str, person: &str, body: &[u8]) -> usize {
-        let (sha256, at) = (Digest::of(body), now_millis());
+    /// Keeps a push; its number is its place.
+    pub(super) fn take(&self, push: Received) -> usize {
         let mut inner = self.lock();
         let number = inner.received.len();
-        inner.received.push(Received {
-            number,
-            at,
-            kind,
-            account_id: account.to_owned(),
-            person_id: person.to_owned(),
-            sha256,
-            size: body.len(),
-            body: (body.len() <= BODY_KEPT).then(|| body.to_vec()),
-        });
+        inner.received.push(Received { number, at: now_millis(), ..push });
         number
     }
 

@@ -4,7 +4,7 @@
 use super::{
     Order, SledStore, Store, StoreError, Write,
     memory::MemoryStore,
-    model_test::{account, compare, link, person, sealer, submission},
+    model_test::{account, compare, library, link, person, sealer, submission},
 };
 use crate::model::{Receipt, Stage, Submission, SubmissionId, Timestamp, TokenState};
 use std::{
@@ -26,6 +26,7 @@ fn history() -> Vec<Vec<Write>> {
         let mut record = submission(number);
         batches.push(vec![write(&record)]);
         record.source_pending = false;
+        record.library = library(&record);
         record.stage = Stage::Ready;
         batches.push(vec![write(&record)]);
         record.stage = Stage::Sending { attempt: 1 };

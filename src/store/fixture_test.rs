@@ -8,7 +8,7 @@ use super::{
     memory::MemoryStore,
     model_test::{account, compare, findings, link, person, sealer, submission},
 };
-use crate::model::{HoldReason, Stage, Submission};
+use crate::model::{HoldReason, PushType, Stage, Submission};
 use std::{fs, path::Path};
 
 /// The form that this program writes.
@@ -38,7 +38,9 @@ fn contents() -> Vec<Write> {
         Stage::Dropped,
     ];
     for (number, stage) in (0..).zip(stages) {
-        let record = Submission { stage, findings: findings(usize::try_from(number).unwrap()), ..submission(number) };
+        let findings = findings(usize::try_from(number).unwrap());
+        // It was written before there were library pushes: its records do not say which way they go.
+        let record = Submission { stage, findings, push: PushType::Provider, ..submission(number) };
         writes.push(Write::Submission(Box::new(record)));
     }
     writes

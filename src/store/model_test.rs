@@ -5,9 +5,9 @@ use super::{
     DestinationState, Order, Pause, Secrets, SledStore, Store, StoreError, Write, export, import, memory::MemoryStore,
 };
 use crate::model::{
-    Account, ChannelName, ContractName, Digest, EvidenceKind, Finding, ForeignName, HoldReason, KeyedHash, Link,
-    LinkValue, Origin, Person, Receipt, Recipient, SealError, Sealer, Secret, Severity, Sidecar, SourceIdentity, Stage,
-    Submission, SubmissionId, Timestamp, TokenPair, TokenState, TokenValue,
+    Account, ChannelName, ContractName, Digest, EvidenceKind, Finding, ForeignName, FoundBy, HoldReason, KeyedHash,
+    LibraryFacts, Link, LinkValue, Origin, Person, PushType, Receipt, Recipient, SealError, Sealer, Secret, Severity,
+    Sidecar, SourceIdentity, Stage, Submission, SubmissionId, Timestamp, TokenPair, TokenState, TokenValue,
 };
 use proptest::prelude::*;
 use std::{fmt::Debug, fs, os::unix::fs::PermissionsExt, path::Path, sync::Arc};
@@ -23,6 +23,7 @@ pub(super) fn submission(number: u64) -> Submission {
     Submission {
         id: SubmissionId::from_u64(number),
         channel: channel(number % 2),
+        push: if number.is_multiple_of(3) { PushType::Library } else { PushType::Provider },
         origin: origin(&path),
         source_pending: true,
         name_hash: KeyedHash::from_bytes([u8::try_from(number % 7).unwrap(); 16]),
@@ -37,6 +38,7 @@ pub(super) fn submission(number: u64) -> Submission {
         settled: false,
         recipient: None,
         bundle: None,
+        library: None,
         findings: std::sync::Arc::default(),
         findings_total: 0,
         overridden: Vec::new(),
@@ -56,6 +58,24 @@ pub(super) fn sealer(byte: u8) -> Arc<Sealer> {
 
 fn channel(number: u64) -> ChannelName {
     format!("channel-{number}").parse().unwrap()
+}
+
+/// What a file for the library goes as.
+pub(super) fn library(submission: &Submission) -> Option<LibraryFacts> {
+    (submission.push == PushType::Library).then(|| LibraryFacts {
+        mime_type: "application/pdf".into(),
+        found_by: FoundBy::Content,
+        references: 1,
+        tags: 2,
+    })
+}
+
+#[test]
+fn a_record_of_before_there_were_library_pushes_is_a_provider_push() {
+    let mut json = serde_json::to_value(submission(3)).unwrap();
+    assert_eq!(json.as_object_mut().unwrap().remove("push"), Some("library".into()));
+    let read: Submission = serde_json::from_value(json).unwrap();
+    assert_eq!((read.push, read.library), (PushType::Provider, None));
 }
 
 fn contract(number: u64) -> ContractName {
@@ -162,7 +182,9 @@ fn operation() -> impl Strategy<Value = Operation> {
             _ => Stage::Duplicate { of: SubmissionId::from_u64(1), receipt: receipt() },
         };
         let (recipient, findings) = (to.map(recipient), findings(finding_count));
-        let state = Submission { stage, source_pending, settled, recipient, findings, ..submission(number) };
+        let claim = submission(number);
+        let library = library(&claim).filter(|_| recipient.is_some());
+        let state = Submission { stage, source_pending, settled, recipient, findings, library, ..claim };
         Write::Submission(Box::new(state))
     });
     let destination = (0..2u64, any::<bool>()).prop_map(|(number, paused)| {

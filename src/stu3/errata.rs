@@ -88,9 +88,82 @@ errata! {
         "offset.empty() or (when.exists() and when.all(($this in ('C' | 'CM' | 'CD' | 'CV')).not()))"
 }
 
+/// A constraint of a profile that is not evaluated as published, or counts less.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ProfileErratum {
+    /// Canonical URL of the profile that states it.
+    pub profile: &'static str,
+    /// The constraint's key.
+    pub key: &'static str,
+    /// What is evaluated instead; `None` where only the severity is another.
+    pub evaluated: Option<&'static str>,
+    /// It is a warning, whatever is published.
+    pub is_warning: bool,
+    /// Why.
+    pub why: &'static str,
+}
+
+/// The erratum of a profile's constraint.
+pub fn profile_erratum(profile: &str, key: &str) -> Option<&'static ProfileErratum> {
+    PROFILE_ERRATA.iter().find(|erratum| erratum.key == key && erratum.profile == profile)
+}
+
+const ANY_CODING: &str =
+    "coding.where(system = 'http://hl7.org/fhir/observation-category' and code = 'vital-signs').exists()";
+
+const PROFILE_ERRATA: [ProfileErratum; 5] = [
+    ProfileErratum {
+        profile: "http://hl7.org/fhir/StructureDefinition/vitalsigns",
+        key: "vs-1",
+        evaluated: Some("($this is dateTime).not() or $this.toString().length() >= 8"),
+        is_warning: false,
+        why: "of a Period the expression has no value, and it is about dates alone",
+    },
+    ProfileErratum {
+        profile: "http://hl7.org/fhir/StructureDefinition/vitalsigns",
+        key: "vs-4",
+        evaluated: Some(ANY_CODING),
+        is_warning: false,
+        why: "the expression fails where the category has a second coding",
+    },
+    ProfileErratum {
+        profile: "http://nictiz.nl/fhir/StructureDefinition/zib-VitalSigns",
+        key: "vs-4",
+        evaluated: Some(ANY_CODING),
+        is_warning: false,
+        why: "the expression fails where the category has a second coding",
+    },
+    ProfileErratum {
+        profile: "http://fhir.nl/fhir/StructureDefinition/nl-core-address",
+        key: "nl-postal-code-pattern",
+        evaluated: None,
+        is_warning: true,
+        why: "the expression looks for the country in the postal code, and so refuses every foreign one: it only warns",
+    },
+    ProfileErratum {
+        profile: "http://nictiz.nl/fhir/StructureDefinition/zib-LaboratoryTestResult-Observation",
+        key: "zib-LaboratoryTestResult-Observation-1",
+        evaluated: Some(
+            "coding.where(system = 'http://snomed.info/sct' and (code = '281302008' or code = '281300000' or code = '11896004' or code = '30714006' or code = '131196009')).exists() implies coding.where(system = 'http://hl7.org/fhir/v2/0078').exists()",
+        ),
+        is_warning: false,
+        why: "codes stand in the expression where conditions are needed, so that every code is meant",
+    },
+];
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn every_erratum_of_a_profile_can_be_evaluated() {
+        for erratum in PROFILE_ERRATA {
+            assert_eq!(profile_erratum(erratum.profile, erratum.key), Some(&erratum));
+            let text = erratum.evaluated.unwrap_or("true");
+            assert!(crate::fhir::path::Expression::parse(text).is_ok(), "{}", erratum.key);
+            assert!(erratum.evaluated.is_some() || erratum.is_warning, "{}", erratum.key);
+        }
+    }
 
     #[test]
     fn every_erratum_belongs_to_a_constraint_and_changes_it() {

@@ -87,28 +87,44 @@ enum Place {
 impl Extension {
     /// It may stand on this element; `in_resource` says whether the resource around it is of a type.
     pub fn may_stand(&self, release: &Release, holder: Holder, in_resource: impl Fn(&str) -> bool) -> bool {
-        self.places.iter().any(|place| match place {
-            Place::Anywhere => true,
-            Place::Type(wanted) => release.is_a(holder.holds, *wanted),
-            Place::Element { owner, name, holds, root } => {
+        self.places.iter().any(|place| place.admits(release, holder, &in_resource))
+    }
+}
+
+impl Place {
+    fn admits(&self, release: &Release, holder: Holder, in_resource: impl Fn(&str) -> bool) -> bool {
+        match self {
+            Self::Anywhere => true,
+            Self::Type(wanted) => release.is_a(holder.holds, *wanted),
+            Self::Element { owner, name, holds, root } => {
                 holder
                     .element
                     .is_some_and(|(in_structure, element)| element == *name && release.is_a(in_structure, *owner))
                     && holds.is_none_or(|wanted| release.is_a(holder.holds, wanted))
-                    && root.is_none_or(&in_resource)
+                    && root.is_none_or(in_resource)
             }
-        })
+        }
     }
 }
 
+/// An element is one that the path of a context names; `None` where the path leads nowhere in the release.
+pub(super) fn is_at(
+    release: &'static Release,
+    path: &str,
+    holder: Holder,
+    in_resource: impl Fn(&str) -> bool,
+) -> Option<bool> {
+    Some(place(release, path)?.admits(release, holder, in_resource))
+}
+
 /// The extension with this URL.
-pub(super) fn definition(release: &Release, url: &str) -> Option<&'static Extension> {
+pub(super) fn definition(release: &'static Release, url: &str) -> Option<&'static Extension> {
     static EXTENSIONS: OnceLock<Vec<Extension>> = OnceLock::new();
     let extensions = EXTENSIONS.get_or_init(|| decode(release, include_str!("extensions.tsv")));
     extensions.binary_search_by(|extension| extension.url.cmp(url)).ok().map(|place| &extensions[place])
 }
 
-fn decode(release: &Release, table: &'static str) -> Vec<Extension> {
+fn decode(release: &'static Release, table: &'static str) -> Vec<Extension> {
     let mut extensions = Vec::new();
     for line in table.lines() {
         let (depth, rest) = line.split_once('\t').expect("a line begins with its depth");
@@ -121,7 +137,7 @@ fn decode(release: &Release, table: &'static str) -> Vec<Extension> {
     extensions
 }
 
-fn extension(release: &Release, line: &'static str) -> Extension {
+fn extension(release: &'static Release, line: &'static str) -> Extension {
     let mut columns = line.split('\t');
     let mut next = || columns.next().unwrap_or_default();
     let (url, min, most) = (next(), next(), Most::of(next()));
@@ -141,7 +157,7 @@ fn extension(release: &Release, line: &'static str) -> Extension {
         }),
         parts: Vec::new(),
         invariants: columns.map(invariant).collect(),
-        places: words(places).map(|path| place(release, path)).collect(),
+        places: words(places).map(|path| place(release, path).expect("a context is an element")).collect(),
     }
 }
 
@@ -161,35 +177,48 @@ fn value_type(text: &'static str) -> ValueType {
 }
 
 /// A type's name or the path of an element; the path may go through types and other elements' definitions.
-fn place(release: &Release, path: &'static str) -> Place {
+fn place(release: &'static Release, path: &str) -> Option<Place> {
     if matches!(path, "*" | "Any") {
-        return Place::Anywhere;
+        return Some(Place::Anywhere);
     }
     if let Some(named) = release.structure_named(path) {
-        return Place::Type(named);
+        return Some(Place::Type(named));
     }
-    let (root, rest) = path.split_once('.').expect("a path has a dot");
-    let mut owner = release.structure_named(root).expect("a path begins with a type");
+    let (root, rest) = path.split_once('.')?;
+    let mut owner = release.structure_named(root)?;
+    let root = release.structure(owner).name;
     let mut steps = rest.split('.').peekable();
     loop {
-        let step = steps.next().expect("the last step returns");
-        let (element, way) = release.member(owner, step).expect("a path names elements");
+        let step = steps.next()?;
+        let whole = |step: &str| release.elements(owner).iter().find(|known| known.choice && known.name == step);
+        // a choice by its own name is any of its types
+        if let (Some(stem), None) = (step.strip_suffix("[x]"), release.member(owner, step)) {
+            let element = whole(stem).filter(|_| steps.peek().is_none())?;
+            return Some(Place::Element {
+                owner,
+                name: element.name,
+                holds: None,
+                root: foreign(release, owner, root),
+            });
+        }
+        let (element, way) = release.member(owner, step)?;
         let content = match way.content {
             Content::Structure(id) => Some(id),
             Content::Primitive(_) | Content::Resource => release.structure_named(way.type_name),
         };
         if steps.peek().is_none() {
-            let within = release.structure(owner).name;
-            let foreign = within.split('.').next() != Some(root);
-            return Place::Element {
-                owner,
-                name: element.name,
-                holds: content.filter(|_| element.choice),
-                root: Some(root).filter(|_| foreign && release.resource(root).is_some()),
-            };
+            let holds = content.filter(|_| element.choice);
+            return Some(Place::Element { owner, name: element.name, holds, root: foreign(release, owner, root) });
         }
-        owner = content.expect("steps before the last have elements");
+        owner = content?;
     }
+}
+
+/// The resource that a path begins in, where it leads into another type.
+fn foreign(release: &Release, owner: StructureId, root: &'static str) -> Option<&'static str> {
+    let within = release.structure(owner).name;
+    let is_foreign = within.split('.').next() != Some(root);
+    Some(root).filter(|_| is_foreign && release.resource(root).is_some())
 }
 
 #[cfg(test)]

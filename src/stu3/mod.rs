@@ -273,8 +273,19 @@ impl Release {
     }
 
     /// The extension that the release defines with this URL; the extensions are decoded when the first is asked for.
-    pub fn extension(&self, url: &str) -> Option<&'static Extension> {
+    pub fn extension(&'static self, url: &str) -> Option<&'static Extension> {
         extensions::definition(self, url)
+    }
+
+    /// An element is one that an extension's context names (`Patient.contact`); `in_resource` says whether the resource
+    /// around it is of a type. `None` where the context leads nowhere in the release.
+    pub fn is_context(
+        &'static self,
+        context: &str,
+        holder: Holder,
+        in_resource: impl Fn(&str) -> bool,
+    ) -> Option<bool> {
+        extensions::is_at(self, context, holder, in_resource)
     }
 
     /// A structure, what it derives from, and so on.

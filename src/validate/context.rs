@@ -4,7 +4,7 @@
 use super::{policy::Policy, rules::questionnaire::Form};
 use crate::{
     fhir::{Document, Kind, NodeId},
-    stu3::{Holder, Release, Terminology},
+    stu3::{Holder, Membership, Release, Terminology, package::Library},
 };
 use std::{
     borrow::Cow,
@@ -12,12 +12,15 @@ use std::{
     collections::{HashMap, HashSet},
     fmt,
     rc::Rc,
+    sync::Arc,
 };
 
 /// Everything that a rule may look at; rules change nothing in it.
 pub(super) struct Context<'v, 'd> {
     pub(super) release: &'static Release,
     pub(super) terminology: &'v Terminology,
+    /// The profiles that are loaded.
+    pub(super) library: &'v Library,
     pub(super) policy: &'v Policy,
     pub(super) document: &'d Document<'d>,
     pub(super) path: Path<'d>,
@@ -25,14 +28,29 @@ pub(super) struct Context<'v, 'd> {
     pub(super) holder: Holder,
     pub(super) resource: ResourceScope<'d>,
     pub(super) bundle: Option<BundleScope<'d>>,
+    /// Resources that references lead to, held to profiles: whether they meet them.
+    pub(super) trials: Trials,
+    /// How many times anything was tried.
+    pub(super) tries: u32,
     /// Questionnaires that responses were held to.
     pub(super) forms: RefCell<HashMap<NodeId, Rc<Form<'d>>>>,
 }
 
-impl<'d> Context<'_, 'd> {
+/// Resources by node and canonical URL of the profile; what is being tried counts as met until it is not.
+pub(super) type Trials = HashMap<(NodeId, Arc<str>), bool>;
+
+impl<'v, 'd> Context<'v, 'd> {
     /// The text of a string member; `None` where it is absent or no string.
     pub(super) fn string(&self, object: NodeId, name: &str) -> Option<Cow<'d, str>> {
         string(self.document, object, name)
+    }
+
+    /// Whether a code is in a value set of the release or of a package.
+    pub(super) fn membership(&self, set: &str, system: Option<&str>, code: &str) -> Membership<'v> {
+        match self.terminology.membership(set, system, code) {
+            Membership::NoValueSet => self.library.membership(set, system, code),
+            told => told,
+        }
     }
 
     /// An extension that holds extensions of its own.

@@ -10,7 +10,11 @@ use crate::{
     fhir::NodeId,
     model::{Finding, Severity},
 };
-use std::{borrow::Cow, collections::BTreeMap};
+use std::{
+    borrow::Cow,
+    collections::{BTreeMap, HashSet},
+    sync::Arc,
+};
 
 /// Findings kept in memory; more are counted only.
 const MOST_FINDINGS: usize = 10_000;
@@ -76,16 +80,49 @@ impl<'a> At<'a> {
 struct Draft {
     node: NodeId,
     severity: Severity,
-    rule: &'static Rule,
+    key: Cow<'static, str>,
+    code: &'static str,
     expression: String,
+    /// The profile that asks for it.
+    profile: Option<Arc<str>>,
     text: String,
+}
+
+impl Draft {
+    /// Its expression is the tail only.
+    fn of(severity: Severity, key: Cow<'static, str>, code: &'static str, at: At<'_>, text: String) -> Self {
+        Self { node: at.node, severity, key, code, expression: at.tail.into_owned(), profile: None, text }
+    }
+}
+
+/// What a profile asks for: a rule that all profiles have in common, or a constraint of its own.
+pub(super) struct Asked<'a> {
+    /// The kind of rule.
+    pub(super) rule: &'static Rule,
+    /// The key of a constraint of the profile, in the place of the rule's.
+    pub(super) constraint: Option<&'a str>,
+    /// How grave a breach is.
+    pub(super) severity: Severity,
+    /// Canonical URL.
+    pub(super) profile: &'a Arc<str>,
+}
+
+impl<'a> Asked<'a> {
+    /// By a rule that all profiles have in common.
+    pub(super) const fn by(rule: &'static Rule, profile: &'a Arc<str>) -> Self {
+        Self { rule, constraint: None, severity: rule.severity, profile }
+    }
+
+    fn key(&self) -> Cow<'static, str> {
+        self.constraint.map_or(Cow::Borrowed(self.rule.key), |key| Cow::Owned(key.to_owned()))
+    }
 }
 
 /// What was not judged, before its node is turned into line and column.
 #[derive(Debug)]
 struct Left {
     node: NodeId,
-    rule: &'static Rule,
+    key: Cow<'static, str>,
     expression: String,
     system: Option<String>,
     text: String,
@@ -103,7 +140,9 @@ pub(super) struct Findings<'v> {
     not_checked: Vec<Left>,
     /// The systems of which it has been said, once for the whole file, that their codes are not known.
     unknown_systems: Vec<Option<String>>,
-    overridden: BTreeMap<&'static str, Overridden>,
+    overridden: BTreeMap<String, Overridden>,
+    /// What profiles said, so that two that ask for the same say it once.
+    told: HashSet<(NodeId, String, String)>,
     foreign: Vec<Foreign>,
 }
 
@@ -130,27 +169,55 @@ impl<'v> Findings<'v> {
             not_checked: Vec::new(),
             unknown_systems: Vec::new(),
             overridden: BTreeMap::new(),
+            told: HashSet::new(),
             foreign: Vec::new(),
         }
     }
 
     /// A breach of `rule`; `text` says what is wrong and what to do, and quotes no value of the file.
     pub(super) fn add(&mut self, cx: &Context<'_, '_>, rule: &'static Rule, at: At<'_>, text: impl Into<String>) {
-        let Some(severity) = self.severity(rule) else { return };
-        match severity {
+        if let Some(severity) = self.severity(rule.key, rule.severity) {
+            let key = Cow::Borrowed(rule.key);
+            self.draft(cx, Draft::of(severity, key, rule.code, at, text.into()));
+        }
+    }
+
+    /// A breach of what a profile asks for.
+    pub(super) fn add_of_profile(&mut self, cx: &Context<'_, '_>, asked: &Asked<'_>, at: At<'_>, text: String) {
+        let key = asked.key();
+        if !self.is_new(&at, &key, &text) {
+            return;
+        }
+        if let Some(severity) = self.severity(&key, asked.severity) {
+            let draft = Draft::of(severity, key, asked.rule.code, at, text);
+            self.draft(cx, Draft { profile: Some(asked.profile.clone()), ..draft });
+        }
+    }
+
+    /// Not said of this node before; of a flood that is cut anyway it is not kept.
+    fn is_new(&mut self, at: &At<'_>, key: &str, text: &str) -> bool {
+        self.told.len() >= 2 * MOST_FINDINGS || self.told.insert((at.node, key.to_owned(), text.to_owned()))
+    }
+
+    fn draft(&mut self, cx: &Context<'_, '_>, mut draft: Draft) {
+        match draft.severity {
             Severity::Error => self.errors += 1,
             Severity::Warning => self.warnings += 1,
             Severity::Information => {}
         }
-        let is_lesser = severity != Severity::Error;
+        let is_lesser = draft.severity != Severity::Error;
         if self.drafts.len() == MOST_FINDINGS || (is_lesser && self.lesser == MOST_LESSER) {
             self.cut += 1;
             return;
         }
         self.lesser += usize::from(is_lesser);
-        let mut expression = cx.path.to_string();
-        expression.push_str(&at.tail);
-        self.drafts.push(Draft { node: at.node, severity, rule, expression, text: text.into() });
+        draft.expression.insert_str(0, &cx.path.to_string());
+        self.drafts.push(draft);
+    }
+
+    /// How many errors were found.
+    pub(super) const fn errors(&self) -> u64 {
+        self.errors
     }
 
     /// Nothing is to be said of this rule.
@@ -178,7 +245,15 @@ impl<'v> Findings<'v> {
         at: At<'_>,
         text: impl Into<String>,
     ) {
-        self.leave(cx, rule, at, None, text.into());
+        self.leave(cx, Cow::Borrowed(rule.key), at, None, text.into());
+    }
+
+    /// What a profile asks for and nobody here can tell.
+    pub(super) fn profile_not_checked(&mut self, cx: &Context<'_, '_>, asked: &Asked<'_>, at: At<'_>, text: String) {
+        let key = asked.key();
+        if self.is_new(&at, &key, &text) {
+            self.leave(cx, key, at, None, text);
+        }
     }
 
     /// A code that could not be judged, because the codes of its system are not known.
@@ -190,7 +265,7 @@ impl<'v> Findings<'v> {
         system: &str,
         text: impl Into<String>,
     ) {
-        self.leave(cx, rule, at, Some(system.to_owned()), text.into());
+        self.leave(cx, Cow::Borrowed(rule.key), at, Some(system.to_owned()), text.into());
     }
 
     /// The same, once for each system in a file; `None` stands for all systems that nobody here has heard of.
@@ -204,28 +279,35 @@ impl<'v> Findings<'v> {
     ) {
         if self.unknown_systems.iter().all(|said| said.as_deref() != system) {
             self.unknown_systems.push(system.map(str::to_owned));
-            self.leave(cx, rule, at, system.map(str::to_owned), text());
+            self.leave(cx, Cow::Borrowed(rule.key), at, system.map(str::to_owned), text());
         }
     }
 
-    fn leave(&mut self, cx: &Context<'_, '_>, rule: &'static Rule, at: At<'_>, system: Option<String>, text: String) {
+    fn leave(
+        &mut self,
+        cx: &Context<'_, '_>,
+        key: Cow<'static, str>,
+        at: At<'_>,
+        system: Option<String>,
+        text: String,
+    ) {
         // a rule that is off asks nothing
-        let off = self.policy.rules.get(rule.key).is_some_and(|level| level.severity().is_none());
+        let off = self.policy.rules.get(&*key).is_some_and(|level| level.severity().is_none());
         if off || self.not_checked.len() == MOST_FINDINGS {
             return;
         }
         let mut expression = cx.path.to_string();
         expression.push_str(&at.tail);
-        self.not_checked.push(Left { node: at.node, rule, expression, system, text });
+        self.not_checked.push(Left { node: at.node, key, expression, system, text });
     }
 
     /// The severity under the policy; `None` where the rule is off. Counts what the policy changes.
-    fn severity(&mut self, rule: &'static Rule) -> Option<Severity> {
-        let Some(level) = self.policy.rules.get(rule.key).copied() else { return Some(rule.severity) };
-        if level.severity() != Some(rule.severity) {
-            let entry = self.overridden.entry(rule.key).or_insert_with(|| Overridden {
-                key: rule.key.to_owned(),
-                from: RuleLevel::from(rule.severity),
+    fn severity(&mut self, key: &str, severity: Severity) -> Option<Severity> {
+        let Some(level) = self.policy.rules.get(key).copied() else { return Some(severity) };
+        if level.severity() != Some(severity) {
+            let entry = self.overridden.entry(key.to_owned()).or_insert_with(|| Overridden {
+                key: key.to_owned(),
+                from: RuleLevel::from(severity),
                 to: level,
                 count: 0,
             });
@@ -240,7 +322,7 @@ impl<'v> Findings<'v> {
         let start = |node| cx.document.start(node);
         self.drafts.sort_by(|a, b| {
             let (left, right) = (start(a.node), start(b.node));
-            (left, a.severity, a.rule.key, &a.expression).cmp(&(right, b.severity, b.rule.key, &b.expression))
+            (left, a.severity, &a.key, &a.expression).cmp(&(right, b.severity, &b.key, &b.expression))
         });
         let findings = self
             .drafts
@@ -249,12 +331,12 @@ impl<'v> Findings<'v> {
                 let position = cx.document.place(draft.node);
                 Finding {
                     severity: draft.severity,
-                    code: draft.rule.code.to_owned(),
-                    key: draft.rule.key.to_owned(),
+                    code: draft.code.to_owned(),
+                    key: draft.key.into_owned(),
                     expression: draft.expression,
                     line: position.line,
                     column: position.column,
-                    profile: None,
+                    profile: draft.profile.map(|profile| profile.to_string()),
                     text: draft.text,
                 }
             })
@@ -263,7 +345,7 @@ impl<'v> Findings<'v> {
         let not_checked = self.not_checked.into_iter().map(|left| {
             let position = cx.document.place(left.node);
             NotChecked {
-                key: left.rule.key.to_owned(),
+                key: left.key.into_owned(),
                 expression: left.expression,
                 line: position.line,
                 column: position.column,

@@ -1,10 +1,11 @@
 //! The inspector: judges a document by the facts of STU3 and says everything that is wrong with it at once.
 //!
 //! [`Validator`] is immutable and shared by all workers. It makes a [`Valid`] Bundle or an [`Outcome`] that says why not.
-//! `walk.rs` is the only traversal; each rule family has a file in `rules/`. Profiles are
-//! not judged here yet. Linear in the input: references are resolved through one index per Bundle.
+//! `walk.rs` goes over a document by the release's own rules; each rule family has a file in `rules/`. `conformance/` goes over
+//! a resource once more for each profile that it claims. Linear in the input: references are resolved through one index per Bundle.
 
 mod bundle;
+mod conformance;
 mod context;
 mod issue;
 mod outcome;
@@ -28,9 +29,9 @@ use crate::{
         self, Document,
         json::{Limits, ReadError},
     },
-    stu3::{self, Release, StructureId, Terminology},
+    stu3::{self, Release, StructureId, Terminology, package::Library},
 };
-use std::ops::Deref;
+use std::{ops::Deref, sync::Arc};
 use walk::Family;
 
 /// Something that passed the inspection; only this room makes one.
@@ -45,7 +46,7 @@ impl<T> Deref for Valid<T> {
     }
 }
 
-/// Judges documents by the release's own rules.
+/// Judges documents by the release's own rules, and by the profiles that resources claim.
 #[derive(Debug)]
 pub struct Validator {
     families: Families,
@@ -56,6 +57,7 @@ pub struct Validator {
 struct Families {
     release: &'static Release,
     terminology: &'static Terminology,
+    library: Arc<Library>,
     by_structure: Vec<Family>,
     /// What the `_name` twin of a primitive is.
     element: StructureId,
@@ -76,8 +78,13 @@ pub fn read<'a>(bytes: &'a [u8], limits: &Limits) -> Result<Document<'a>, ReadEr
 }
 
 impl Validator {
-    /// For the release STU3.
+    /// For the release STU3, with the profiles that it defines itself.
     pub fn new() -> Self {
+        Self::with(Arc::default())
+    }
+
+    /// For the release STU3 and the profiles, value sets and code systems of a library.
+    pub fn with(library: Arc<Library>) -> Self {
         let release = stu3::release();
         let by_structure = release
             .structures()
@@ -96,7 +103,7 @@ impl Validator {
             })
             .collect();
         let element = release.structure_named("Element").expect("the release has Element");
-        Self { families: Families { release, terminology: stu3::terminology(), by_structure, element } }
+        Self { families: Families { release, terminology: stu3::terminology(), library, by_structure, element } }
     }
 
     /// Judges any resource.

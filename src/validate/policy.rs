@@ -75,6 +75,9 @@ pub struct Policy {
     pub rules: BTreeMap<String, RuleLevel>,
     /// URLs of the modifier extensions, and `implicitRules`, that the channel understands.
     pub modifier_extensions: BTreeSet<String>,
+    /// Canonical URLs of profiles that the outermost resource has to meet, whatever it claims.
+    #[serde(skip)]
+    pub require: BTreeSet<String>,
 }
 
 /// Why no policy can change the rule of a key.

@@ -1,7 +1,7 @@
-//! The only traversal: every node once, in document order; the rules are called where they apply.
+//! The traversal by the release's own rules: every node once, in document order; the rules are called where they apply.
 
 use super::{
-    Families,
+    Families, conformance,
     context::{BundleScope, Context, Path, ResourceScope, Standing},
     issue::Findings,
     policy::Policy,
@@ -10,14 +10,14 @@ use super::{
         binding::{self, Value},
         bundle, cardinality, choice, code_system, contained, element_id, extension, identifier, invariant,
         known_extension::{self, List},
-        meta, narrative, primitive, profile, questionnaire, range, reference, structure, xml,
+        meta, narrative, primitive, questionnaire, range, reference, structure, xml,
     },
 };
 use crate::{
     fhir::{Document, Kind, NodeId, Remark},
     stu3::{Content, Element, Holder, Most, StructureId, StructureKind, Way},
 };
-use std::{cell::RefCell, mem};
+use std::{cell::RefCell, collections::HashMap, mem};
 
 /// Deeper nodes are not judged, and that is an error: no stack grows with the input.
 const MOST_DEPTH: usize = 200;
@@ -59,12 +59,15 @@ pub(super) fn check<'v, 'd>(
     let cx = Context {
         release: families.release,
         terminology: families.terminology,
+        library: &families.library,
         policy,
         document,
         path: Path::default(),
         holder: Holder { element: None, holds: families.element },
         resource,
         bundle: None,
+        trials: HashMap::new(),
+        tries: 0,
         forms: RefCell::default(),
     };
     let mut walk = Walk { families, cx, out: Findings::new(policy), remarks: document.remarks() };
@@ -138,9 +141,11 @@ impl<'d> Walk<'_, 'd> {
             let outer = self.cx.bundle.replace(BundleScope::new(self.cx.document, node));
             bundle::check(&self.cx, node, &mut self.out);
             self.held(holder, id, node);
+            conformance::check(&mut self.cx, id, node, &mut self.out);
             self.cx.bundle = outer;
         } else {
             self.held(holder, id, node);
+            conformance::check(&mut self.cx, id, node, &mut self.out);
         }
         if self.cx.resource.type_name == "QuestionnaireResponse" {
             questionnaire::check(&self.cx, node, &mut self.out);
@@ -353,13 +358,13 @@ impl<'d> Walk<'_, 'd> {
         match self.families.of(id) {
             Family::Plain | Family::Bundle => {}
             Family::Reference => reference::check(cx, member.way, node, out),
-            Family::Extension => extension::check(cx, node, out),
+            Family::Extension => {
+                extension::check(cx, node, out);
+                conformance::extension(cx, id, node, member.element.modifier, out);
+            }
             Family::Range => range::check(cx, node, out),
             Family::Narrative => narrative::check(cx, node, out),
-            Family::Meta => {
-                meta::check(cx, node, out);
-                profile::check(cx, node, out);
-            }
+            Family::Meta => meta::check(cx, node, out),
             Family::Attachment => attachment::check(cx, node, out),
             Family::Identifier => identifier::check(cx, node, out),
             Family::BundleEntry => bundle::entry(cx, node, out),

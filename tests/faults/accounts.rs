@@ -98,13 +98,16 @@ impl Directory for Seen<'_> {
 }
 
 fn rules(channel: &Channel) -> route::Rules {
-    route::Rules {
+    let envelope = route::EnvelopeRules {
         contract: format!("contract{}", channel.contract).parse().unwrap(),
         folder: channel.folder,
         sidecar: channel.sidecar,
+        default_account: channel.default.map(|number| reference(number).parse().unwrap()),
+    };
+    route::Rules {
+        envelope,
         patient_systems: channel.systems.iter().map(|system| (*system).to_owned()).collect(),
         expression: channel.expression.then(|| Expression::parse("Bundle.identifier.value").unwrap()),
-        default_account: channel.default.map(|number| reference(number).parse().unwrap()),
     }
 }
 

@@ -25,6 +25,14 @@ const FOLDER: &str = "profiles";
 /// Larger packages are not read; the largest real ones have a few dozen megabytes.
 const LARGEST_FILE: u64 = 256 << 20;
 
+/// Everything in the folder, where there is one, and everything named.
+pub(in crate::cli) fn library_if_any(config: &Path, named: &[PathBuf]) -> Result<Library, Failed> {
+    match in_folder(&folder(config)) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound && named.is_empty() => Ok(Library::default()),
+        _ => library(config, named),
+    }
+}
+
 /// All definitions, and the files that they came from.
 pub(super) struct Loaded {
     pub(super) library: Library,

@@ -3,7 +3,7 @@
 mod add;
 mod folder;
 mod list;
-mod load;
+pub(super) mod load;
 mod lock;
 mod origin;
 mod plan;

@@ -15,6 +15,7 @@ mod spill;
 use super::{
     Form,
     exit::{Exit, Failed},
+    profiles::load,
 };
 use crate::{
     fhir::json::Limits,
@@ -30,7 +31,8 @@ use output::Output;
 use std::{
     io::{self, IsTerminal},
     ops::ControlFlow,
-    path::PathBuf,
+    path::{Path, PathBuf},
+    sync::Arc,
     thread,
 };
 
@@ -44,6 +46,8 @@ use std::{
   curl -s https://server/Patient/1 | pushbridge validate -
   pushbridge validate --explain unknown-element
   pushbridge validate --rule binding-required=warning exports/
+  pushbridge validate --package zib.tgz bundle.json
+  pushbridge validate --profile http://hl7.org/fhir/StructureDefinition/bp observation.json
 
 Ends with 0 when nothing counts against any file, 1 when something does, 3 when something could not be read \
 (the other files are judged all the same).")]
@@ -72,6 +76,12 @@ pub(super) struct Args {
     /// Say what a rule means and what to change
     #[arg(long, value_name = "KEY", conflicts_with = "rules")]
     explain: Option<String>,
+    /// A FHIR package (.tgz) or a definition (.json, .xml) beside those of the folder profiles/; may be named again
+    #[arg(long = "package", value_name = "FILE")]
+    packages: Vec<PathBuf>,
+    /// The canonical URL of a profile that every file has to meet, whatever it claims; may be named again
+    #[arg(long = "profile", value_name = "URL")]
+    profiles: Vec<String>,
     /// Larger files are refused
     #[arg(long, default_value_t = 64, value_name = "MB")]
     max_size: u64,
@@ -106,14 +116,14 @@ fn parse_rule(text: &str) -> Result<(String, RuleLevel), String> {
     Ok((key.to_owned(), level.parse().map_err(|_| form)?))
 }
 
-pub(super) fn run(args: &Args, form: Form) -> Result<Exit, Failed> {
+pub(super) fn run(config: &Path, args: &Args, form: Form) -> Result<Exit, Failed> {
     if let Some(key) = &args.explain {
         return explain::explain(key, form);
     }
     if args.rules {
         return explain::list(form);
     }
-    let judge = judge(args, form)?;
+    let judge = judge(config, args, form)?;
     let mut output = Output::new(judge.format, args.quiet, &args.paths);
     let mut written = output.begin();
     let files = Files::new(args.paths.clone());
@@ -137,7 +147,7 @@ pub(super) fn run(args: &Args, form: Form) -> Result<Exit, Failed> {
 }
 
 /// What was typed, checked.
-fn judge(args: &Args, form: Form) -> Result<Judge, Failed> {
+fn judge(config: &Path, args: &Args, form: Form) -> Result<Judge, Failed> {
     let format = match (form, args.format) {
         (Form::Text, format) => format.unwrap_or(Format::Text),
         (Form::Json, None | Some(Format::Json)) => Format::Json,
@@ -148,10 +158,20 @@ fn judge(args: &Args, form: Form) -> Result<Judge, Failed> {
     if args.paths.iter().filter(|path| path.as_os_str() == STANDARD_INPUT).count() > 1 {
         return Err(Failed::say(Exit::Usage, "read standard input twice: name - once"));
     }
+    let library = load::library_if_any(config, &args.packages)?;
     let mut policy = Policy::default();
     for (key, level) in &args.levels {
-        explain::admit(key)?;
+        explain::admit(&library, key)?;
         policy.rules.insert(key.clone(), *level);
+    }
+    for url in &args.profiles {
+        if library.snapshot(url).is_none() {
+            let text = format!(
+                "hold files to {url}: no such profile is loaded, or it is unusable; pushbridge profiles check says more"
+            );
+            return Err(Failed::say(Exit::Usage, text));
+        }
+        policy.require.insert(url.clone());
     }
     let fail_on = match args.fail_on {
         FailOn::Error => Severity::Error,
@@ -160,7 +180,7 @@ fn judge(args: &Args, form: Form) -> Result<Judge, Failed> {
     let look = Look { colour: colour(), least: if args.quiet { fail_on } else { Severity::Information } };
     let limits = Limits { max_bytes: args.max_size.saturating_mul(1 << 20), ..Limits::default() };
     let several = args.paths.len() > 1 || args.paths.iter().any(|path| path.is_dir());
-    Ok(Judge { validator: Validator::new(), policy, limits, format, look, fail_on, several })
+    Ok(Judge { validator: Validator::with(Arc::new(library)), policy, limits, format, look, fail_on, several })
 }
 
 fn threads(args: &Args, judge: &Judge) -> usize {

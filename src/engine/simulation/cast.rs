@@ -8,7 +8,7 @@ use crate::{
         Account, AccountReference, ChannelName, ContractName, Digest, EvidenceKind, ForeignName, KeyedHash, LinkValue,
         SubmissionId, Timestamp,
     },
-    route::{self, Addressed, Consignment, Directory, Envelope, Parcel},
+    route::{self, Addressed, Consignment, Directory, Envelope, ForProvider, Parcel},
     validate::{self, Policy, Validator},
 };
 use std::{
@@ -84,22 +84,22 @@ impl Cast {
 
     /// The parcel of these bytes for the account as the store knows it.
     pub(super) fn parcel(&self, id: SubmissionId, digest: Digest, idempotent: bool, account: &Account) -> Box<Parcel> {
-        Box::new(addressed(account, idempotent).parcel(Consignment {
+        let consignment = Consignment {
             submission: id,
             folder: self.folder.clone(),
             file: "file".to_owned(),
             claimed: digest,
             digest,
             size: 1,
-            version: self.version.clone(),
-        }))
+        };
+        Box::new(addressed(account, idempotent).parcel(consignment, self.version.clone()))
     }
 }
 
-type Known = HashMap<(AccountKey, String, bool), Addressed>;
+type Known = HashMap<(AccountKey, String, bool), Addressed<ForProvider>>;
 
 /// Found once for each account, by a small Bundle in a folder that is linked to it.
-fn addressed(account: &Account, idempotent: bool) -> Addressed {
+fn addressed(account: &Account, idempotent: bool) -> Addressed<ForProvider> {
     thread_local! {
         static KNOWN: RefCell<Known> = RefCell::default();
     }
@@ -110,7 +110,7 @@ fn addressed(account: &Account, idempotent: bool) -> Addressed {
     })
 }
 
-fn address(account: Account, idempotent: bool) -> Addressed {
+fn address(account: Account, idempotent: bool) -> Addressed<ForProvider> {
     let request = if idempotent { r#""method":"PUT","url":"Patient/1""# } else { r#""method":"POST","url":"Patient""# };
     let text = format!(
         r#"{{"resourceType":"Bundle","type":"batch","entry":[{{"fullUrl":"http://x.example/Patient/1","resource":{{"resourceType":"Patient","id":"1"}},"request":{{{request}}}}}]}}"#
@@ -118,14 +118,9 @@ fn address(account: Account, idempotent: bool) -> Addressed {
     let document = validate::read(text.as_bytes(), &json::Limits::default()).unwrap();
     let validator = Validator::new();
     let (bundle, _) = validator.bundle(&document, &Policy::default()).unwrap_or_else(|found| panic!("{found:?}"));
-    let rules = route::Rules {
-        contract: account.contract.clone(),
-        folder: true,
-        sidecar: false,
-        patient_systems: Vec::new(),
-        expression: None,
-        default_account: None,
-    };
+    let contract = account.contract.clone();
+    let envelope = route::EnvelopeRules { contract, folder: true, sidecar: false, default_account: None };
+    let rules = route::Rules { envelope, patient_systems: Vec::new(), expression: None };
     let folder = ForeignName::new("folder");
     let envelope = Envelope { folder: Some(&folder), sidecar: None };
     let Ok(found) = route::address(&bundle, envelope, &rules, &Only(account));

@@ -12,8 +12,8 @@ use crate::{
         vault::standing,
     },
     model::{
-        EvidenceKind, ForeignName, HoldReason, KeyedHash, LinkValue, Origin, Person, Place, SourceIdentity, Stage,
-        Submission, SubmissionId, TokenState,
+        EvidenceKind, ForeignName, HoldReason, KeyedHash, LinkValue, Origin, Person, Place, PushType, SourceIdentity,
+        Stage, Submission, SubmissionId, TokenState,
     },
     store::{Store, Write},
 };
@@ -50,6 +50,7 @@ impl World {
         let submission = Submission {
             id,
             channel: cast().channels[channel].0.clone(),
+            push: PushType::Provider,
             origin: Origin { path, folder: None, identity: SourceIdentity { inode: 0, size: 1, modified: 0 } },
             source_pending: true,
             name_hash: KeyedHash::from_bytes([0; 16]),
@@ -62,6 +63,7 @@ impl World {
             settled: true,
             recipient: None,
             bundle: None,
+            library: None,
             findings: Arc::default(),
             findings_total: 0,
             overridden: Vec::new(),

@@ -10,7 +10,7 @@ use crate::{
         item::begun,
         step::{Ambiguous, ChannelRules, Engine, Order, Rules},
     },
-    model::{Attempt, EvidenceKind, HoldReason, Receipt, Stage, SubmissionId, Timestamp},
+    model::{Attempt, EvidenceKind, HoldReason, PushType, Receipt, Stage, SubmissionId, Timestamp},
     push::{Answer, Scope},
 };
 use std::time::Duration;
@@ -86,6 +86,7 @@ fn opened(number: u64, content: usize, stage: Stage) -> Opened {
     Opened {
         id: id(number),
         channel: cast().channels[0].0.clone(),
+        push: PushType::Provider,
         digest: cast().contents[content].digest,
         stage,
         settled: true,

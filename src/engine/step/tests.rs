@@ -7,8 +7,8 @@ use super::{
 use crate::{
     fhir::json,
     model::{
-        Account, AccountReference, Digest, EvidenceKind, ForeignName, HashKey, HoldReason, KeyedHash, LinkValue, Stage,
-        Timestamp,
+        Account, AccountReference, Digest, EvidenceKind, ForeignName, HashKey, HoldReason, KeyedHash, LinkValue,
+        PushType, Stage, Timestamp,
     },
     route::{self, Consignment, Directory, Envelope},
     validate::{Policy, Validator},
@@ -34,6 +34,7 @@ fn claimed(id: u64) -> Opened {
     Opened {
         id: SubmissionId::from_u64(id),
         channel: "clinic".parse().unwrap(),
+        push: PushType::Provider,
         digest: Digest::of(&id.to_be_bytes()),
         stage: Stage::Claimed,
         settled: true,
@@ -80,26 +81,21 @@ fn addressed(id: u64, leads: &'static str) -> Judgement {
     let text = include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/samples/valid/weight-batch.json"));
     let document = json::read(text.as_bytes(), &json::Limits::default()).unwrap();
     let (bundle, _) = Validator::new().bundle(&document, &Policy::default()).unwrap();
-    let rules = route::Rules {
-        contract: "main".parse().unwrap(),
-        folder: true,
-        sidecar: false,
-        patient_systems: Vec::new(),
-        expression: None,
-        default_account: None,
-    };
+    let contract = "main".parse().unwrap();
+    let envelope = route::EnvelopeRules { contract, folder: true, sidecar: false, default_account: None };
+    let rules = route::Rules { envelope, patient_systems: Vec::new(), expression: None };
     let folder = ForeignName::new("alex");
     let envelope = Envelope { folder: Some(&folder), sidecar: None };
     let addressing = route::address(&bundle, envelope, &rules, &Leads(leads)).unwrap();
-    let parcel = addressing.outcome.unwrap().parcel(Consignment {
+    let consignment = Consignment {
         submission: SubmissionId::from_u64(id),
         folder: std::path::Path::new("/work").into(),
         file: "file".to_owned(),
         claimed: Digest::of(&id.to_be_bytes()),
         digest: Digest::of(&id.to_be_bytes()),
         size: 1,
-        version: "stu3".into(),
-    });
+    };
+    let parcel = addressing.outcome.unwrap().parcel(consignment, "stu3".into());
     Judgement { inspected: Inspected::default(), verdict: Verdict::Addressed(Box::new(parcel)) }
 }
 

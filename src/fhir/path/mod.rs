@@ -22,7 +22,10 @@ mod twins;
 mod value;
 
 pub(crate) use ast::{Ast, Function, Operator};
+pub(crate) use decimal::Decimal;
 pub use environment::{Environment, NoValueSets, Resolution, Resolve, Unresolving, ValueSets};
+pub(crate) use patterns::matches_whole;
+pub(crate) use temporal::order_of_dates;
 pub use value::{Collection, Element, Item};
 
 use super::{Document, Schema};

@@ -37,9 +37,22 @@ impl Patterns {
     }
 }
 
+/// A pattern matches one of these texts whole; `None` where it cannot be read.
+pub(crate) fn matches_whole(pattern: &str, texts: &[&str]) -> Option<bool> {
+    let pattern = Patterns::default().read(&format!("^(?:{pattern})$")).ok()?;
+    Some(texts.iter().any(|text| pattern.is_match(text)))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_whole_match_is_anchored_at_both_ends() {
+        assert_eq!(matches_whole("a|b", &["xb", "a"]), Some(true));
+        assert_eq!(matches_whole("a|b", &["ab"]), Some(false));
+        assert_eq!(matches_whole("(", &["a"]), None);
+    }
 
     #[test]
     fn patterns_are_kept_but_not_without_end() {

@@ -59,6 +59,12 @@ impl Step {
     }
 }
 
+/// How two dates, date-times or times as FHIR writes them follow each other; `None` where their precision does not tell.
+pub(crate) fn order_of_dates(one: &str, other: &str) -> Option<Ordering> {
+    let read = |text: &str| Temporal::date_time(text).or_else(|| Temporal::time(text));
+    read(one)?.compare(&read(other)?)
+}
+
 impl Temporal {
     /// `2015`, `2015-02`, `2015-02-07`.
     pub(crate) fn date(text: &str) -> Option<Self> {

@@ -7,8 +7,8 @@
 //! The checksum is the beginning of the SHA-256 of all that follows it.
 
 use crate::model::{
-    Account, AccountId, Attempt, BundleFacts, ChannelName, ContractName, Digest, EvidenceKind, Link, LinkValue,
-    PersonId, Purpose, Recipient, RuleChange, Sealer, Stage, Submission, SubmissionId, Timestamp,
+    Account, AccountId, Attempt, BundleFacts, ChannelName, ContractName, Digest, EvidenceKind, LibraryFacts, Link,
+    LinkValue, PersonId, Purpose, Recipient, RuleChange, Sealer, Stage, Submission, SubmissionId, Timestamp,
 };
 use crate::store::{DestinationState, Write, record::PersonRecord};
 use serde::{Deserialize, Serialize};
@@ -67,6 +67,8 @@ pub(in crate::store) struct Change {
     recipient: Option<Recipient>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     bundle: Option<BundleFacts>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    library: Option<LibraryFacts>,
     findings_total: u32,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     overridden: Vec<RuleChange>,
@@ -84,7 +86,7 @@ impl Change {
     fn of(submission: &Submission) -> Self {
         let Submission { id, source_pending, since, settled, findings_total, .. } = *submission;
         let Submission { waited_millis, forced, judgings, rank, pruned, .. } = *submission;
-        let Submission { stage, recipient, bundle, overridden, attempts, .. } = submission.clone();
+        let Submission { stage, recipient, bundle, library, overridden, attempts, .. } = submission.clone();
         Self {
             id,
             source_pending,
@@ -93,6 +95,7 @@ impl Change {
             settled,
             recipient,
             bundle,
+            library,
             findings_total,
             overridden,
             attempts,
@@ -108,7 +111,7 @@ impl Change {
     pub(in crate::store) fn apply(self, submission: &mut Submission) {
         submission.source_pending = self.source_pending;
         (submission.stage, submission.since, submission.settled) = (self.stage, self.since, self.settled);
-        (submission.recipient, submission.bundle) = (self.recipient, self.bundle);
+        (submission.recipient, submission.bundle, submission.library) = (self.recipient, self.bundle, self.library);
         (submission.findings_total, submission.overridden) = (self.findings_total, self.overridden);
         (submission.attempts, submission.waited_millis) = (self.attempts, self.waited_millis);
         (submission.forced, submission.judgings, submission.rank) = (self.forced, self.judgings, self.rank);

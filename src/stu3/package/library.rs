@@ -2,11 +2,12 @@
 
 use super::{
     DefinedCodeSystem, DefinedValueSet, Manifest, Shelf,
+    membership::{Listed, Placed},
     own::{is_own, own_profile, own_type, own_urls},
 };
-use crate::{
-    fhir::path::Expression,
-    stu3::profile::{self, Defect, Problem, Snapshot, StructureDefinition, Types},
+use crate::stu3::{
+    errata,
+    profile::{self, Defect, Problem, Snapshot, StructureDefinition, Types},
 };
 use std::{cmp::Ordering, collections::BTreeMap, sync::Arc};
 
@@ -24,6 +25,10 @@ pub struct Library {
     value_sets: Vec<Arc<DefinedValueSet>>,
     code_systems: Vec<Arc<DefinedCodeSystem>>,
     problems: Vec<Problem>,
+    /// Of each value set.
+    pub(super) listed: Vec<Listed>,
+    /// Of each code system.
+    pub(super) placed: Vec<Placed>,
 }
 
 /// A profile and what follows from it.
@@ -96,7 +101,9 @@ impl Library {
         problems.dedup();
         packages.sort_by(|one, other| (&one.name, &one.version).cmp(&(&other.name, &other.version)));
         packages.dedup();
-        Self { packages, profiles, value_sets, code_systems, problems }
+        let listed = value_sets.iter().map(|_| Listed::default()).collect();
+        let placed = code_systems.iter().map(|_| Placed::default()).collect();
+        Self { packages, profiles, value_sets, code_systems, problems, listed, placed }
     }
 
     /// The packages, by name and version.
@@ -127,7 +134,9 @@ impl Library {
     /// The profile of a canonical URL: `url|version`, or `url` for the newest version; the release's own are always there.
     pub fn profile(&self, canonical: &str) -> Option<&Profile> {
         let url = canonical.split_once('|').map_or(canonical, |(url, _)| url);
-        own_profile(url).or_else(|| newest(&self.profiles, canonical, |profile| &*profile.definition))
+        own_profile(url).or_else(|| {
+            newest(&self.profiles, canonical, |profile| &*profile.definition).map(|place| &self.profiles[place])
+        })
     }
 
     /// The profiles that the release itself defines, by URL.
@@ -144,13 +153,35 @@ impl Library {
         }
     }
 
+    /// The extension that a loaded profile defines, with its snapshot; those of the release are known elsewhere.
+    pub fn extension(&self, url: &str) -> Option<(&StructureDefinition, &Arc<Snapshot>)> {
+        let place = newest(&self.profiles, url, |profile| &*profile.definition)?;
+        let profile = &self.profiles[place];
+        let snapshot = profile.snapshot.as_ref().filter(|_| &*profile.definition.type_name == "Extension")?;
+        Some((&profile.definition, snapshot))
+    }
+
+    /// A profile that is loaded states a constraint with this key.
+    pub fn has_constraint(&self, key: &str) -> bool {
+        let mut changes = self.profiles.iter().flat_map(|profile| &profile.definition.changes);
+        changes.any(|change| change.constraints.iter().any(|constraint| &*constraint.key == key))
+    }
+
     /// The value set of a canonical URL.
     pub fn value_set(&self, canonical: &str) -> Option<&Arc<DefinedValueSet>> {
+        self.value_set_place(canonical).map(|place| &self.value_sets[place])
+    }
+
+    pub(super) fn value_set_place(&self, canonical: &str) -> Option<usize> {
         newest(&self.value_sets, canonical, |set| &**set)
     }
 
     /// The code system of a canonical URL.
     pub fn code_system(&self, canonical: &str) -> Option<&Arc<DefinedCodeSystem>> {
+        self.code_system_place(canonical).map(|place| &self.code_systems[place])
+    }
+
+    pub(super) fn code_system_place(&self, canonical: &str) -> Option<usize> {
         newest(&self.code_systems, canonical, |system| &**system)
     }
 }
@@ -204,8 +235,8 @@ fn by_url(definitions: &[Arc<StructureDefinition>]) -> BTreeMap<Arc<str>, Vec<us
     places
 }
 
-/// In a list by URL and version: the one that a canonical URL means.
-fn newest<'l, T, C: Canonical>(list: &'l [T], canonical: &str, of: impl Fn(&T) -> &C) -> Option<&'l T> {
+/// In a list by URL and version: the place of the one that a canonical URL means.
+fn newest<T, C: Canonical>(list: &[T], canonical: &str, of: impl Fn(&T) -> &C) -> Option<usize> {
     let (url, version) = match canonical.split_once('|') {
         Some((url, version)) => (url, Some(version)),
         None => (canonical, None),
@@ -214,7 +245,7 @@ fn newest<'l, T, C: Canonical>(list: &'l [T], canonical: &str, of: impl Fn(&T) -
     let end = list.partition_point(|known| &**of(known).url() <= url);
     let is_meant =
         |known: &&T| version.is_none_or(|version| of(known).version().is_some_and(|known| **known == *version));
-    list[begin..end].iter().rfind(is_meant)
+    list[begin..end].iter().rposition(|known| is_meant(&known)).map(|place| begin + place)
 }
 
 /// Parts between dots as numbers where they are; what has no version comes first, `1.0.0-beta` before `1.0.0`.
@@ -256,6 +287,7 @@ impl Compiler {
         self.states[place] = State::Begun;
         self.depth += 1;
         let mut problems = unreadable_expressions(&definition);
+        problems.extend(corrected_constraints(&definition));
         let snapshot = match self.base(&definition) {
             Ok(base) => profile::build(&definition, &base, self, &mut problems).map(Arc::new),
             Err(defect) => {
@@ -330,7 +362,7 @@ fn unreadable_expressions(definition: &StructureDefinition) -> Vec<Problem> {
         .iter()
         .flat_map(|change| change.constraints.iter().map(move |constraint| (change, constraint)));
     for (change, constraint) in stated {
-        let Some(Err(error)) = constraint.expression.as_deref().map(Expression::parse) else { continue };
+        let Some(Err(error)) = constraint.expression.as_ref().map(profile::Formula::expression) else { continue };
         problems.push(Problem {
             file: definition.file.clone(),
             url: Some(definition.url.clone()),
@@ -339,6 +371,21 @@ fn unreadable_expressions(definition: &StructureDefinition) -> Vec<Problem> {
         });
     }
     problems
+}
+
+/// Constraints that are not taken as they are published.
+fn corrected_constraints(definition: &StructureDefinition) -> impl Iterator<Item = Problem> {
+    let stated =
+        definition.changes.iter().flat_map(|change| change.constraints.iter().map(move |known| (change, known)));
+    stated.filter_map(|(change, constraint)| {
+        let erratum = errata::profile_erratum(&definition.url, &constraint.key)?;
+        Some(Problem {
+            file: definition.file.clone(),
+            url: Some(definition.url.clone()),
+            element: Some(change.place().into()),
+            defect: Defect::Corrected { key: constraint.key.clone(), why: erratum.why },
+        })
+    })
 }
 
 #[cfg(test)]

@@ -6,6 +6,7 @@
 mod archive;
 mod id;
 mod library;
+mod membership;
 mod object;
 mod own;
 mod pack;
@@ -15,6 +16,7 @@ mod terminology;
 pub use archive::{Archive, ArchiveError, ArchiveLimits, Manifest};
 pub use id::{InvalidPackageId, PackageName, PackageVersion, VersionRange};
 pub use library::{Library, Profile};
+pub use membership::Known;
 pub(in crate::stu3) use object::Object;
 pub use pack::{belongs_in_package, pack};
 pub use shelf::Shelf;

@@ -105,6 +105,13 @@ impl Shelf {
             return Err(fail(Defect::NoConstraint));
         }
         self.profiles.push(StructureDefinition::read(object, file)?);
+        // its bindings name these by `#id`
+        for contained in object.objects("contained") {
+            let is_set = contained.text("resourceType").is_some_and(|name| name == "ValueSet");
+            if let (true, Some(url), Some(id)) = (is_set, &url, contained.text("id")) {
+                self.value_sets.push(DefinedValueSet::contained(contained, format!("{url}#{id}").into(), file)?);
+            }
+        }
         Ok(())
     }
 }

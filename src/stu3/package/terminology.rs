@@ -114,8 +114,18 @@ impl DefinedValueSet {
     /// # Errors
     /// It has no URL, or more codes than any real one.
     pub(super) fn read(object: Object<'_>, file: &Arc<str>) -> Result<Self, Problem> {
-        let url = object.kept("url");
-        let fail = |defect| Problem { file: file.clone(), url: url.clone(), element: None, defect };
+        match object.kept("url") {
+            Some(url) => Self::contained(object, url, file),
+            None => Err(Problem { file: file.clone(), url: None, element: None, defect: Defect::NoMember("url") }),
+        }
+    }
+
+    /// Reads one that goes by this URL, whatever it says itself.
+    ///
+    /// # Errors
+    /// It has more codes than any real one.
+    pub(super) fn contained(object: Object<'_>, url: Arc<str>, file: &Arc<str>) -> Result<Self, Problem> {
+        let fail = |defect| Problem { file: file.clone(), url: Some(url.clone()), element: None, defect };
         let includes = |name: &str| {
             object
                 .object("compose")
@@ -135,7 +145,7 @@ impl DefinedValueSet {
             // an expansion of nothing but parameters says nothing
             expansion: expansion.filter(|codes| !codes.is_empty()),
             file: file.clone(),
-            url: url.clone().ok_or_else(|| fail(Defect::NoMember("url")))?,
+            url: url.clone(),
         };
         let count: usize = set.include.iter().map(|include| include.concepts.len()).sum();
         if count.max(set.expansion.as_ref().map_or(0, Vec::len)) > MOST_CODES {

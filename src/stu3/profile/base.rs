@@ -1,7 +1,7 @@
 //! What the release itself says of its types, as snapshots: where every profile begins.
 
 use super::{
-    Binding, Constraint, DiscriminatorKind, ElementDefinition, Node, RELEASE_URL, Slicing, Snapshot, Type,
+    Binding, Constraint, DiscriminatorKind, ElementDefinition, Formula, Node, RELEASE_URL, Slicing, Snapshot, Type,
     tree::capitalised,
 };
 use crate::stu3::{self, Element, Most, Primitive, Release, Rule, Structure, StructureId, StructureKind, release};
@@ -113,7 +113,7 @@ fn constraints(source: &str, rules: &[Rule]) -> impl Iterator<Item = Constraint>
     rules.iter().map(move |rule| Constraint {
         key: rule.key.into(),
         is_warning: rule.severity == "warning",
-        expression: Some(rule.expression.into()),
+        expression: Some(Formula::new(rule.expression)),
         human: "".into(),
         source: source.clone(),
     })

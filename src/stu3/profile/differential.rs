@@ -1,12 +1,12 @@
 //! A profile as its author states it: a `StructureDefinition` with the changes of its differential.
 
 use super::{
-    Binding, Constraint, Discriminator, DiscriminatorKind, Slicing, SlicingRules, Type, Typed, Value,
+    Constraint, Discriminator, DiscriminatorKind, Formula, Slicing, SlicingRules, Type, Typed, Value,
     problem::{Defect, Problem},
 };
 use crate::{
     fhir::Primitive,
-    stu3::{Strength, package::Object},
+    stu3::{Strength, errata, package::Object},
 };
 use std::sync::Arc;
 
@@ -71,7 +71,7 @@ pub struct Change {
     /// See [`super::ElementDefinition::max_length`].
     pub max_length: Option<u32>,
     /// Parts that are not stated are inherited.
-    pub binding: Option<Binding>,
+    pub binding: Option<StatedBinding>,
     /// Constraints in addition to those inherited.
     pub constraints: Vec<Constraint>,
     /// Conditions in addition to those inherited.
@@ -82,6 +82,17 @@ pub struct Change {
     pub must_support: Option<bool>,
     /// See [`super::ElementDefinition::is_modifier`].
     pub is_modifier: Option<bool>,
+}
+
+/// What a differential says of a binding.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct StatedBinding {
+    /// How strictly.
+    pub strength: Option<Strength>,
+    /// Canonical URL.
+    pub value_set: Option<Arc<str>>,
+    /// See [`super::Binding::maximum`].
+    pub maximum: Option<Arc<str>>,
 }
 
 impl StructureDefinition {
@@ -155,7 +166,7 @@ impl Change {
             min_value: read_typed(object, "minValue"),
             max_value: read_typed(object, "maxValue"),
             max_length: object.number("maxLength"),
-            binding: object.object("binding").map(read_binding).transpose().map_err(fail)?,
+            binding: object.object("binding").map(|binding| read_binding(binding, source)).transpose().map_err(fail)?,
             constraints,
             conditions: object.texts("condition").collect(),
             slicing: object.object("slicing").map(read_slicing).transpose().map_err(fail)?,
@@ -200,12 +211,16 @@ fn read_typed(object: Object<'_>, prefix: &str) -> Option<Typed> {
     })
 }
 
-fn read_binding(object: Object<'_>) -> Result<Binding, Defect> {
-    let strength = object.text("strength").and_then(|code| Strength::named(&code));
-    let reference = |of: Object<'_>, name: &str| of.object(name).and_then(|reference| reference.kept("reference"));
+fn read_binding(object: Object<'_>, source: &str) -> Result<StatedBinding, Defect> {
+    let read = |code: std::borrow::Cow<'_, str>| Strength::named(&code).ok_or(Defect::Code("binding.strength"));
+    let reference = |of: Object<'_>, name: &str| {
+        let canonical = of.object(name)?.kept("reference")?;
+        // a value set that the profile contains
+        Some(if canonical.starts_with('#') { format!("{source}{canonical}").into() } else { canonical })
+    };
     let maximum = object.objects("extension").find(|extension| extension.text("url").is_some_and(|url| url == MAXIMUM));
-    Ok(Binding {
-        strength: strength.ok_or(Defect::Code("binding.strength"))?,
+    Ok(StatedBinding {
+        strength: object.text("strength").map(read).transpose()?,
         value_set: reference(object, "valueSetReference").or_else(|| object.kept("valueSetUri")),
         maximum: maximum
             .and_then(|extension| reference(extension, "valueReference").or_else(|| extension.kept("valueUri"))),
@@ -227,10 +242,14 @@ fn read_slicing(object: Object<'_>) -> Result<Slicing, Defect> {
 }
 
 fn read_constraint(object: Object<'_>, source: &Arc<str>) -> Option<Constraint> {
+    let key = object.kept("key")?;
+    let erratum = errata::profile_erratum(source, &key);
+    let corrected = erratum.and_then(|erratum| erratum.evaluated);
     Some(Constraint {
-        key: object.kept("key")?,
-        is_warning: object.text("severity").is_some_and(|severity| severity == "warning"),
-        expression: object.kept("expression"),
+        key,
+        is_warning: object.text("severity").is_some_and(|severity| severity == "warning")
+            || erratum.is_some_and(|erratum| erratum.is_warning),
+        expression: corrected.map(Into::into).or_else(|| object.kept("expression")).map(Formula::new::<Arc<str>>),
         human: object.kept("human").unwrap_or_default(),
         source: object.kept("source").unwrap_or_else(|| source.clone()),
     })

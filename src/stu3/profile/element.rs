@@ -2,7 +2,7 @@
 //!
 //! Spec: <https://hl7.org/fhir/STU3/elementdefinition.html>.
 
-use super::Value;
+use super::{Formula, Value};
 use crate::stu3::Strength;
 use std::sync::Arc;
 
@@ -84,7 +84,7 @@ pub struct Constraint {
     /// It is a warning only.
     pub is_warning: bool,
     /// FHIRPath; `None` where it is stated in words alone.
-    pub expression: Option<Arc<str>>,
+    pub expression: Option<Formula>,
     /// What it asks for, in the author's words.
     pub human: Arc<str>,
     /// Canonical URL of the structure that states it.

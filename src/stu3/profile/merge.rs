@@ -1,6 +1,7 @@
 //! What a differential says of an element, laid over what the element inherits.
 
-use super::{Binding, Change, Defect, ElementDefinition, Type, base::is_a};
+use super::{Binding, Change, Defect, ElementDefinition, StatedBinding, Type, base::is_a};
+use crate::stu3::Strength;
 
 /// Lays a change over a definition; what does not fit is told, and the narrower of two limits holds.
 pub(super) fn apply(change: &Change, element: &mut ElementDefinition, defects: &mut Vec<Defect>) {
@@ -86,12 +87,10 @@ fn counts(change: &Change, element: &mut ElementDefinition, defects: &mut Vec<De
 }
 
 /// What is not stated is inherited.
-fn bound(stated: &Binding, inherited: Option<&Binding>) -> Binding {
-    let of =
-        |part: fn(&Binding) -> Option<&std::sync::Arc<str>>| part(stated).or_else(|| inherited.and_then(part)).cloned();
+fn bound(stated: &StatedBinding, inherited: Option<&Binding>) -> Binding {
     Binding {
-        strength: stated.strength,
-        value_set: of(|binding| binding.value_set.as_ref()),
-        maximum: of(|binding| binding.maximum.as_ref()),
+        strength: stated.strength.or(inherited.map(|known| known.strength)).unwrap_or(Strength::Example),
+        value_set: stated.value_set.clone().or_else(|| inherited?.value_set.clone()),
+        maximum: stated.maximum.clone().or_else(|| inherited?.maximum.clone()),
     }
 }

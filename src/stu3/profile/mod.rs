@@ -23,6 +23,7 @@ mod build;
 mod build_test;
 mod differential;
 mod element;
+mod formula;
 mod merge;
 mod problem;
 mod slices;
@@ -33,10 +34,11 @@ mod value;
 
 pub(in crate::stu3) use base::of_type;
 pub(in crate::stu3) use build::{Types, build};
-pub use differential::{Change, StructureDefinition};
+pub use differential::{Change, StatedBinding, StructureDefinition};
 pub use element::{
     Binding, Constraint, Discriminator, DiscriminatorKind, ElementDefinition, Slicing, SlicingRules, Type, Typed,
 };
+pub use formula::Formula;
 pub use problem::{Defect, Problem};
 pub use tree::{Node, Placed, Snapshot};
 pub use value::Value;

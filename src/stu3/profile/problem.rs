@@ -141,6 +141,14 @@ pub enum Defect {
         /// Why.
         text: String,
     },
+    /// A constraint that is known to be defective.
+    #[error("constraint {key} is not taken as it is published: {why}")]
+    Corrected {
+        /// Its key.
+        key: Arc<str>,
+        /// What is wrong with it.
+        why: &'static str,
+    },
 }
 
 impl Defect {
@@ -154,6 +162,7 @@ impl Defect {
                 | Self::NoTypeProfile(_)
                 | Self::NoPackage { .. }
                 | Self::Expression { .. }
+                | Self::Corrected { .. }
                 | Self::NoSlicing(_)
         )
     }

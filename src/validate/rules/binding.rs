@@ -27,7 +27,7 @@ static MAXIMUM: Rule = Rule::error(
 pub(crate) static RULES: &[&Rule] = &[&REQUIRED, &EXTENSIBLE, &MAXIMUM];
 
 /// What became of the codes of a value.
-enum Verdict<'d> {
+pub(in crate::validate) enum Verdict<'d> {
     /// One is in the set, or nothing is there to be judged.
     Sound,
     /// None is in the set.
@@ -84,7 +84,8 @@ fn is_sound(
     value: &Value<'_>,
     out: &mut Findings<'_>,
 ) -> bool {
-    match judge(cx, rule, set, value.way, value.node) {
+    let strength = if rule.key == EXTENSIBLE.key { Strength::Extensible } else { Strength::Required };
+    match judge(cx, strength, set, value.way.type_name, value.node) {
         Verdict::Sound => return true,
         Verdict::Outside if rule.key == EXTENSIBLE.key => {
             let text = format!("no code of {set} is here: use one of its codes if one fits what is meant");
@@ -106,13 +107,21 @@ fn is_sound(
     false
 }
 
-fn judge<'d>(cx: &Context<'_, 'd>, rule: &Rule, set: &str, way: &Way, node: NodeId) -> Verdict<'d> {
+/// The codes of a value of this type, by a value set of the release or of a package.
+pub(in crate::validate) fn judge<'d>(
+    cx: &Context<'_, 'd>,
+    strength: Strength,
+    set: &str,
+    type_name: &str,
+    node: NodeId,
+) -> Verdict<'d> {
     let document = cx.document;
-    match (way.type_name, document.kind(node)) {
+    let is_extensible = strength == Strength::Extensible;
+    match (type_name, document.kind(node)) {
         ("CodeableConcept", Kind::Object) => {
             let (mut coded, mut unknown) = (false, None);
             for coding in items(document, node, "coding") {
-                match coding_verdict(cx, rule, set, coding) {
+                match coding_verdict(cx, strength, set, coding) {
                     Some(Verdict::Sound) => return Verdict::Sound,
                     Some(Verdict::Unknown(system)) => unknown = unknown.or(Some(system)),
                     Some(Verdict::Outside) => {}
@@ -123,12 +132,12 @@ fn judge<'d>(cx: &Context<'_, 'd>, rule: &Rule, set: &str, way: &Way, node: Node
             match unknown {
                 Some(system) => Verdict::Unknown(system),
                 // words alone will do where no code of an extensible set fits
-                None if !coded && rule.key == EXTENSIBLE.key => Verdict::Sound,
+                None if !coded && is_extensible => Verdict::Sound,
                 None => Verdict::Outside,
             }
         }
         ("Coding" | "Quantity" | "Age" | "Count" | "Distance" | "Duration" | "Money", Kind::Object) => {
-            coding_verdict(cx, rule, set, node).unwrap_or(if rule.key == EXTENSIBLE.key || way.type_name != "Coding" {
+            coding_verdict(cx, strength, set, node).unwrap_or(if is_extensible || type_name != "Coding" {
                 Verdict::Sound
             } else {
                 Verdict::Outside
@@ -143,12 +152,12 @@ fn judge<'d>(cx: &Context<'_, 'd>, rule: &Rule, set: &str, way: &Way, node: Node
 }
 
 /// Of a Coding, or a Quantity's unit; `None` where it has neither system nor code.
-fn coding_verdict<'d>(cx: &Context<'_, 'd>, rule: &Rule, set: &str, coding: NodeId) -> Option<Verdict<'d>> {
+fn coding_verdict<'d>(cx: &Context<'_, 'd>, strength: Strength, set: &str, coding: NodeId) -> Option<Verdict<'d>> {
     match (cx.string(coding, "system"), cx.string(coding, "code")) {
         (Some(system), Some(code)) => Some(code_verdict(cx, set, Some(&system), &code)),
         (None, None) => None,
         // a system alone says nothing that an extensible set could miss
-        (Some(_), None) if rule.key == EXTENSIBLE.key => None,
+        (Some(_), None) if strength == Strength::Extensible => None,
         _ => Some(Verdict::Outside),
     }
 }
@@ -163,7 +172,7 @@ pub(super) fn has(cx: &Context<'_, '_>, set: &str, system: Option<&str>, code: &
 }
 
 fn code_verdict<'d>(cx: &Context<'_, 'd>, set: &str, system: Option<&str>, code: &str) -> Verdict<'d> {
-    match cx.terminology.membership(set, system, code) {
+    match cx.membership(set, system, code) {
         Membership::In => Verdict::Sound,
         Membership::Out => Verdict::Outside,
         Membership::Open { system } => match grammar::of(system) {

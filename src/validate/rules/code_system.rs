@@ -4,6 +4,7 @@
 use super::grammar::{self, Grammar};
 use crate::{
     fhir::NodeId,
+    stu3::package::Known,
     validate::{
         context::Context,
         issue::{At, Findings, Rule},
@@ -35,6 +36,19 @@ pub(crate) fn check(cx: &Context<'_, '_>, coding: NodeId, out: &mut Findings<'_>
                 &UNKNOWN,
                 format!("{url} has no such code: use one of its codes, or name the system that the code is from"),
             )
+        }
+    } else if let Some(known) = cx.library.code(&system, &code) {
+        match known {
+            Known::Code => return,
+            Known::NoCode(url) => (
+                &UNKNOWN,
+                format!("{url} has no such code: use one of its codes, or name the system that the code is from"),
+            ),
+            Known::Unknown(url) => {
+                return out.system_not_checked_once(cx, &UNKNOWN, At::below(node, ".code"), Some(url), || {
+                    format!("only a part of the codes of {url} is known here: others are not checked")
+                });
+            }
         }
     } else {
         let Some(grammar) = grammar::of(&system) else {

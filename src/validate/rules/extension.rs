@@ -67,9 +67,11 @@ pub(crate) fn modifier(cx: &Context<'_, '_>, element: &Element, node: NodeId, ou
     }
 }
 
-/// The release defines the extension, or the channel permits it.
+/// The release or a loaded profile defines the extension, or the channel permits it.
 fn is_known(cx: &Context<'_, '_>, url: &str) -> bool {
-    cx.policy.modifier_extensions.contains(url) || cx.release.extension(url).is_some()
+    cx.policy.modifier_extensions.contains(url)
+        || cx.release.extension(url).is_some()
+        || cx.library.extension(url).is_some_and(|(_, snapshot)| snapshot.root.element.is_modifier)
 }
 
 #[cfg(test)]

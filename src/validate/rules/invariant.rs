@@ -214,7 +214,7 @@ fn judge(cx: &Context<'_, '_>, constraint: &'static Constraint, focus: Element, 
 ///
 /// # Errors
 /// Why it cannot be told.
-pub(super) fn holds(
+pub(in crate::validate) fn holds(
     cx: &Context<'_, '_>,
     expression: &Expression,
     focus: Element,

@@ -25,15 +25,15 @@ use std::fmt;
 const PAGE: &str = "https://hl7.org/fhir/STU3/extensibility.html";
 const DEFINED: &str = "https://hl7.org/fhir/STU3/defining-extensions.html";
 
-static CONTEXT: Rule = Rule::error("extension-context", "extension", DEFINED);
-static INVARIANT: Rule = Rule::error(
+pub(in crate::validate) static CONTEXT: Rule = Rule::error("extension-context", "extension", DEFINED);
+pub(in crate::validate) static INVARIANT: Rule = Rule::error(
     "extension-invariant",
     "invariant",
     "https://hl7.org/fhir/STU3/structuredefinition-definitions.html#StructureDefinition.contextInvariant",
 );
 static CARDINALITY: Rule = Rule::error("extension-cardinality", "structure", DEFINED);
-static MODIFIER: Rule = Rule::error("extension-modifier", "extension", DEFINED);
-static PART: Rule = Rule::error("extension-part", "extension", DEFINED);
+pub(in crate::validate) static MODIFIER: Rule = Rule::error("extension-modifier", "extension", DEFINED);
+pub(in crate::validate) static PART: Rule = Rule::error("extension-part", "extension", DEFINED);
 static VALUE: Rule = Rule::error("extension-value", "structure", DEFINED);
 static VALUE_TYPE: Rule = Rule::error("extension-value-type", "structure", DEFINED);
 static UNKNOWN: Rule = Rule::information("extension-unknown", "extension", PAGE);
@@ -139,7 +139,8 @@ fn own(
     out: &mut Findings<'_>,
 ) -> Option<&'static Extension> {
     let Some(definition) = cx.release.extension(url) else {
-        if list == List::Plain {
+        // those of loaded profiles are judged by their profile
+        if list == List::Plain && cx.library.extension(url).is_none() {
             out.add(cx, &UNKNOWN, tail.at(node), "this extension is not known here: its content is not judged");
         }
         return None;

@@ -20,7 +20,6 @@ mod media_type;
 pub(super) mod meta;
 pub(super) mod narrative;
 pub(super) mod primitive;
-pub(super) mod profile;
 pub(super) mod questionnaire;
 pub(super) mod range;
 pub(super) mod reference;
@@ -32,7 +31,7 @@ pub(super) mod xml;
 
 pub use texts::{RuleText, text};
 
-use super::issue::Rule;
+use super::{conformance, issue::Rule};
 
 /// A file that the reader refuses; no policy changes it.
 pub(super) const UNREADABLE: Rule = Rule::error("unreadable", "structure", "https://hl7.org/fhir/STU3/json.html");
@@ -66,7 +65,7 @@ pub fn all() -> Vec<&'static Rule> {
         extension::RULES,
         known_extension::RULES,
         narrative::RULES,
-        profile::RULES,
+        conformance::RULES,
         questionnaire::RULES,
         invariant::RULES,
         range::RULES,

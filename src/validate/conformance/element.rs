@@ -1,0 +1,129 @@
+//! What stands in a document, as profiles see it: elements with the type that their name chose, and their twins.
+
+use crate::{
+    fhir::{Content, Kind, NodeId, StructureId},
+    stu3::{Element, Most},
+    validate::context::Context,
+};
+
+/// Elements that an object of the release has; one that stands twice is told elsewhere.
+const MOST_NAMES: usize = 128;
+
+/// One element in the document.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Occurrence {
+    /// Its value; its twin where it has no value.
+    pub(super) node: NodeId,
+    /// Its value.
+    pub(super) value: Option<NodeId>,
+    /// Its id and extensions, of a primitive.
+    pub(super) twin: Option<NodeId>,
+    /// Its place among its like, where it may repeat.
+    pub(super) index: Option<u32>,
+    /// What the release says of it; `None` of a resource that is judged as a whole.
+    pub(super) element: Option<&'static Element>,
+    /// Its type.
+    pub(super) type_name: &'static str,
+    /// What it is made of; of a resource the structure of its type.
+    pub(super) content: Content,
+}
+
+impl Occurrence {
+    /// A resource as a whole.
+    pub(super) const fn resource(node: NodeId, id: StructureId, type_name: &'static str) -> Self {
+        let content = Content::Structure(id);
+        Self { node, value: Some(node), twin: None, index: None, element: None, type_name, content }
+    }
+
+    /// The resource at a node; `None` where its type is not known.
+    pub(super) fn resource_at(cx: &Context<'_, '_>, node: NodeId) -> Option<Self> {
+        let named = cx.string(node, "resourceType")?;
+        let id = cx.release.resource(&named)?;
+        Some(Self::resource(node, id, cx.release.structure(id).name))
+    }
+
+    /// The object whose members are its elements, and its structure.
+    pub(super) fn object(&self, cx: &Context<'_, '_>) -> Option<(StructureId, NodeId)> {
+        match self.content {
+            Content::Structure(id) if cx.document.kind(self.node) == Kind::Object => Some((id, self.node)),
+            Content::Primitive(_) => Some((cx.release.structure_named("Element")?, self.twin?)),
+            _ => None,
+        }
+    }
+
+    /// The name of its element, without `[x]`.
+    pub(super) fn name(&self) -> &'static str {
+        self.element.map_or("", |element| element.name)
+    }
+
+    /// All elements directly in it, in the order of the source.
+    pub(super) fn within(&self, cx: &Context<'_, '_>) -> Vec<Self> {
+        let Some((id, object)) = self.object(cx) else { return Vec::new() };
+        let document = cx.document;
+        let mut named: Vec<Named> = Vec::new();
+        for node in document.children(object) {
+            let Some(name) = document.name(node) else { continue };
+            let (stem, is_twin) = name.strip_prefix('_').map_or((&*name, false), |stem| (stem, true));
+            let Some((element, way)) = cx.release.member(id, stem).filter(|(known, _)| known.most != Most::None) else {
+                continue;
+            };
+            let (value, twin) = if is_twin { (None, Some(node)) } else { (Some(node), None) };
+            let is_half = |known: &&mut Named| {
+                let half = if is_twin { known.twin } else { known.value };
+                half.is_none() && known.element.place == element.place && known.type_name == way.type_name
+            };
+            match named.iter_mut().rev().take(MOST_NAMES).find(is_half) {
+                Some(known) if matches!(way.content, Content::Primitive(_)) => {
+                    known.value = known.value.or(value);
+                    known.twin = known.twin.or(twin);
+                }
+                _ => named.push(Named { element, type_name: way.type_name, content: way.content, value, twin }),
+            }
+        }
+        let mut all = Vec::with_capacity(named.len());
+        named.iter().for_each(|named| named.each(cx, &mut all));
+        all
+    }
+
+    /// The elements of one name in it.
+    pub(super) fn named(&self, cx: &Context<'_, '_>, name: &str) -> Vec<Self> {
+        let mut all = self.within(cx);
+        all.retain(|found| found.name() == name);
+        all
+    }
+}
+
+/// A member and its twin, before they are taken apart into items.
+struct Named {
+    element: &'static Element,
+    type_name: &'static str,
+    content: Content,
+    value: Option<NodeId>,
+    twin: Option<NodeId>,
+}
+
+impl Named {
+    fn each(&self, cx: &Context<'_, '_>, all: &mut Vec<Occurrence>) {
+        let items = |node: Option<NodeId>| -> Vec<NodeId> {
+            match node {
+                Some(node) if cx.document.kind(node) == Kind::Array => cx.document.children(node).collect(),
+                other => other.into_iter().collect(),
+            }
+        };
+        let (values, twins) = (items(self.value), items(self.twin));
+        for place in 0..values.len().max(twins.len()) {
+            let there = |list: &[NodeId]| list.get(place).copied().filter(|node| cx.document.kind(*node) != Kind::Null);
+            let (value, twin) = (there(&values), there(&twins));
+            let Some(node) = value.or(twin) else { continue };
+            let index = (self.element.most == Most::Many).then(|| u32::try_from(place).unwrap_or(u32::MAX));
+            let element = Some(self.element);
+            let found =
+                Occurrence { node, value, twin, index, element, type_name: self.type_name, content: self.content };
+            if self.content != Content::Resource {
+                all.push(found);
+            } else if let Some(resource) = Occurrence::resource_at(cx, node) {
+                all.push(Occurrence { index, element, ..resource });
+            }
+        }
+    }
+}
