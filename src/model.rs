@@ -25,7 +25,7 @@ pub use retention::Retention;
 pub use seal::{KeyId, KeysError, Purpose, SealError, Sealed, Sealer};
 pub use secret::Secret;
 pub use submission::{
-    Attempt, AttemptOutcome, BundleFacts, Evidence, Finding, ForeignName, HoldReason, Origin, Place, Receipt,
-    Recipient, RuleChange, Severity, Sidecar, SourceIdentity, Stage, Submission,
+    Attempt, AttemptOutcome, BundleFacts, ClaimedFile, Evidence, Finding, ForeignName, HoldReason, Origin, Place,
+    Receipt, Recipient, RuleChange, Severity, Sidecar, SourceIdentity, Stage, Submission,
 };
 pub use time::Timestamp;

@@ -3,7 +3,7 @@
 use super::run::Signal;
 use crate::{
     intake::{Claim, Custody, CustodyError, Notice, Recorded},
-    model::{ChannelName, ForeignName, HashKey, PushType, Stage, Submission, SubmissionId, Timestamp},
+    model::{ChannelName, ClaimedFile, ForeignName, HashKey, PushType, Submission, SubmissionId, Timestamp},
     store::Store,
 };
 use std::sync::{
@@ -43,35 +43,17 @@ pub(super) struct Custodian {
 
 impl Custodian {
     fn submission(&self, claim: Claim, now: Timestamp) -> Submission {
-        let mut submission = Submission {
-            id: claim.id,
+        let name_hash = self.hash_key.name(&claim.origin.file_name());
+        let file = ClaimedFile {
             channel: self.channel.clone(),
             push: self.push,
             origin: claim.origin,
-            source_pending: true,
-            name_hash: crate::model::KeyedHash::from_bytes([0; 16]),
+            name_hash,
             sidecar: claim.sidecar,
             digest: claim.digest,
             size: claim.size,
-            claimed_at: now,
-            stage: Stage::Claimed,
-            since: now,
-            settled: true,
-            recipient: None,
-            bundle: None,
-            library: None,
-            findings: Arc::default(),
-            findings_total: 0,
-            overridden: Vec::new(),
-            attempts: Vec::new(),
-            waited_millis: 0,
-            forced: false,
-            judgings: 0,
-            pruned: None,
-            rank: claim.id.as_u64(),
         };
-        submission.name_hash = self.hash_key.name(&submission.file_name());
-        submission
+        Submission::claimed(claim.id, now, file)
     }
 }
 

@@ -24,14 +24,14 @@ pub use watch::{Inbox, Notice, Overlooked, Polling, Stop, Watch};
 #[cfg(test)]
 pub(crate) mod tests {
     use crate::model::{
-        Digest, ForeignName, KeyedHash, Origin, PushType, SourceIdentity, Stage, Submission, SubmissionId, Timestamp,
+        ClaimedFile, Digest, ForeignName, KeyedHash, Origin, PushType, SourceIdentity, Submission, SubmissionId,
+        Timestamp,
     };
 
     /// A claimed submission with this origin.
     pub(crate) fn submission(path: &str) -> Submission {
         let id = SubmissionId::from_u64(1 << 40);
-        Submission {
-            id,
+        let claimed = ClaimedFile {
             channel: "clinic".parse().unwrap(),
             push: PushType::Provider,
             origin: Origin {
@@ -39,27 +39,11 @@ pub(crate) mod tests {
                 folder: path.rsplit_once('/').map(|(folder, _)| ForeignName::new(folder)),
                 identity: SourceIdentity { inode: 1, size: 2, modified: 3 },
             },
-            source_pending: false,
             name_hash: KeyedHash::from_bytes([0; 16]),
             sidecar: None,
             digest: Digest::of(b"{}"),
             size: 2,
-            claimed_at: Timestamp::from_millis(0),
-            stage: Stage::Claimed,
-            since: Timestamp::from_millis(0),
-            settled: true,
-            recipient: None,
-            bundle: None,
-            library: None,
-            findings: std::sync::Arc::default(),
-            findings_total: 0,
-            overridden: Vec::new(),
-            attempts: Vec::new(),
-            waited_millis: 0,
-            forced: false,
-            judgings: 0,
-            pruned: None,
-            rank: id.as_u64(),
-        }
+        };
+        Submission { source_pending: false, ..Submission::claimed(id, Timestamp::from_millis(0), claimed) }
     }
 }

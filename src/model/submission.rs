@@ -510,15 +510,73 @@ pub struct Submission {
     pub rank: u64,
 }
 
+impl Origin {
+    /// The last part of the path.
+    pub fn file_name(&self) -> ForeignName {
+        let bytes = self.path.as_bytes();
+        let start = bytes.iter().rposition(|byte| *byte == b'/').map_or(0, |slash| slash + 1);
+        ForeignName::new(&bytes[start..])
+    }
+}
+
+/// A file as it was claimed: what of its record never changes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ClaimedFile {
+    /// See [`Submission::channel`].
+    pub channel: ChannelName,
+    /// See [`Submission::push`].
+    pub push: PushType,
+    /// See [`Submission::origin`].
+    pub origin: Origin,
+    /// See [`Submission::name_hash`].
+    pub name_hash: KeyedHash,
+    /// See [`Submission::sidecar`].
+    pub sidecar: Option<Sidecar>,
+    /// See [`Submission::digest`].
+    pub digest: Digest,
+    /// See [`Submission::size`].
+    pub size: u64,
+}
+
 impl Submission {
     /// How many findings a record keeps.
     pub const FINDINGS_KEPT: usize = 100;
 
+    /// The record of a file that is claimed now: not judged yet, and its source may still stand.
+    pub fn claimed(id: SubmissionId, at: Timestamp, file: ClaimedFile) -> Self {
+        let ClaimedFile { channel, push, origin, name_hash, sidecar, digest, size } = file;
+        Self {
+            id,
+            channel,
+            push,
+            origin,
+            source_pending: true,
+            name_hash,
+            sidecar,
+            digest,
+            size,
+            claimed_at: at,
+            stage: Stage::Claimed,
+            since: at,
+            settled: true,
+            recipient: None,
+            bundle: None,
+            library: None,
+            findings: Arc::default(),
+            findings_total: 0,
+            overridden: Vec::new(),
+            attempts: Vec::new(),
+            waited_millis: 0,
+            forced: false,
+            judgings: 0,
+            pruned: None,
+            rank: id.as_u64(),
+        }
+    }
+
     /// The last part of the origin's path.
     pub fn file_name(&self) -> ForeignName {
-        let bytes = self.origin.path.as_bytes();
-        let start = bytes.iter().rposition(|byte| *byte == b'/').map_or(0, |slash| slash + 1);
-        ForeignName::new(&bytes[start..])
+        self.origin.file_name()
     }
 }
 

@@ -5,9 +5,9 @@ use super::{
     DestinationState, Order, Pause, Secrets, SledStore, Store, StoreError, Write, export, import, memory::MemoryStore,
 };
 use crate::model::{
-    Account, ChannelName, ContractName, Digest, EvidenceKind, Finding, ForeignName, FoundBy, HoldReason, KeyedHash,
-    LibraryFacts, Link, LinkValue, Origin, Person, PushType, Receipt, Recipient, SealError, Sealer, Secret, Severity,
-    Sidecar, SourceIdentity, Stage, Submission, SubmissionId, Timestamp, TokenPair, TokenState, TokenValue,
+    Account, ChannelName, ClaimedFile, ContractName, Digest, EvidenceKind, Finding, ForeignName, FoundBy, HoldReason,
+    KeyedHash, LibraryFacts, Link, LinkValue, Origin, Person, PushType, Receipt, Recipient, SealError, Sealer, Secret,
+    Severity, Sidecar, SourceIdentity, Stage, Submission, SubmissionId, Timestamp, TokenPair, TokenState, TokenValue,
 };
 use proptest::prelude::*;
 use std::{fmt::Debug, fs, os::unix::fs::PermissionsExt, path::Path, sync::Arc};
@@ -20,35 +20,19 @@ pub(super) fn submission(number: u64) -> Submission {
         folder: Some(ForeignName::new(format!("ward {}", number % 3))),
         identity: SourceIdentity { inode: number, size: 10_240, modified: 1_480_000_000_123_456_789 },
     };
-    Submission {
-        id: SubmissionId::from_u64(number),
+    let claimed = ClaimedFile {
         channel: channel(number % 2),
         push: if number.is_multiple_of(3) { PushType::Library } else { PushType::Provider },
         origin: origin(&path),
-        source_pending: true,
         name_hash: KeyedHash::from_bytes([u8::try_from(number % 7).unwrap(); 16]),
         sidecar: number
             .is_multiple_of(4)
             .then(|| Sidecar { origin: origin(&format!("{path}.route.json")), digest: Digest::of(b"sidecar") }),
         digest: digest(number % 5),
         size: 10_240,
-        claimed_at: Timestamp::from_seconds(1_480_000_000),
-        stage: Stage::Claimed,
-        since: Timestamp::from_seconds(1_480_000_000),
-        settled: false,
-        recipient: None,
-        bundle: None,
-        library: None,
-        findings: std::sync::Arc::default(),
-        findings_total: 0,
-        overridden: Vec::new(),
-        attempts: Vec::new(),
-        waited_millis: 0,
-        forced: false,
-        judgings: 0,
-        pruned: None,
-        rank: number,
-    }
+    };
+    let at = Timestamp::from_seconds(1_480_000_000);
+    Submission { settled: false, ..Submission::claimed(SubmissionId::from_u64(number), at, claimed) }
 }
 
 /// Keys of 32 equal bytes.

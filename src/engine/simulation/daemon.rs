@@ -12,12 +12,12 @@ use crate::{
         vault::standing,
     },
     model::{
-        EvidenceKind, ForeignName, HoldReason, KeyedHash, LinkValue, Origin, Person, Place, PushType, SourceIdentity,
-        Stage, Submission, SubmissionId, TokenState,
+        ClaimedFile, EvidenceKind, ForeignName, HoldReason, KeyedHash, LinkValue, Origin, Person, Place, PushType,
+        SourceIdentity, Submission, SubmissionId, TokenState,
     },
     store::{Store, Write},
 };
-use std::{sync::Arc, time::Duration};
+use std::time::Duration;
 
 impl World {
     pub(super) fn inside(&mut self, happening: Happening) {
@@ -47,33 +47,16 @@ impl World {
         let File { channel, content, .. } = self.files[file].clone();
         let now = self.now().wall;
         let path = ForeignName::new(file.to_string());
-        let submission = Submission {
-            id,
+        let claimed = ClaimedFile {
             channel: cast().channels[channel].0.clone(),
             push: PushType::Provider,
             origin: Origin { path, folder: None, identity: SourceIdentity { inode: 0, size: 1, modified: 0 } },
-            source_pending: true,
             name_hash: KeyedHash::from_bytes([0; 16]),
             sidecar: None,
             digest: cast().content(content).digest,
             size: 1,
-            claimed_at: now,
-            stage: Stage::Claimed,
-            since: now,
-            settled: true,
-            recipient: None,
-            bundle: None,
-            library: None,
-            findings: Arc::default(),
-            findings_total: 0,
-            overridden: Vec::new(),
-            attempts: Vec::new(),
-            waited_millis: 0,
-            forced: false,
-            judgings: 0,
-            rank: id.as_u64(),
-            pruned: None,
         };
+        let submission = Submission::claimed(id, now, claimed);
         self.note(|| format!("file {file} is claimed as {}", super::trace::id(id)));
         self.file_of.insert(id, file);
         self.places.insert(id, Place::Work);

@@ -84,21 +84,21 @@ pub(in crate::store) struct Change {
 
 impl Change {
     fn of(submission: &Submission) -> Self {
+        // Only what goes into the line is copied: each change of each submission comes this way.
         let Submission { id, source_pending, since, settled, findings_total, .. } = *submission;
         let Submission { waited_millis, forced, judgings, rank, pruned, .. } = *submission;
-        let Submission { stage, recipient, bundle, library, overridden, attempts, .. } = submission.clone();
         Self {
             id,
             source_pending,
-            stage,
+            stage: submission.stage.clone(),
             since,
             settled,
-            recipient,
-            bundle,
-            library,
+            recipient: submission.recipient.clone(),
+            bundle: submission.bundle.clone(),
+            library: submission.library.clone(),
             findings_total,
-            overridden,
-            attempts,
+            overridden: submission.overridden.clone(),
+            attempts: submission.attempts.clone(),
             waited_millis,
             forced,
             judgings,
