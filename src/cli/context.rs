@@ -15,7 +15,8 @@ use crate::{
 };
 use std::{
     collections::BTreeMap,
-    fs::{self, DirBuilder, OpenOptions},
+    ffi::OsString,
+    fs::{self, DirBuilder, File, OpenOptions},
     io::{self, Write},
     os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt},
     path::{Path, PathBuf},
@@ -252,6 +253,27 @@ pub(super) fn close_to_others(path: &Path, metadata: &fs::Metadata, mode: u32) -
         return Ok(());
     }
     fs::set_permissions(path, fs::Permissions::from_mode(mode))
+}
+
+/// Removes a file; none of that name is no error.
+pub(super) fn remove_if_there(path: &Path) -> io::Result<()> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        Ok(()) | Err(_) => Ok(()),
+    }
+}
+
+/// A file for us alone in the place of the one before: it has the old bytes or the new ones, whatever happens.
+pub(super) fn write_anew(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let mut name = OsString::from(".");
+    name.push(path.file_name().unwrap_or_default());
+    name.push(".new");
+    let draft = path.with_file_name(name);
+    remove_if_there(&draft)?;
+    write_new(&draft, bytes)?;
+    fs::rename(&draft, path)?;
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
+    File::open(folder.unwrap_or(Path::new(".")))?.sync_all()
 }
 
 /// A new file for us alone; never replaces one.

@@ -2,7 +2,7 @@
 
 use super::{
     Form,
-    context::{Context, write_new},
+    context::{Context, write_anew, write_new},
     exit::{Exit, Failed},
     keys, print,
 };
@@ -13,7 +13,6 @@ use crate::{
 };
 use serde_json::json;
 use std::{
-    fs::{self, File},
     io,
     path::{Path, PathBuf},
 };
@@ -84,14 +83,14 @@ fn rotate(context: &Context, form: Form) -> Result<(), Failed> {
     let earlier = context.sealer()?.present();
     let (old, new) = (keys::read(&source)?, Sealer::new_key());
     let unwritable = |error: io::Error| Failed::say(Exit::Unreadable, format!("write {}: {error}", path.display()));
-    replace(path, &format!("{}\n{}", new.expose(), old.expose())).map_err(unwritable)?;
+    write_anew(path, format!("{}\n{}", new.expose(), old.expose()).as_bytes()).map_err(unwritable)?;
     drop(context.open_store()?);
     let kept = with_ending(path, &format!(".{earlier}"));
     match write_new(&kept, old.expose().as_bytes()) {
         Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(unwritable(error)),
         Ok(()) | Err(_) => {}
     }
-    replace(path, &format!("{}\n", new.expose())).map_err(unwritable)?;
+    write_anew(path, format!("{}\n", new.expose()).as_bytes()).map_err(unwritable)?;
     let present = context.sealer()?.present();
     match form {
         Form::Json => print::json(&json!({"present": present, "earlier": earlier, "earlier_kept": kept})),
@@ -107,19 +106,4 @@ fn with_ending(path: &Path, ending: &str) -> PathBuf {
     let mut name = path.as_os_str().to_owned();
     name.push(ending);
     name.into()
-}
-
-/// The file has the old text or the new one, whatever happens.
-fn replace(path: &Path, text: &str) -> io::Result<()> {
-    let draft = with_ending(path, ".new");
-    match fs::remove_file(&draft) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-        Ok(()) | Err(_) => {}
-    }
-    write_new(&draft, text.as_bytes())?;
-    fs::rename(&draft, path)?;
-    match path.parent() {
-        Some(folder) if !folder.as_os_str().is_empty() => File::open(folder)?.sync_all(),
-        _ => File::open(".")?.sync_all(),
-    }
 }

@@ -98,6 +98,7 @@ impl Validator {
                 "Identifier" => Family::Identifier,
                 "Bundle" => Family::Bundle,
                 "Bundle.entry" => Family::BundleEntry,
+                "QuestionnaireResponse" => Family::QuestionnaireResponse,
                 "Coding" | "Quantity" | "Age" | "Count" | "Distance" | "Duration" | "Money" => Family::Coded,
                 _ => Family::Plain,
             })

@@ -45,6 +45,8 @@ pub(super) enum Family {
     Bundle,
     /// `Bundle.entry`.
     BundleEntry,
+    /// `QuestionnaireResponse`.
+    QuestionnaireResponse,
     /// `Coding`, and what has a unit: `Quantity` and the types made of it.
     Coded,
 }
@@ -137,18 +139,19 @@ impl<'d> Walk<'_, 'd> {
     fn resource_of(&mut self, id: StructureId, node: NodeId) {
         let holder = Holder { element: None, holds: id };
         let outer_type = mem::replace(&mut self.cx.resource.type_name, self.cx.release.structure(id).name);
-        if self.families.of(id) == Family::Bundle {
-            let outer = self.cx.bundle.replace(BundleScope::new(self.cx.document, node));
+        let family = self.families.of(id);
+        let mut outer_bundle = None;
+        if family == Family::Bundle {
+            outer_bundle = Some(self.cx.bundle.replace(BundleScope::new(self.cx.document, node)));
             bundle::check(&self.cx, node, &mut self.out);
-            self.held(holder, id, node);
-            conformance::check(&mut self.cx, id, node, &mut self.out);
-            self.cx.bundle = outer;
-        } else {
-            self.held(holder, id, node);
-            conformance::check(&mut self.cx, id, node, &mut self.out);
         }
-        if self.cx.resource.type_name == "QuestionnaireResponse" {
+        self.held(holder, id, node);
+        conformance::check(&mut self.cx, id, node, &mut self.out);
+        if family == Family::QuestionnaireResponse {
             questionnaire::check(&self.cx, node, &mut self.out);
+        }
+        if let Some(outer) = outer_bundle {
+            self.cx.bundle = outer;
         }
         self.cx.resource.type_name = outer_type;
     }
@@ -356,7 +359,7 @@ impl<'d> Walk<'_, 'd> {
     fn family(&mut self, id: StructureId, member: Member, node: NodeId) {
         let (cx, out) = (&mut self.cx, &mut self.out);
         match self.families.of(id) {
-            Family::Plain | Family::Bundle => {}
+            Family::Plain | Family::Bundle | Family::QuestionnaireResponse => {}
             Family::Reference => reference::check(cx, member.way, node, out),
             Family::Extension => {
                 extension::check(cx, node, out);

@@ -32,7 +32,7 @@ fn tokens_are_nowhere_in_clear_and_the_key_can_be_rotated() {
     assert_eq!(after["earlier"], serde_json::json!([]));
     let kept = stand.path(&format!("state/secrets.key.{}", before["present"].as_str().unwrap()));
     assert_eq!(fs::metadata(kept).unwrap().permissions().mode() & 0o777, 0o600);
-    assert!(!stand.path("state/secrets.key.new").exists());
+    assert!(!stand.path("state/.secrets.key.new").exists());
 
     stand.start_daemon();
     let output = stand.run(&["secrets", "rotate"]);

@@ -8,11 +8,11 @@ use super::{
     lock::Lock,
 };
 use crate::{
-    cli::context::{make_folder, write_new},
+    cli::context::{make_folder, remove_if_there, write_anew, write_new},
     intake::rename_without_replacing,
 };
 use std::{
-    fs::{self, File, TryLockError},
+    fs::{File, TryLockError},
     io,
     path::{Path, PathBuf},
 };
@@ -85,23 +85,10 @@ impl Folder {
         if self.lock.files().is_empty() && !path.exists() {
             return Ok(());
         }
-        let new = self.path.join(".profiles.lock.new");
-        let bytes = self.lock.to_bytes()?;
-        let written = remove_if_there(&new)
-            .and_then(|()| write_new(&new, &bytes))
-            .and_then(|()| fs::rename(&new, &path))
-            .and_then(|()| self.held.sync_all());
-        written.map_err(|error| unwritable(&path, &error))
+        write_anew(&path, &self.lock.to_bytes()?).map_err(|error| unwritable(&path, &error))
     }
 }
 
 fn unwritable(path: &Path, error: &io::Error) -> Failed {
     Failed::say(Exit::Unreadable, format!("write {}: {error}", path.display()))
-}
-
-fn remove_if_there(path: &Path) -> io::Result<()> {
-    match fs::remove_file(path) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
-        _ => Ok(()),
-    }
 }
