@@ -1,6 +1,7 @@
 //! Merging closed segments into one that holds everything and nothing that is out of date.
 
 use super::{Segment, draft::Draft, entry::Topic, replay::Replay, segments};
+use crate::model::{Digest, SubmissionId};
 use std::{
     collections::HashMap,
     fs, io,
@@ -54,21 +55,50 @@ impl Drop for Merging {
     }
 }
 
+/// Entries are counted from 1.
+const NOTHING: u64 = 0;
+
+/// The number of the last entry of each topic. Nearly all topics are submissions', so those take little: where a hundred
+/// thousand wait, their journal is merged too.
+#[derive(Default)]
+struct Latest {
+    /// Claim and change.
+    submissions: HashMap<SubmissionId, [u64; 2]>,
+    others: HashMap<Digest, u64>,
+}
+
+impl Latest {
+    fn note(&mut self, topic: Topic, number: u64) {
+        match topic {
+            Topic::Claim(id) => self.submissions.entry(id).or_default()[0] = number,
+            Topic::Change(id) => self.submissions.entry(id).or_default()[1] = number,
+            Topic::Other(key) => drop(self.others.insert(key, number)),
+        }
+    }
+
+    /// [`NOTHING`] where none is left.
+    fn of(&self, topic: Topic) -> u64 {
+        let of_submission = |id, part: usize| self.submissions.get(&id).map_or(NOTHING, |numbers| numbers[part]);
+        match topic {
+            Topic::Claim(id) => of_submission(id, 0),
+            Topic::Change(id) => of_submission(id, 1),
+            Topic::Other(key) => self.others.get(&key).copied().unwrap_or(NOTHING),
+        }
+    }
+}
+
 /// Writes what still counts into one segment in the place of the last of these, then removes the others.
 ///
 /// # Errors
 /// Of the file system, and where a segment is damaged: those are evidence, and stay.
 pub(super) fn merge(folder: &Path, closed: &[Segment]) -> io::Result<()> {
     let Some(last) = closed.last() else { return Ok(()) };
-    let mut latest: HashMap<Topic, u64> = HashMap::new();
+    let mut latest = Latest::default();
     let mut number = 0;
     let replayed = Replay(folder).each(last.number, |entry, _| {
         number += 1;
         if let Some(topic) = entry.topic() {
-            match entry.is_removal() {
-                true => drop(latest.remove(&topic)),
-                false => drop(latest.insert(topic, number)),
-            }
+            latest.note(topic, if entry.is_removal() { NOTHING } else { number });
         }
         Ok::<_, io::Error>(())
     })?;
@@ -80,7 +110,7 @@ pub(super) fn merge(folder: &Path, closed: &[Segment]) -> io::Result<()> {
     Replay(folder).each(last.number, |entry, line| {
         number += 1;
         match entry.topic() {
-            Some(topic) if latest.get(&topic) == Some(&number) => draft.lines(line),
+            Some(topic) if latest.of(topic) == number => draft.lines(line),
             Some(_) | None => Ok(()),
         }
     })?;
