@@ -159,8 +159,13 @@ impl<'a> Document<'a> {
     /// Whether the member has this name.
     pub fn is_named(&self, id: NodeId, name: &str) -> bool {
         let node = self.node(id);
+        if node.marks & (NAMED | OTHER_NAME) == NAMED {
+            // most are of another length, and most of the others begin otherwise
+            let start = node.name_start as usize;
+            return node.name_length as usize == name.len()
+                && self.source.as_bytes()[start..start + name.len()] == *name.as_bytes();
+        }
         match self.raw_name(node) {
-            Some(raw) if node.marks & OTHER_NAME == 0 => raw == name,
             Some(raw) if node.marks & TWIN_NAME != 0 => name.strip_prefix('_') == Some(raw),
             Some(raw) => other_name(node.marks, raw) == name,
             None => false,
@@ -181,6 +186,12 @@ impl<'a> Document<'a> {
             Kind::String if node.marks & OTHER_TEXT != 0 => Some(other_text(node.marks, self.slice(node))),
             _ => Some(Cow::Borrowed(self.slice(node))),
         }
+    }
+
+    /// A string of JSON without escapes, in which the reader lets no control character stand.
+    pub(crate) fn is_plain(&self, id: NodeId) -> bool {
+        let node = self.node(id);
+        !self.is_xml && node.kind == Kind::String && node.marks & OTHER_TEXT == 0
     }
 
     /// The text of a string, unescaped; `None` for anything else.
@@ -246,54 +257,73 @@ impl Iterator for Children<'_> {
     }
 }
 
-/// Where lines begin, and how many characters stand before every stretch of the source, so that each
-/// look-up takes the same time in a file of one line and in a file of many.
+/// What stands before every stretch of the source, so that each look-up takes the same time in a file of one line and in a
+/// file of many.
 #[derive(Debug)]
 pub(super) struct Lines {
-    starts: Vec<u32>,
-    /// Characters before each stretch; empty where every character is one byte.
-    characters: Vec<u32>,
+    stretches: Vec<Before>,
+    /// Every character is one byte.
+    is_ascii: bool,
+}
+
+/// What stands before a stretch.
+#[derive(Clone, Copy, Debug, Default)]
+struct Before {
+    /// Ends of lines.
+    lines: u32,
+    /// Where the line begins that the stretch begins in.
+    line: u32,
+    /// Characters; not counted where every one is one byte.
+    characters: u32,
 }
 
 const STRETCH: usize = 1024;
 
 impl Lines {
     pub(super) fn new(source: &str) -> Self {
-        let bytes = source.as_bytes();
-        let starts = std::iter::once(0).chain(memchr::memchr_iter(b'\n', bytes).map(|at| narrow(at + 1))).collect();
-        let mut characters = Vec::new();
-        if !source.is_ascii() {
-            let mut before = 0;
-            for stretch in bytes.chunks(STRETCH) {
-                characters.push(narrow(before));
-                before += count_characters(stretch);
+        let is_ascii = source.is_ascii();
+        let mut stretches = Vec::with_capacity(source.len() / STRETCH + 1);
+        let mut before = Before::default();
+        for (number, stretch) in source.as_bytes().chunks(STRETCH).enumerate() {
+            stretches.push(before);
+            before.lines += count_lines(stretch);
+            if let Some(end) = memchr::memrchr(b'\n', stretch) {
+                before.line = narrow(number * STRETCH + end + 1);
+            }
+            if !is_ascii {
+                before.characters += count_characters(stretch);
             }
         }
-        Self { starts, characters }
+        stretches.push(before);
+        Self { stretches, is_ascii }
     }
 
     pub(super) fn position(&self, source: &str, offset: usize) -> Position {
         let offset = offset.min(source.len());
-        let line = self.starts.partition_point(|start| *start as usize <= offset);
-        let start = self.starts[line - 1] as usize;
-        let column = self.before(source, offset) - self.before(source, start) + 1;
-        Position { line: narrow(line), column: narrow(column) }
+        let before = self.stretches[offset / STRETCH];
+        let stretch = &source.as_bytes()[offset / STRETCH * STRETCH..offset];
+        let start =
+            memchr::memrchr(b'\n', stretch).map_or(before.line as usize, |end| offset - stretch.len() + end + 1);
+        let column = self.characters_before(source, offset) - self.characters_before(source, start) + 1;
+        Position { line: before.lines + count_lines(stretch) + 1, column }
     }
 
-    /// Characters before a byte.
-    fn before(&self, source: &str, offset: usize) -> usize {
-        let stretch = offset / STRETCH;
-        match self.characters.get(stretch) {
-            None if self.characters.is_empty() => offset,
-            None => self.before(source, offset - 1) + 1,
-            Some(before) => *before as usize + count_characters(&source.as_bytes()[stretch * STRETCH..offset]),
+    fn characters_before(&self, source: &str, offset: usize) -> u32 {
+        if self.is_ascii {
+            return narrow(offset);
         }
+        let stretch = offset / STRETCH;
+        self.stretches[stretch].characters + count_characters(&source.as_bytes()[stretch * STRETCH..offset])
     }
 }
 
+fn count_lines(bytes: &[u8]) -> u32 {
+    narrow(memchr::memchr_iter(b'\n', bytes).count())
+}
+
 /// Characters whose first byte is among these: all bytes but those that continue one.
-fn count_characters(bytes: &[u8]) -> usize {
-    bytes.iter().filter(|byte| **byte & 0xc0 != 0x80).count()
+fn count_characters(bytes: &[u8]) -> u32 {
+    narrow(bytes.iter().filter(|byte| **byte & 0xc0 != 0x80).count())
 }
 
 fn narrow(number: usize) -> u32 {

@@ -3,8 +3,10 @@
 //! One pass without recursion; a string costs one search for its end. The time is linear in the input
 //! whatever it holds.
 
-use super::document::{
-    Document, Kind, Lines, NAME_ESCAPED, NAMED, Node, Position, TEXT_ESCAPED, hexadecimal, unescape,
+use super::{
+    document::{Document, Kind, Lines, NAME_ESCAPED, NAMED, Node, Position, TEXT_ESCAPED, hexadecimal, unescape},
+    scan,
+    word::Word,
 };
 use std::{borrow::Cow, collections::HashSet, sync::OnceLock};
 
@@ -207,9 +209,13 @@ impl Reader<'_, '_> {
         self.bytes.get(self.at).copied()
     }
 
+    /// Where there is any, it is mostly a line's end and the spaces before the next line.
     fn space(&mut self) {
-        while let Some(b' ' | b'\n' | b'\r' | b'\t') = self.peek() {
+        while let Some(byte @ (b' ' | b'\n' | b'\r' | b'\t')) = self.peek() {
             self.at += 1;
+            if byte == b'\n' {
+                self.at += scan::spaces(&self.bytes[self.at..]);
+            }
         }
     }
 
@@ -309,26 +315,39 @@ impl Reader<'_, '_> {
 
     /// Keys are compared as what they stand for: `"a"` and `"\u0061"` are the same.
     fn unique(&self, object: u32) -> Result<(), Failure> {
-        const FEW: usize = 12;
+        const FEW: u32 = 32;
         let behind = self.nodes[object as usize].behind;
-        let mut names: [(u32, u32); FEW] = [(0, 0); FEW];
+        // a bit for each key so far: only where it is set already a key may be there twice
+        let mut seen = 0_u128;
         let mut count = 0;
-        let mut any_escaped = false;
         let mut child = object + 1;
         while child < behind {
             let node = &self.nodes[child as usize];
-            any_escaped |= node.marks & NAME_ESCAPED != 0;
-            if count < FEW {
-                let name = self.raw(node.name_start, node.name_length);
-                if !any_escaped && names[..count].iter().any(|(start, length)| self.raw(*start, *length) == name) {
-                    return Err((ReadErrorKind::DuplicateKey, node.name_start as usize));
-                }
-                names[count] = (node.name_start, node.name_length);
-            }
             count += 1;
+            if count > FEW || node.marks & NAME_ESCAPED != 0 {
+                return self.unique_by_hash(object);
+            }
+            let name = self.raw(node);
+            let bit = 1 << (Word::of(name).hash(0) % 128);
+            if seen & bit != 0 && self.stands_before(object, child, name) {
+                return Err((ReadErrorKind::DuplicateKey, node.name_start as usize));
+            }
+            seen |= bit;
             child = node.behind;
         }
-        if count <= FEW && !any_escaped { Ok(()) } else { self.unique_by_hash(object) }
+        Ok(())
+    }
+
+    fn stands_before(&self, object: u32, child: u32, name: &[u8]) -> bool {
+        let mut earlier = object + 1;
+        while earlier < child {
+            let node = &self.nodes[earlier as usize];
+            if self.raw(node) == name {
+                return true;
+            }
+            earlier = node.behind;
+        }
+        false
     }
 
     #[cold]
@@ -337,7 +356,8 @@ impl Reader<'_, '_> {
         let mut child = object + 1;
         while child < self.nodes[object as usize].behind {
             let node = &self.nodes[child as usize];
-            let raw = self.raw(node.name_start, node.name_length);
+            let start = node.name_start as usize;
+            let raw = &self.source[start..start + node.name_length as usize];
             let name = if node.marks & NAME_ESCAPED == 0 { Cow::Borrowed(raw) } else { Cow::Owned(unescape(raw)) };
             if !seen.insert(name) {
                 return Err((ReadErrorKind::DuplicateKey, node.name_start as usize));
@@ -347,8 +367,10 @@ impl Reader<'_, '_> {
         Ok(())
     }
 
-    fn raw(&self, start: u32, length: u32) -> &str {
-        &self.source[start as usize..(start + length) as usize]
+    /// The name as it is written.
+    fn raw(&self, node: &Node) -> &[u8] {
+        let start = node.name_start as usize;
+        &self.bytes[start..start + node.name_length as usize]
     }
 
     fn string(&mut self) -> Result<Raw, Failure> {
@@ -356,7 +378,7 @@ impl Reader<'_, '_> {
         let mut escaped = false;
         let mut at = start;
         loop {
-            at += plain(&self.bytes[at..]);
+            at += scan::plain(&self.bytes[at..]);
             match self.bytes.get(at) {
                 Some(b'"') => break,
                 Some(b'\\') => {
@@ -467,29 +489,6 @@ impl Reader<'_, '_> {
         }
         Ok(self.at)
     }
-}
-
-/// How many bytes at the beginning stand for themselves in a string: no quote, no backslash, no control character.
-///
-/// Eight bytes at a time: most strings are shorter than what a search with wider registers needs to begin.
-fn plain(bytes: &[u8]) -> usize {
-    const ONES: u64 = u64::from_le_bytes([1; 8]);
-    const HIGH: u64 = ONES << 7;
-    /// The high bit of the lowest byte that is zero; higher ones may be set too.
-    const fn zero(word: u64) -> u64 {
-        word.wrapping_sub(ONES) & !word & HIGH
-    }
-    let (words, rest) = bytes.as_chunks::<8>();
-    for (number, chunk) in words.iter().enumerate() {
-        let word = u64::from_le_bytes(*chunk);
-        let control = word.wrapping_sub(ONES * 0x20) & !word & HIGH;
-        let found = control | zero(word ^ (ONES * 0x22)) | zero(word ^ (ONES * 0x5c));
-        if found != 0 {
-            return number * 8 + (found.trailing_zeros() / 8) as usize;
-        }
-    }
-    let stops = |byte: &u8| *byte < 0x20 || matches!(byte, b'"' | b'\\');
-    words.len() * 8 + rest.iter().position(stops).unwrap_or(rest.len())
 }
 
 fn narrow(number: usize) -> u32 {

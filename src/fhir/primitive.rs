@@ -4,6 +4,8 @@
 //! Where the published patterns are wrong the text of the page decides: days are those of the calendar, base64 may
 //! hold `/` and whitespace, a second may be 60, an arc of an OID may be 0. Decimals have no exponent in STU3.
 
+use super::scan::is_graphic;
+
 /// The longest string, in characters.
 const MOST_CHARACTERS: usize = 1024 * 1024;
 
@@ -110,6 +112,10 @@ pub fn is_decimal(text: &str) -> bool {
 
 /// `code`: no whitespace at the ends, single whitespace inside.
 pub fn is_code(text: &str) -> bool {
+    // nearly all are one word
+    if is_graphic(text) {
+        return !text.is_empty();
+    }
     let mut spaced = true;
     for character in text.chars() {
         let space = character.is_whitespace();
@@ -143,7 +149,7 @@ pub fn is_uuid(text: &str) -> bool {
 
 /// `uri`: no whitespace, no control characters.
 pub fn is_uri(text: &str) -> bool {
-    !text.chars().any(|character| character.is_whitespace() || character.is_control())
+    is_graphic(text) || !text.chars().any(|character| character.is_whitespace() || character.is_control())
 }
 
 /// A URI begins with its scheme, as absolute ones do: <https://www.rfc-editor.org/rfc/rfc3986#section-3.1>.
@@ -157,8 +163,12 @@ pub fn has_scheme(text: &str) -> bool {
 
 /// `string` and `markdown`: no control characters but tab, line feed and carriage return; at most 1 MB.
 pub fn is_string(text: &str) -> bool {
-    let sound = text.bytes().all(|byte| byte >= b' ' || matches!(byte, b'\t' | b'\n' | b'\r'));
-    sound && (text.len() <= MOST_CHARACTERS || text.chars().count() <= MOST_CHARACTERS)
+    text.bytes().all(|byte| byte >= b' ' || matches!(byte, b'\t' | b'\n' | b'\r')) && is_short(text)
+}
+
+/// At most 1 MB, which is counted in characters.
+pub(crate) fn is_short(text: &str) -> bool {
+    text.len() <= MOST_CHARACTERS || text.chars().count() <= MOST_CHARACTERS
 }
 
 /// `base64Binary`: groups of four, whitespace anywhere.
