@@ -216,6 +216,11 @@ impl<'a> Document<'a> {
         self.lines.get_or_init(|| Lines::new(self.source)).position(self.source, offset)
     }
 
+    /// Finds the places of many nodes, which come in the order of the source.
+    pub fn places(&self) -> Places<'_> {
+        Places { document: self, offset: 0, position: BEGIN }
+    }
+
     /// The place of a node: of the first character of its name, or of its value.
     pub fn place(&self, id: NodeId) -> Position {
         self.position(self.start(id))
@@ -254,6 +259,37 @@ impl Iterator for Children<'_> {
         let id = NodeId(self.next);
         self.next = self.nodes[self.next as usize].behind;
         Some(id)
+    }
+}
+
+const BEGIN: Position = Position { line: 1, column: 1 };
+
+/// See [`Document::places`].
+#[derive(Debug)]
+pub struct Places<'d> {
+    document: &'d Document<'d>,
+    /// How far it has come.
+    offset: usize,
+    position: Position,
+}
+
+impl Places<'_> {
+    /// As [`Document::place`]. It goes on from the last one, and begins again where a node stands before that.
+    pub fn place(&mut self, id: NodeId) -> Position {
+        let (source, to) = (self.document.source, self.document.start(id).min(self.document.source.len()));
+        if to < self.offset {
+            (self.offset, self.position) = (0, BEGIN);
+        }
+        let between = &source.as_bytes()[self.offset..to];
+        match memchr::memrchr(b'\n', between) {
+            Some(end) => {
+                self.position.line += count_lines(between);
+                self.position.column = 1 + count_characters(&between[end + 1..]);
+            }
+            None => self.position.column += count_characters(between),
+        }
+        self.offset = to;
+        self.position
     }
 }
 
@@ -400,6 +436,16 @@ mod tests {
         assert_eq!(lines.position(&source, 2 + 6000), Position { line: 2, column: 3001 });
         assert_eq!(lines.position(&source, source.len() - 1), Position { line: 3, column: 1 });
         assert_eq!(lines.position(&source, source.len()), Position { line: 3, column: 2 });
+    }
+
+    #[test]
+    fn places_are_the_same_one_by_one_and_in_a_row() {
+        let source = "{\"a\":\"\u{e9}\",\"b\":\n[1,\n\n \"\u{e9}\", 2, {\"\u{1f600}\":3}]\n}";
+        let document = crate::fhir::json::read(source.as_bytes(), &crate::fhir::json::Limits::default()).unwrap();
+        let mut places = document.places();
+        for id in document.subtree(document.root()).chain(document.subtree(document.root()).step_by(3)) {
+            assert_eq!(places.place(id), document.place(id), "{id:?}");
+        }
     }
 
     #[test]

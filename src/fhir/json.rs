@@ -17,9 +17,14 @@ pub struct Limits {
     pub max_bytes: u64,
     /// Objects and arrays inside each other.
     pub max_depth: u32,
-    /// Values in all.
+    /// Values in all. In JSON also never more than a million and one for every four bytes, which no resource comes near: a
+    /// value takes more memory than the shortest text of one, and a reader's memory is to be in proportion to the file.
     pub max_nodes: u32,
 }
+
+/// See [`Limits::max_nodes`].
+const FREE_NODES: u32 = 1_000_000;
+const BYTES_FOR_A_NODE: usize = 4;
 
 impl Default for Limits {
     fn default() -> Self {
@@ -111,13 +116,15 @@ impl std::fmt::Display for ReadError {
 /// The first thing that makes it unreadable, with its place.
 pub fn read<'a>(bytes: &'a [u8], limits: &Limits) -> Result<Document<'a>, ReadError> {
     let (source, byte_order_mark) = decoded(bytes, limits)?;
+    let max_nodes = limits.max_nodes.min(FREE_NODES.saturating_add(narrow(source.len() / BYTES_FOR_A_NODE)));
     let mut reader = Reader {
         source,
         bytes: source.as_bytes(),
         at: 0,
         nodes: Vec::with_capacity(source.len() / 32 + 8),
         open: Vec::with_capacity(16),
-        limits,
+        max_depth: limits.max_depth,
+        max_nodes,
     };
     match reader.document() {
         Ok(()) => Ok(Document {
@@ -161,22 +168,22 @@ pub(super) fn decoded<'a>(bytes: &'a [u8], limits: &Limits) -> Result<(&'a str, 
 
 /// The text is a number as JSON writes them.
 pub(super) fn is_number(text: &str) -> bool {
-    let limits = Limits::default();
-    let mut reader =
-        Reader { source: text, bytes: text.as_bytes(), at: 0, nodes: Vec::new(), open: Vec::new(), limits: &limits };
+    let (nodes, open) = (Vec::new(), Vec::new());
+    let mut reader = Reader { source: text, bytes: text.as_bytes(), at: 0, nodes, open, max_depth: 0, max_nodes: 0 };
     reader.number() == Ok(text.len())
 }
 
 type Failure = (ReadErrorKind, usize);
 
-struct Reader<'a, 'l> {
+struct Reader<'a> {
     source: &'a str,
     bytes: &'a [u8],
     at: usize,
     nodes: Vec<Node>,
     /// Containers that are open, outermost first.
     open: Vec<u32>,
-    limits: &'l Limits,
+    max_depth: u32,
+    max_nodes: u32,
 }
 
 /// A raw string: its place without the quotes.
@@ -186,7 +193,7 @@ struct Raw {
     escaped: bool,
 }
 
-impl Reader<'_, '_> {
+impl Reader<'_> {
     fn document(&mut self) -> Result<(), Failure> {
         self.space();
         match self.peek() {
@@ -274,8 +281,8 @@ impl Reader<'_, '_> {
             Some(_) => return Err((ReadErrorKind::Syntax("no value begins like this"), start)),
         };
         let id = u32::try_from(self.nodes.len()).unwrap_or(u32::MAX);
-        if id >= self.limits.max_nodes {
-            return Err((ReadErrorKind::TooManyNodes(self.limits.max_nodes), start));
+        if id >= self.max_nodes {
+            return Err((ReadErrorKind::TooManyNodes(self.max_nodes), start));
         }
         let mut marks = if escaped { TEXT_ESCAPED } else { 0 };
         let mut name_span = (0, 0);
@@ -294,8 +301,8 @@ impl Reader<'_, '_> {
             marks,
         });
         if matches!(kind, Kind::Object | Kind::Array) {
-            if self.open.len() >= self.limits.max_depth as usize {
-                return Err((ReadErrorKind::TooDeep(self.limits.max_depth), start));
+            if self.open.len() >= self.max_depth as usize {
+                return Err((ReadErrorKind::TooDeep(self.max_depth), start));
             }
             self.at += 1;
             self.open.push(id);
@@ -583,6 +590,9 @@ mod tests {
         assert!(read(format!("{}{}", "[".repeat(64), "]".repeat(64)).as_bytes(), &Limits::default()).is_ok());
         let limits = Limits { max_nodes: 3, ..Limits::default() };
         assert_eq!(read(b"[1,2,3]", &limits).unwrap_err().kind, ReadErrorKind::TooManyNodes(3));
+        // so many values in so few bytes are no resource
+        let dense = format!("[{}1]", "1,".repeat(2_000_000));
+        assert_eq!(fails(&dense).0, ReadErrorKind::TooManyNodes(2_000_000));
         let limits = Limits { max_bytes: 3, ..Limits::default() };
         assert_eq!(read(b"[1,2,3]", &limits).unwrap_err().kind, ReadErrorKind::TooLarge(3));
     }

@@ -19,7 +19,7 @@ mod word;
 pub mod write;
 pub mod xml;
 
-pub use document::{Children, Document, Kind, NodeId, Position};
+pub use document::{Children, Document, Kind, NodeId, Places, Position};
 pub use types::{Content, Member, Primitive, Schema, StructureId};
 pub use wholeness::{Wholeness, WholenessCheck};
 pub(crate) use word::{Word, Words};

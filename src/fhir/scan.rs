@@ -22,8 +22,10 @@ pub(super) fn plain(bytes: &[u8]) -> usize {
     first(
         bytes,
         |word| {
-            let control = word.wrapping_sub(ONES * 0x20) & !word & HIGH;
-            control | zero(word ^ (ONES * 0x22)) | zero(word ^ (ONES * 0x5c))
+            // all below the space, and the quote two above it, change places with what is below 0x21
+            let turned = word ^ (ONES * 0x02);
+            let low = turned.wrapping_sub(ONES * 0x21) & !turned & HIGH;
+            low | zero(word ^ (ONES * 0x5c))
         },
         |byte| byte < 0x20 || matches!(byte, b'"' | b'\\'),
     )

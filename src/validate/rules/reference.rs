@@ -6,6 +6,7 @@ use crate::{
         NodeId,
         path::Resolution,
         primitive::{has_scheme, is_id},
+        scan::until,
     },
     stu3::Way,
     validate::{
@@ -83,13 +84,31 @@ pub(crate) fn check(cx: &Context<'_, '_>, way: &Way, node: NodeId, out: &mut Fin
 }
 
 fn unversioned(reference: &str) -> &str {
-    reference.split_once("/_history/").map_or(reference, |(unversioned, _)| unversioned)
+    let bytes = reference.as_bytes();
+    let mut at = 0;
+    loop {
+        at += until(&bytes[at..], [b'_']);
+        if at == bytes.len() {
+            return reference;
+        }
+        if bytes[at..].starts_with(b"_history/") && bytes[..at].ends_with(b"/") {
+            return &reference[..at - 1];
+        }
+        at += 1;
+    }
+}
+
+/// One of these characters of ASCII stands in the text.
+fn holds<const N: usize>(text: &str, any: [u8; N]) -> bool {
+    until(text.as_bytes(), any) < text.len()
 }
 
 /// A reference without a scheme: `Type/id`, with a version or not; in a transaction `Type?name=value` too.
 fn relative(cx: &Context<'_, '_>, reference: &str, at: At<'_>, out: &mut Findings<'_>) {
     let known = |name: &str| cx.release.resource(name).is_some();
-    if let Some((name, _)) = reference.split_once('?') {
+    let question = until(reference.as_bytes(), [b'?']);
+    if question < reference.len() {
+        let name = &reference[..question];
         if !cx.bundle.as_ref().is_some_and(|bundle| bundle.is("transaction")) {
             let text = "a reference by search (Type?name=value) is for entries of a transaction alone: \
                         refer to the resource by its address, or send a transaction";
@@ -140,7 +159,7 @@ pub(super) fn resolve<'b, 'd>(
     reference: &str,
 ) -> Option<&'b crate::validate::context::BundleTarget<'d>> {
     let unversioned = unversioned(reference);
-    if unversioned.contains(':') {
+    if holds(unversioned, [b':']) {
         return bundle.at(unversioned);
     }
     let base = bundle.base.as_deref()?;
@@ -150,11 +169,13 @@ pub(super) fn resolve<'b, 'd>(
 /// The resource type that a literal reference names itself: `Patient/1`, `http://server/Patient/1`.
 fn named_type(reference: &str) -> Option<&str> {
     let unversioned = unversioned(reference);
-    if unversioned.contains(':') {
+    if holds(unversioned, [b':']) {
         return restful(unversioned).map(|(_, resource_type, _)| resource_type);
     }
-    let end = unversioned.find(['/', '?'])?;
-    Some(&unversioned[..end]).filter(|name| crate::stu3::release().resource(name).is_some())
+    let end = until(unversioned.as_bytes(), [b'/', b'?']);
+    Some(&unversioned[..end])
+        .filter(|name| name.len() < unversioned.len())
+        .filter(|name| crate::stu3::release().resource(name).is_some())
 }
 
 /// Where a literal reference leads, for FHIRPath's `resolve()`.
