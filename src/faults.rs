@@ -10,12 +10,14 @@
 //! Points are named by the way of a Bundle and what comes next. [`POINTS`] lists them all.
 
 /// Every point, in the order in which a Bundle meets them; then those of the tokens.
-pub const POINTS: [&str; 24] = [
+pub const POINTS: [&str; 26] = [
     "claim.begin",
     "claim.write",
     "claim.sync",
     "claim.record",
     "claim.recorded",
+    "claim.aside",
+    "claim.end",
     "claim.removed",
     "judge.begin",
     "judge.done",
