@@ -336,7 +336,7 @@ impl Shell {
     /// The last run ended between a claim's record and the end of its sources, or could not remove them.
     fn end_sources(&mut self, record: &Submission) {
         let inbox = self.inboxes.iter().find(|inbox| inbox.channel == record.channel);
-        match inbox.map(|inbox| remove_claimed(&inbox.path, record)) {
+        match inbox.map(|inbox| remove_claimed(&inbox.path, &record.into())) {
             Some(Ok(())) => self.write_lazily(record.id, |record| record.source_pending = false),
             Some(Err(error)) => {
                 tracing::warn!(id = %record.id, error = %error.kind(), "a claimed file stays in the inbox")
