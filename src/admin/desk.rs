@@ -14,14 +14,15 @@ use crate::{
     engine::{Change, EditionFacts, Handle, Hold, Moment, PersonKey, Verb, apply_change, decide, has_its_file},
     intake::{Notice, Spool},
     model::{
-        Account, ChannelName, ContractName, EvidenceKind, HashKey, Link, LinkValue, Person, Retention, Stage,
+        Account, ChannelName, ContractName, EvidenceKind, HashKey, Link, LinkValue, Person, Retention, Sealer, Stage,
         Submission, SubmissionId, Timestamp, TokenState, reauthorize,
     },
     push::Client,
-    store::{Store, StoreError, Write},
+    store::{Source, Store, StoreError, Write, backup, fill_new_file},
 };
 use std::{
     collections::{BTreeMap, BTreeSet},
+    path::PathBuf,
     sync::Arc,
     time::Duration,
 };
@@ -62,6 +63,8 @@ pub struct Desk<H> {
     pub store: Arc<dyn Store>,
     /// Of names and identifiers.
     pub hash_key: Arc<HashKey>,
+    /// Seals backups.
+    pub sealer: Arc<Sealer>,
     /// Every channel's folders.
     pub spools: BTreeMap<ChannelName, Spool>,
     /// A client for each contract.
@@ -262,6 +265,7 @@ impl<H: Hands> Desk<H> {
         let under =
             |command: &str, contract: &ContractName| Deed { contract: Some(contract.clone()), ..Deed::of(command) };
         match question {
+            Question::Backup { .. } => Some(Deed::of("store backup")),
             Question::Status
             | Question::Find { .. }
             | Question::Decide { .. }
@@ -304,6 +308,7 @@ impl<H: Hands> Desk<H> {
 
     async fn try_answer(&self, question: Question, caller: &Caller) -> Result<Answer, Refusal> {
         match question {
+            Question::Backup { file } => Ok(self.back_up(file).await?),
             Question::Status => Ok(Answer::Status(Box::new(self.status().await?))),
             Question::Find { selector } => {
                 let found = self.select(&selector)?;
@@ -370,6 +375,18 @@ impl<H: Hands> Desk<H> {
             Question::ReloadProfiles => Ok(Answer::Reloaded(self.hands.reload().await?)),
             Question::RefreshTokens { contract, person } => Ok(self.refresh(&contract, person).await?),
         }
+    }
+
+    /// Reads the whole store while others write to it.
+    async fn back_up(&self, file: PathBuf) -> Result<Answer, String> {
+        let (store, key, sealer) = (self.store.clone(), self.hash_key.clone(), self.sealer.clone());
+        let text = format!("backup written to {}", file.display());
+        let written = tokio::task::spawn_blocking(move || {
+            fill_new_file(&file, |out| backup(&*store, &key, Source::GoesOn, &sealer, out))
+                .map_err(|error| format!("failed to write the backup {}: {error}", file.display()))
+        });
+        written.await.map_err(|error| error.to_string())??;
+        Ok(Answer::Done { text })
     }
 
     fn select(&self, selector: &Selector) -> Result<Vec<Submission>, String> {

@@ -34,6 +34,11 @@ pub struct Selector {
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", tag = "question")]
 pub enum Question {
+    /// Writes a sealed backup.
+    Backup {
+        /// Into this new file, an absolute path.
+        file: PathBuf,
+    },
     /// How things stand.
     Status,
     /// Submissions.

@@ -94,6 +94,7 @@ async fn daemon(context: &Context, args: &Args) -> Result<Summary, Failed> {
         tracing::info!("stopping");
     };
     let mode = if args.once { Mode::Once { max_time: args.max_time } } else { Mode::Daemon };
+    let sealer = context.sealer()?;
     let (socket, schedules, audit) = (context.socket(), context.schedules(), context.audit());
     let (retention, every) = (context.config.retention, context.config.prune_every);
     let ready = {
@@ -101,8 +102,18 @@ async fn daemon(context: &Context, args: &Args) -> Result<Summary, Failed> {
         move |hands| {
             tokio::spawn(async move {
                 let unusable = BTreeMap::new();
-                let desk =
-                    Arc::new(Desk { store, hash_key, spools, clients, unusable, schedules, audit, retention, hands });
+                let desk = Arc::new(Desk {
+                    store,
+                    hash_key,
+                    sealer,
+                    spools,
+                    clients,
+                    unusable,
+                    schedules,
+                    audit,
+                    retention,
+                    hands,
+                });
                 if mode == Mode::Daemon {
                     tokio::spawn(admin::tend(desk.clone()));
                 }
