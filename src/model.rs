@@ -5,6 +5,7 @@
 //! except that [`Timestamp::now`] and [`random_bytes`] exist here so that they are easy to find.
 
 mod account;
+mod code;
 mod digest;
 mod id;
 mod library;
@@ -18,6 +19,7 @@ pub use account::{
     Account, EvidenceKind, Link, LinkValue, Person, TokenPair, TokenState, TokenValue, account_remedy, reauthorize,
     shell_word,
 };
+pub use code::CodeQuestion;
 pub use digest::{Digest, Digester, HashKey, KeyedHash, Sha1, random_bytes};
 pub use id::{AccountId, AccountReference, ChannelName, ContractName, InvalidId, PersonId, SubmissionId};
 pub use library::{FoundBy, LabelFault, Labels, LibraryFacts, PushType};
