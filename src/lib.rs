@@ -14,7 +14,7 @@
 //! | [`validate`] | INSPECTOR: one walk over a document, one file per rule family; one more over a resource for each profile that it claims; findings as data |
 //! | [`route`] | SORTER: a valid Bundle, or any file of a library channel, becomes a parcel for exactly one account, or is held |
 //! | [`push`] | COURIER: the only HTTP client: signatures, answers, tokens, authorisation; package registries |
-//! | [`store`] | CELLAR: a trait of domain verbs and its engine on sled; group commit; export and import |
+//! | [`store`] | CELLAR: a trait of domain verbs and its engine: a journal that is synced with every change, and sled behind it; group commit; export and import |
 //! | [`intake`] | LETTERBOX: watch, settle, claim; the channel's own folders |
 //! | [`alert`] | BELL: tells a command or a webhook when trouble begins and when it ends |
 //! | [`engine`] | HALL: pure decisions ([`engine::Engine::step`]) and the loop around them ([`engine::run()`]) |
@@ -40,7 +40,7 @@
 //!
 //! # What must stay true
 //!
-//! - A change of stage is one batch in the store; what follows from it begins after its flush. `Sending` is flushed
+//! - A change of stage is one batch in the store's journal; what follows from it begins after its flush. `Sending` is flushed
 //!   before the first byte leaves, so a `Sending` found at start-up is `Unknown`.
 //! - The last block of a body is withheld until the digest of all bytes is the one that was judged. A Bundle in XML
 //!   goes as JSON that is made from it when it is judged, and is told from others by the file that was claimed.

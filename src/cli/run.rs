@@ -2,7 +2,7 @@
 
 use super::{
     Form,
-    context::Context,
+    context::{Context, runtime},
     exit::{Exit, Failed},
     print,
     profiles::edition::{edition, loader},
@@ -43,9 +43,9 @@ pub(super) fn run(context: &Context, args: &Args, form: Form) -> Result<Exit, Fa
     for warning in &context.config.warnings {
         tracing::warn!("{warning}");
     }
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
-    let runtime = runtime.map_err(|error| Failed::new(Exit::Internal, error))?;
-    let summary = runtime.block_on(daemon(context, args))?;
+    // One thread: what a push needs of it is the signature and little else, and to hand each push from one thread to
+    // another and back costs more than that little. Disks and judging have threads of their own.
+    let summary = runtime()?.block_on(daemon(context, args))?;
     if !args.once {
         return Ok(Exit::Done);
     }

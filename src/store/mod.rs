@@ -1,7 +1,7 @@
 //! CELLAR: what pushbridge knows, on disk, behind a trait of domain verbs.
 //!
-//! [`Store`] is the trait; [`SledStore`] is its engine on sled 0.34.7 and the only user of sled, so that
-//! another engine can take its place. [`Writer`] shares one flush and sync among many transitions.
+//! [`Store`] is the trait; [`SledStore`] is its engine, a journal with sled 0.34.7 behind it, and the only user of sled, so
+//! that another engine can take its place. [`Writer`] shares one flush and sync among many transitions.
 //! [`export`] and [`import`] carry everything as JSON lines.
 //!
 //! What must stay true:

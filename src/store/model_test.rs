@@ -323,7 +323,7 @@ fn a_second_opening_says_so() {
 fn a_newer_store_is_left_untouched() {
     let folder = tempfile::tempdir().unwrap();
     drop(SledStore::open(folder.path(), sealer(1)).unwrap());
-    fs::write(folder.path().join("version"), "pushbridge-store 2\n").unwrap();
+    fs::write(folder.path().join("version"), "pushbridge-store 3\n").unwrap();
     let contents = |folder: &Path| {
         let mut files: Vec<_> = fs::read_dir(folder.join("sled"))
             .unwrap()
@@ -335,7 +335,7 @@ fn a_newer_store_is_left_untouched() {
         files
     };
     let before = contents(folder.path());
-    assert!(matches!(SledStore::open(folder.path(), sealer(1)), Err(StoreError::Newer { found: 2, known: 1 })));
+    assert!(matches!(SledStore::open(folder.path(), sealer(1)), Err(StoreError::Newer { found: 3, known: 2 })));
     assert!(contents(folder.path()) == before);
 }
 

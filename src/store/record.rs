@@ -6,8 +6,8 @@
 
 use super::{StoreError, is_open, key};
 use crate::model::{
-    ContractName, Digest, KeyId, Person, PersonId, Purpose, Sealed, Sealer, Secret, Submission, Timestamp, TokenPair,
-    TokenState,
+    ContractName, Digest, Finding, KeyId, Person, PersonId, Purpose, Sealed, Sealer, Secret, Submission, Timestamp,
+    TokenPair, TokenState,
 };
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use std::{
@@ -49,16 +49,19 @@ impl Marks {
             let digest = Digest::of(key::by_recipient(&to.contract, &to.account, &submission.digest).as_bytes());
             recipient.copy_from_slice(&digest.as_bytes()[..16]);
         }
-        let findings = match &*submission.findings {
-            [] => 0,
-            findings => {
-                // Another compiler's hash may differ: the findings are written once more then.
-                let mut hasher = DefaultHasher::new();
-                findings.hash(&mut hasher);
-                hasher.finish().max(1)
-            }
-        };
+        let findings = Self::of_findings(&submission.findings);
         Self { open: is_open(submission), source: submission.source_pending, recipient, findings }
+    }
+
+    /// What stands for these findings.
+    pub(super) fn of_findings(findings: &[Finding]) -> u64 {
+        if findings.is_empty() {
+            return 0;
+        }
+        // Another compiler's hash may differ: the findings are written once more then.
+        let mut hasher = DefaultHasher::new();
+        findings.hash(&mut hasher);
+        hasher.finish().max(1)
     }
 
     /// Those of a stored submission; none where the value is too short to have any.
