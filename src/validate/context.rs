@@ -1,7 +1,7 @@
 //! What the rules see while a document is walked: the facts, the document, where the walk stands, and
 //! the resource and the Bundle around it.
 
-use super::{policy::Policy, rules::questionnaire::Form};
+use super::{code_server::Asking, policy::Policy, rules::questionnaire::Form};
 use crate::{
     fhir::{Document, Kind, NodeId},
     stu3::{Holder, Membership, Release, Terminology, package::Library},
@@ -32,6 +32,8 @@ pub(super) struct Context<'v, 'd> {
     pub(super) trials: Trials,
     /// How many times anything was tried.
     pub(super) tries: u32,
+    /// Codes that nobody here can tell.
+    pub(super) asking: Asking<'v>,
     /// Questionnaires that responses were held to.
     pub(super) forms: RefCell<HashMap<NodeId, Rc<Form<'d>>>>,
 }
@@ -75,6 +77,22 @@ impl<'v, 'd> Context<'v, 'd> {
 pub(super) fn string<'d>(document: &'d Document<'d>, object: NodeId, name: &str) -> Option<Cow<'d, str>> {
     let member = document.get(object, name)?;
     if document.kind(member) == Kind::String { document.text(member) } else { None }
+}
+
+/// Members of these names, in one pass; of equal names the first.
+pub(super) fn members<const N: usize>(
+    document: &Document<'_>,
+    object: NodeId,
+    names: [&str; N],
+) -> [Option<NodeId>; N] {
+    let mut found = [None; N];
+    for child in document.children(object) {
+        let place = names.iter().position(|name| document.is_named(child, name));
+        if let Some(slot) = place.map(|place| &mut found[place]) {
+            slot.get_or_insert(child);
+        }
+    }
+    found
 }
 
 /// The items of an array member; none where it is absent or no array.
