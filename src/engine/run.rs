@@ -24,7 +24,7 @@ use crate::{
     intake::{Inbox, Notice, Orphans, Spool, Stop, Watch, remove_claimed},
     model::{
         Account, AccountReference, ChannelName, ContractName, EvidenceKind, ForeignName, HashKey, KeyedHash, LinkValue,
-        Retention, Stage, Submission, SubmissionId, Timestamp, account_remedy, random_bytes, reauthorize,
+        Retention, Stage, Submission, SubmissionId, Timestamp, account_remedy, clock, random_bytes, reauthorize,
     },
     push::{self, Client},
     route::{Directory, Parcel},
@@ -140,6 +140,8 @@ pub(super) enum Signal {
 const OPEN_PAGE: usize = 1_000;
 /// How often `run --once` looks whether everything has come to rest.
 const LOOK: Duration = Duration::from_millis(25);
+/// How long the loop sleeps where nothing is due.
+const UNCALLED: Duration = Duration::from_secs(60);
 /// How long alerts may take to leave at the end.
 const LAST_ALERTS: Duration = Duration::from_secs(10);
 /// Notices kept for `status`.
@@ -175,7 +177,7 @@ pub async fn run(
                     shell.take(signal);
                 }
             }
-            () = tokio::time::sleep_until(due.unwrap_or_else(|| Instant::now() + Duration::from_secs(60)).into()) => {
+            () = tokio::time::sleep(due.map_or(UNCALLED, clock::until)) => {
                 shell.step(Event::Tick);
             }
             () = tokio::time::sleep(LOOK), if mode != Mode::Daemon => {
@@ -273,7 +275,7 @@ impl Shell {
             inboxes,
             hash_key: setup.hash_key,
             signals,
-            started: Instant::now(),
+            started: clock::now(),
             grace: setup.grace,
             doubtful: setup.bell.paused_destinations(),
             bell: setup.bell,
@@ -350,7 +352,7 @@ impl Shell {
     /// The last run ended between a claim's record and the end of its sources, or could not remove them.
     fn end_sources(&mut self, record: &Submission) {
         let inbox = self.inboxes.iter().find(|inbox| inbox.channel == record.channel);
-        match inbox.map(|inbox| remove_claimed(&inbox.path, record)) {
+        match inbox.map(|inbox| remove_claimed(&inbox.path, &record.into())) {
             Some(Ok(())) => self.write_lazily(record.id, |record| record.source_pending = false),
             Some(Err(error)) => {
                 tracing::warn!(id = %record.id, error = %error.kind(), "a claimed file stays in the inbox")
@@ -377,7 +379,7 @@ impl Shell {
     }
 
     fn now(&self) -> Moment {
-        Moment { monotonic: self.started.elapsed(), wall: Timestamp::now() }
+        Moment { monotonic: clock::now().saturating_duration_since(self.started), wall: Timestamp::now() }
     }
 
     // --- signals ----------------------------------------------------------------------------------

@@ -343,11 +343,12 @@ impl<'v> Findings<'v> {
             let (left, right) = (start(a.node), start(b.node));
             (left, a.severity, &a.key, &a.expression).cmp(&(right, b.severity, &b.key, &b.expression))
         });
+        let mut places = cx.document.places();
         let findings = self
             .drafts
             .into_iter()
             .map(|draft| {
-                let position = cx.document.place(draft.node);
+                let position = places.place(draft.node);
                 Finding {
                     severity: draft.severity,
                     code: draft.code.to_owned(),
@@ -361,8 +362,9 @@ impl<'v> Findings<'v> {
             })
             .collect();
         self.not_checked.sort_by_key(|left| start(left.node));
+        let mut places = cx.document.places();
         let not_checked = self.not_checked.into_iter().map(|left| {
-            let position = cx.document.place(left.node);
+            let position = places.place(left.node);
             NotChecked {
                 key: left.key.into_owned(),
                 expression: left.expression,

@@ -36,7 +36,7 @@ use crate::{
         StructureId,
         package::Library,
         profile::{Node, RELEASE_URL, Snapshot},
-        type_snapshot,
+        release,
     },
 };
 use element::Occurrence;
@@ -234,7 +234,8 @@ fn is_a(cx: &Context<'_, '_>, type_name: &str, wanted: &str) -> bool {
 
 /// The profile is the release's own definition of a type: the first walk has judged by it.
 fn is_type(url: &str) -> bool {
-    url.strip_prefix(RELEASE_URL).is_some_and(|name| type_snapshot(name).is_some())
+    let is_named = |name: &str| !name.contains('.') && release().structure_named(name).is_some();
+    url.strip_prefix(RELEASE_URL).is_some_and(is_named)
 }
 
 /// The element of the release that a node of a profile is made from: the one at the same place, or one further on.
