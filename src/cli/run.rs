@@ -76,6 +76,7 @@ async fn daemon(context: &Context, args: &Args) -> Result<Summary, Failed> {
     }
     let setup = setup::setup(context, store.clone())?;
     let (spools, clients, hash_key) = (context.spools()?, setup.clients.clone(), setup.hash_key.clone());
+    let bell = setup.bell.clone();
     let internal = |error: std::io::Error| Failed::new(Exit::Internal, error);
     let mut terminate = signal(SignalKind::terminate()).map_err(internal)?;
     let mut interrupt = signal(SignalKind::interrupt()).map_err(internal)?;
@@ -97,7 +98,9 @@ async fn daemon(context: &Context, args: &Args) -> Result<Summary, Failed> {
                 let desk =
                     Arc::new(Desk { store, hash_key, spools, clients, unusable, schedules, audit, retention, hands });
                 if mode == Mode::Daemon {
-                    tokio::spawn(admin::tend(desk.clone()));
+                    tokio::spawn(admin::tend(desk.clone(), bell));
+                } else {
+                    admin::tell_ends(&desk, &bell);
                 }
                 tokio::spawn(prune::regularly(desk.clone(), every));
                 if let Err(error) = admin::serve(&socket, desk).await {
