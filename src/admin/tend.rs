@@ -8,14 +8,13 @@ use super::{
 };
 use crate::{
     alert::{Bell, Kind, News},
-    model::{ContractName, PersonId, Timestamp},
+    model::{ContractName, PersonId, Timestamp, clock},
 };
 use std::{
     collections::{BTreeMap, BTreeSet},
     sync::Arc,
-    time::Duration,
+    time::{Duration, Instant},
 };
-use tokio::time::Instant;
 
 /// A start is not the moment to ask the API for more than what waits.
 const FIRST_SYNC: Duration = Duration::from_secs(60);
@@ -27,7 +26,7 @@ type Near = BTreeSet<(ContractName, PersonId)>;
 
 /// Runs for as long as the daemon.
 pub async fn tend<H: Hands>(desk: Arc<Desk<H>>, bell: Bell) {
-    let start = Instant::now();
+    let start = clock::now();
     let mut syncs: BTreeMap<ContractName, Instant> = BTreeMap::new();
     for (contract, schedule) in desk.schedules.iter().filter(|(_, schedule)| !schedule.accounts_sync.is_zero()) {
         syncs.insert(contract.clone(), start + schedule.accounts_sync.min(FIRST_SYNC));
@@ -35,18 +34,18 @@ pub async fn tend<H: Hands>(desk: Arc<Desk<H>>, bell: Bell) {
     let (mut look, mut near, mut failing) = (start, None, BTreeSet::new());
     loop {
         let due = syncs.values().copied().chain([look]).min().unwrap_or(look);
-        tokio::time::sleep_until(due).await;
-        if Instant::now() >= look {
+        tokio::time::sleep(clock::until(due)).await;
+        if clock::now() >= look {
             near = look_at_ends(&desk, &bell, near.as_ref()).or(near);
-            look = Instant::now() + TOKEN_LOOK;
+            look = clock::now() + TOKEN_LOOK;
         }
         for (contract, due) in &mut syncs {
-            if Instant::now() < *due {
+            if clock::now() < *due {
                 continue;
             }
             sync(&desk, contract, &mut failing).await;
             // After the end of one: a slow API is not asked without a pause.
-            *due = Instant::now() + desk.schedules.get(contract).map_or(FIRST_SYNC, |schedule| schedule.accounts_sync);
+            *due = clock::now() + desk.schedules.get(contract).map_or(FIRST_SYNC, |schedule| schedule.accounts_sync);
         }
     }
 }

@@ -166,6 +166,7 @@ impl Context {
         }
         Ok(Desk {
             hash_key: self.hash_key()?,
+            sealer: self.sealer()?,
             spools: self.spools()?,
             clients,
             unusable,

@@ -48,6 +48,15 @@ fn text(status: &Status, now: Timestamp) -> String {
     if status.stages.is_empty() {
         text.push_str("nothing waits\n\n");
     }
+    if let Some(profiles) = &status.profiles {
+        let since =
+            profiles.facts.loaded.map_or_else(String::new, |loaded| format!(", loaded {} ago", age(now, loaded)));
+        writeln!(text, "profiles: {}{since}", profiles.facts).expect("text can be written to a string");
+        if let Some(rejected) = &profiles.rejected {
+            writeln!(text, "profiles: a reload {} ago was rejected: {}", age(now, rejected.at), rejected.why)
+                .expect("text can be written to a string");
+        }
+    }
     for PausedUntil { contract, why, until } in &status.paused {
         let again =
             until.map_or_else(|| "now".to_owned(), |until| format!("at {until}, or now: pushbridge resume {contract}"));

@@ -21,7 +21,7 @@ mod walk;
 pub use bundle::{Bundle, Entry};
 pub use issue::Rule;
 pub use outcome::{NotChecked, Outcome, Overridden};
-pub use policy::{Policy, RuleLevel, RuleRefusal, UnknownLevel};
+pub use policy::{Policy, RuleLevel, RuleRefusal, UnknownLevel, Unloaded};
 pub use release::OtherRelease;
 
 use crate::{
@@ -98,6 +98,8 @@ impl Validator {
                 "Identifier" => Family::Identifier,
                 "Bundle" => Family::Bundle,
                 "Bundle.entry" => Family::BundleEntry,
+                "CodeSystem" => Family::CodeSystem,
+                "Questionnaire" => Family::Questionnaire,
                 "QuestionnaireResponse" => Family::QuestionnaireResponse,
                 "Coding" | "Quantity" | "Age" | "Count" | "Distance" | "Duration" | "Money" => Family::Coded,
                 _ => Family::Plain,
