@@ -66,19 +66,17 @@ impl Store for SledStore {
         self.view(|view| view.ids(&key::by_name(name), |submission| submission.name_hash == *name))
     }
 
-    fn latest_for(
+    fn latest_at(
         &self,
         contract: &ContractName,
         account: &AccountId,
         digest: &Digest,
         limit: usize,
     ) -> Result<Vec<Submission>, StoreError> {
-        let is_wanted = |submission: &Submission| {
-            let to = submission.recipient.as_ref();
-            submission.digest == *digest && to.is_some_and(|to| to.contract == *contract && to.account == *account)
-        };
+        let is_wanted =
+            |submission: &Submission| submission.digest == *digest && submission.may_be_at(contract, account);
         self.view(|view| {
-            let beginning = key::by_recipient(contract, account, digest);
+            let beginning = key::at_account(contract, account, digest);
             let stored = view.tree.scan_prefix(beginning.as_bytes()).keys().rev().filter_map(id_in);
             view.select(Order::NewestFirst, stored, is_wanted, limit)
         })
