@@ -10,7 +10,8 @@ use super::{
     decide::{decide, has_its_file},
     desk::{Asked, Handle, Hold, StatusFacts},
     event::{
-        AccountKey, Alert, Earlier, Effect, Event, Moment, Opened, PersonKey, PersonStanding, RefreshOutcome, Verdict,
+        AccountKey, Alert, Earlier, Effect, Event, Moment, Opened, PersonKey, PersonStanding, RefreshOutcome, Verb,
+        Verdict,
     },
     judge::{self, Job, Judged, Judges},
     ledger::{Ledger, may_have_arrived},
@@ -193,6 +194,9 @@ struct Watching {
     thread: thread::JoinHandle<()>,
 }
 
+/// Where the word of a decision goes.
+type Decision = oneshot::Sender<Result<String, String>>;
+
 struct Shell {
     engine: Engine,
     ledger: Ledger,
@@ -216,6 +220,8 @@ struct Shell {
     notices: BTreeMap<ChannelName, Vec<Notice>>,
     /// Who waits for the end of a person's refresh.
     renewals: BTreeMap<PersonKey, Vec<oneshot::Sender<Result<(), String>>>>,
+    /// The decision that is being carried out: who waits until what it changes is on the disk, and the word for it.
+    deciding: Option<(Decision, &'static str)>,
     /// How many things are on their way that must reach the disk before the end.
     holds: usize,
     /// Contracts whose API's clock is far from ours.
@@ -265,6 +271,7 @@ impl Shell {
             outcomes: BTreeMap::new(),
             notices: BTreeMap::new(),
             renewals: BTreeMap::new(),
+            deciding: None,
             holds: 0,
             wrong_clocks: BTreeSet::new(),
         })
@@ -576,7 +583,11 @@ impl Shell {
             self.bell.ring(News::under(Kind::DestinationOpen, &to.contract));
         }
         let (signals, bell) = (self.signals.clone(), self.bell.clone());
+        let decided = self.deciding.take();
         let flushed = move || {
+            if let Some((answer, word)) = decided {
+                answer.send(Ok(word.to_owned())).unwrap_or_default();
+            }
             news.into_iter().for_each(|news| bell.ring(news));
             signals.send(Signal::Flushed { id, then }).unwrap_or_default();
         };
@@ -697,21 +708,7 @@ impl Shell {
                 };
                 answer.send(facts).unwrap_or_default();
             }
-            Asked::Decide { id, verb, answer } => {
-                let decided = match self.ledger.read(id) {
-                    Ok(Some(record)) => match has_its_file(&record).and_then(|()| decide(&record.stage, verb)) {
-                        Ok(stage) => {
-                            let opened = Box::new(Opened::from(&record));
-                            self.step(Event::Decided { opened, verb });
-                            Ok(stage.as_str().to_owned())
-                        }
-                        Err(error) => Err(error.to_string()),
-                    },
-                    Ok(None) => Err("no such submission".to_owned()),
-                    Err(error) => Err(error.to_string()),
-                };
-                answer.send(decided).unwrap_or_default();
-            }
+            Asked::Decide { id, verb, answer } => self.decide(id, verb, answer),
             Asked::Write { writes, answer } => {
                 let (signals, bell, news) = (self.signals.clone(), self.bell.clone(), tell::of_writes(&writes));
                 let asked = writes.clone();
@@ -744,6 +741,35 @@ impl Shell {
                     answer.send(Err("it has no tokens that could be renewed".to_owned())).unwrap_or_default();
                 }
             }
+        }
+    }
+
+    /// What a decision changes is on the disk before whoever took it hears that it is done.
+    fn decide(&mut self, id: SubmissionId, verb: Verb, answer: Decision) {
+        let decided = match self.ledger.read(id) {
+            Ok(Some(record)) => has_its_file(&record)
+                .and_then(|()| decide(&record.stage, verb))
+                .map(|stage| (stage, Box::new(Opened::from(&record))))
+                .map_err(|error| error.to_string()),
+            Ok(None) => Err("no such submission".to_owned()),
+            Err(error) => Err(error.to_string()),
+        };
+        match decided {
+            Ok((stage, opened)) => {
+                let word = stage.as_str();
+                // A retry that only ends a wait changes no record.
+                if stage == Stage::Ready {
+                    answer.send(Ok(word.to_owned())).unwrap_or_default();
+                } else {
+                    self.deciding = Some((answer, word));
+                }
+                self.step(Event::Decided { opened, verb });
+                if let Some((answer, _)) = self.deciding.take() {
+                    const LATER: &str = "the store does not answer at present; look again whether it was done";
+                    answer.send(Err(LATER.to_owned())).unwrap_or_default();
+                }
+            }
+            Err(why) => answer.send(Err(why)).unwrap_or_default(),
         }
     }
 
