@@ -180,10 +180,19 @@ fn code_verdict<'d>(cx: &Context<'_, 'd>, set: &str, system: Option<&str>, code:
         Membership::Open { system } => match grammar::of(system) {
             Some(grammar) if grammar.has(code) => Verdict::Sound,
             Some(_) => Verdict::Outside,
-            None => Verdict::Unknown(Some(Cow::Owned(system.to_owned()))),
+            None => {
+                asked(cx, set, system, code).unwrap_or_else(|| Verdict::Unknown(Some(Cow::Owned(system.to_owned()))))
+            }
         },
-        Membership::NoValueSet => Verdict::Unknown(None),
+        Membership::NoValueSet => {
+            system.and_then(|system| asked(cx, set, system, code)).unwrap_or(Verdict::Unknown(None))
+        }
     }
+}
+
+/// What a terminology server says, where there is one.
+fn asked<'d>(cx: &Context<'_, 'd>, set: &str, system: &str, code: &str) -> Option<Verdict<'d>> {
+    cx.asking.is_in(set, system, code).map(|is_in| if is_in { Verdict::Sound } else { Verdict::Outside })
 }
 
 #[cfg(test)]
