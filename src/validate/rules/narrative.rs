@@ -50,7 +50,7 @@ pub(crate) fn check(cx: &Context<'_, '_>, narrative: NodeId, out: &mut Findings<
                     }
                 } else if name == "img" {
                     image(cx, place, reader.attributes(), out);
-                } else if is_block(name) && reader.is_in_paragraph() {
+                } else if reader.is_in_paragraph() && is_block(name) {
                     broken = true;
                 }
             }
