@@ -8,16 +8,18 @@ use super::{
     rules::{
         attachment,
         binding::{self, Value},
-        bundle, cardinality, choice, code_system, contained, element_id, extension, identifier, invariant,
+        bundle, cardinality, choice, code_system, contained, display, element_id, extension, identifier, invariant,
         known_extension::{self, List},
-        meta, narrative, primitive, questionnaire, range, reference, structure, xml,
+        meta, narrative, primitive,
+        questionnaire::{self, Forms},
+        range, reference, structure, xml,
     },
 };
 use crate::{
     fhir::{Document, Kind, NodeId, Remark},
     stu3::{Content, Element, Holder, Most, StructureId, StructureKind, Way},
 };
-use std::{cell::RefCell, collections::HashMap, mem};
+use std::{collections::HashMap, mem};
 
 /// Deeper nodes are not judged, and that is an error: no stack grows with the input.
 const MOST_DEPTH: usize = 200;
@@ -70,7 +72,7 @@ pub(super) fn check<'v, 'd>(
         bundle: None,
         trials: HashMap::new(),
         tries: 0,
-        forms: RefCell::default(),
+        forms: Forms::default(),
     };
     let mut walk = Walk { families, cx, out: Findings::new(policy), remarks: document.remarks() };
     walk.root();
@@ -371,7 +373,10 @@ impl<'d> Walk<'_, 'd> {
             Family::Attachment => attachment::check(cx, node, out),
             Family::Identifier => identifier::check(cx, node, out),
             Family::BundleEntry => bundle::entry(cx, node, out),
-            Family::Coded => code_system::check(cx, node, out),
+            Family::Coded => {
+                code_system::check(cx, node, out);
+                display::check(cx, node, out);
+            }
         }
     }
 }

@@ -36,6 +36,17 @@ pub(in crate::validate) enum Verdict<'d> {
     Unknown(Option<Cow<'d, str>>),
 }
 
+impl Verdict<'_> {
+    /// Whether it is sound; `None` where nobody here can tell.
+    pub(super) const fn decided(&self) -> Option<bool> {
+        match self {
+            Self::Sound => Some(true),
+            Self::Outside => Some(false),
+            Self::Unknown(_) => None,
+        }
+    }
+}
+
 /// The value of a bound element.
 #[derive(Clone, Copy)]
 pub(crate) struct Value<'a> {
@@ -164,15 +175,16 @@ fn coding_verdict<'d>(cx: &Context<'_, 'd>, strength: Strength, set: &str, codin
 
 /// Whether a value set has a code; `None` where nobody here can tell.
 pub(super) fn has(cx: &Context<'_, '_>, set: &str, system: Option<&str>, code: &str) -> Option<bool> {
-    match code_verdict(cx, set, system, code) {
-        Verdict::Sound => Some(true),
-        Verdict::Outside => Some(false),
-        Verdict::Unknown(_) => None,
-    }
+    code_verdict(cx, set, system, code).decided()
 }
 
 fn code_verdict<'d>(cx: &Context<'_, 'd>, set: &str, system: Option<&str>, code: &str) -> Verdict<'d> {
-    match cx.membership(set, system, code) {
+    verdict(cx.membership(set, system, code), code)
+}
+
+/// What membership means: of systems with a grammar that decides.
+pub(super) fn verdict<'d>(membership: Membership<'_>, code: &str) -> Verdict<'d> {
+    match membership {
         Membership::In => Verdict::Sound,
         Membership::Out => Verdict::Outside,
         Membership::Open { system } => match grammar::of(system) {

@@ -7,6 +7,7 @@ pub(super) mod cardinality;
 pub(super) mod choice;
 pub(super) mod code_system;
 pub(super) mod contained;
+pub(super) mod display;
 mod document;
 pub(super) mod element_id;
 pub(super) mod extension;
@@ -45,7 +46,7 @@ pub(super) const OTHER_RELEASE: Rule =
 
 /// All rules, sorted by key.
 pub fn all() -> Vec<&'static Rule> {
-    let families: [&[&'static Rule]; 24] = [
+    let families: [&[&'static Rule]; 25] = [
         &[&UNREADABLE, &NOT_A_BUNDLE, &OTHER_RELEASE],
         structure::RULES,
         cardinality::RULES,
@@ -53,6 +54,7 @@ pub fn all() -> Vec<&'static Rule> {
         primitive::RULES,
         binding::RULES,
         code_system::RULES,
+        display::RULES,
         bundle::RULES,
         document::RULES,
         request::RULES,
