@@ -23,7 +23,7 @@ use crate::{
     intake::{Inbox, Notice, Orphans, Spool, Stop, Watch, remove_claimed},
     model::{
         Account, AccountReference, ChannelName, ContractName, EvidenceKind, ForeignName, HashKey, KeyedHash, LinkValue,
-        Retention, Stage, Submission, SubmissionId, Timestamp, account_remedy, random_bytes, reauthorize,
+        Retention, Stage, Submission, SubmissionId, Timestamp, account_remedy, clock, random_bytes, reauthorize,
     },
     push::{self, Client},
     route::{Directory, Parcel},
@@ -135,6 +135,8 @@ pub(super) enum Signal {
 const OPEN_PAGE: usize = 1_000;
 /// How often `run --once` looks whether everything has come to rest.
 const LOOK: Duration = Duration::from_millis(25);
+/// How long the loop sleeps where nothing is due.
+const UNCALLED: Duration = Duration::from_secs(60);
 /// How long alerts may take to leave at the end.
 const LAST_ALERTS: Duration = Duration::from_secs(10);
 /// Notices kept for `status`.
@@ -170,7 +172,7 @@ pub async fn run(
                     shell.take(signal);
                 }
             }
-            () = tokio::time::sleep_until(due.unwrap_or_else(|| Instant::now() + Duration::from_secs(60)).into()) => {
+            () = tokio::time::sleep(due.map_or(UNCALLED, clock::until)) => {
                 shell.step(Event::Tick);
             }
             () = tokio::time::sleep(LOOK), if mode != Mode::Daemon => {
@@ -258,7 +260,7 @@ impl Shell {
             inboxes,
             hash_key: setup.hash_key,
             signals,
-            started: Instant::now(),
+            started: clock::now(),
             grace: setup.grace,
             doubtful: setup.bell.paused_destinations(),
             bell: setup.bell,
@@ -361,7 +363,7 @@ impl Shell {
     }
 
     fn now(&self) -> Moment {
-        Moment { monotonic: self.started.elapsed(), wall: Timestamp::now() }
+        Moment { monotonic: clock::now().saturating_duration_since(self.started), wall: Timestamp::now() }
     }
 
     // --- signals ----------------------------------------------------------------------------------

@@ -97,7 +97,10 @@ impl std::fmt::Display for ReadError {
                 write!(f, "the file holds more than {limit} values; split it into several Bundles")
             }
             ReadErrorKind::TooLarge(limit) => {
-                write!(f, "the file has more than {limit} bytes; split it, or raise the channel's max_size")
+                write!(
+                    f,
+                    "the file has more than {limit} bytes; split it, or raise the limit (max_size of the channel, --max-size of validate)"
+                )
             }
         }
     }

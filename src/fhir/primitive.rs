@@ -7,10 +7,10 @@
 /// The longest string, in characters.
 const MOST_CHARACTERS: usize = 1024 * 1024;
 
-/// `date`: a year, a month or a day of the calendar; a year may be negative.
+/// `date`: a year, a month or a day of the calendar; a year may be negative, and as in XML Schema there is no year 0.
 pub fn is_date(text: &str) -> bool {
     let (year, rest) = text.strip_prefix('-').unwrap_or(text).split_at_checked(4).unwrap_or_default();
-    let Some(year) = number(year) else { return false };
+    let Some(year) = number(year).filter(|year| *year > 0) else { return false };
     let mut parts = rest.split('-');
     if parts.next() != Some("") {
         return false;
@@ -161,6 +161,11 @@ pub fn is_string(text: &str) -> bool {
     sound && (text.len() <= MOST_CHARACTERS || text.chars().count() <= MOST_CHARACTERS)
 }
 
+/// Nothing but what XML counts as white space.
+pub fn is_blank(text: &str) -> bool {
+    text.bytes().all(|byte| matches!(byte, b' ' | b'\t' | b'\n' | b'\r'))
+}
+
 /// `base64Binary`: groups of four, whitespace anywhere.
 pub fn is_base64(text: &str) -> bool {
     let (mut characters, mut padding) = (0_usize, 0_usize);
@@ -218,6 +223,8 @@ mod tests {
             "\u{661}\u{661}\u{661}\u{661}",
             "",
             "2020x",
+            "0000",
+            "-0000-01",
             "2\u{e9}20",
         ];
         check(is_date, &good, &bad);
@@ -276,6 +283,11 @@ mod tests {
         check(is_id, &["a", "A-1.b"], &["", "a b", "a_b", &"a".repeat(65)]);
         check(is_string, &["a\n\tb", "\u{e9}"], &["a\u{1}b"]);
         check(is_string, &[&"\u{e9}".repeat(MOST_CHARACTERS)], &[&"a".repeat(MOST_CHARACTERS + 1)]);
+    }
+
+    #[test]
+    fn blanks_are_those_of_xml() {
+        check(is_blank, &["", " \t\r\n"], &["a", " .", "\u{a0}"]);
     }
 
     #[test]

@@ -15,7 +15,7 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use serde_json::{Value, json};
-use std::{sync::Arc, time::Instant};
+use std::sync::Arc;
 
 /// A timestamp may be so far from the sandbox' clock.
 const CLOCK_TOLERANCE: i64 = 5 * 60 * 1000;
@@ -46,10 +46,10 @@ pub(super) fn authenticate(state: &State, headers: &HeaderMap) -> Result<Value, 
 
 /// The person whose access token the claims carry.
 pub(super) fn person_of(state: &State, claims: &Value) -> Result<String, Box<Response>> {
-    let token = claims["access_token"].as_str().unwrap_or_default();
+    let (token, now) = (claims["access_token"].as_str().unwrap_or_default(), state.now());
     let person = state.lock().persons.iter().find_map(|(id, person)| {
         let access = person.access.as_ref()?;
-        (access.value == token && access.ends > Instant::now()).then(|| id.clone())
+        (access.value == token && access.ends > now).then(|| id.clone())
     });
     person.ok_or_else(|| {
         Box::new(error(state, StatusCode::UNAUTHORIZED, "InvalidToken", "the access token is not valid"))

@@ -16,7 +16,7 @@ use axum::{
 };
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use serde_json::{Value, json};
-use std::{sync::Arc, time::Instant};
+use std::sync::Arc;
 
 /// `POST oauth/authorize`
 pub(super) async fn authorize(Shared(state): Shared<Arc<State>>, headers: HeaderMap, body: String) -> Response {
@@ -100,9 +100,10 @@ async fn refresh(state: &State, connection: &Connection, token: &str) -> Respons
         Ok(fault) => fault,
         Err(answer) => return *answer,
     };
+    let now = state.now();
     let person = state.lock().persons.iter().find_map(|(id, person)| {
         let refresh = person.refresh.as_ref()?;
-        (refresh.value == token && refresh.ends > Instant::now()).then(|| id.clone())
+        (refresh.value == token && refresh.ends > now).then(|| id.clone())
     });
     let Some(person) = person else {
         return error(state, StatusCode::UNAUTHORIZED, "InvalidToken", "the refresh token is spent or over");

@@ -98,6 +98,8 @@ impl Validator {
                 "Identifier" => Family::Identifier,
                 "Bundle" => Family::Bundle,
                 "Bundle.entry" => Family::BundleEntry,
+                "CodeSystem" => Family::CodeSystem,
+                "Questionnaire" => Family::Questionnaire,
                 "QuestionnaireResponse" => Family::QuestionnaireResponse,
                 "Coding" | "Quantity" | "Age" | "Count" | "Distance" | "Duration" | "Money" => Family::Coded,
                 _ => Family::Plain,

@@ -8,9 +8,10 @@ use super::{
     rules::{
         attachment,
         binding::{self, Value},
-        bundle, cardinality, choice, code_system, contained, display, element_id, extension, identifier, invariant,
+        bundle, cardinality, choice, code_system, concepts, contained, display, element_id, extension, identifier,
+        invariant,
         known_extension::{self, List},
-        meta, narrative, primitive,
+        meta, narrative, primitive, quantity,
         questionnaire::{self, Forms},
         range, reference, structure, xml,
     },
@@ -47,6 +48,10 @@ pub(super) enum Family {
     Bundle,
     /// `Bundle.entry`.
     BundleEntry,
+    /// `CodeSystem`.
+    CodeSystem,
+    /// `Questionnaire`.
+    Questionnaire,
     /// `QuestionnaireResponse`.
     QuestionnaireResponse,
     /// `Coding`, and what has a unit: `Quantity` and the types made of it.
@@ -149,8 +154,11 @@ impl<'d> Walk<'_, 'd> {
         }
         self.held(holder, id, node);
         conformance::check(&mut self.cx, id, node, &mut self.out);
-        if family == Family::QuestionnaireResponse {
-            questionnaire::check(&self.cx, node, &mut self.out);
+        match family {
+            Family::CodeSystem => concepts::check(&self.cx, node, &mut self.out),
+            Family::Questionnaire => questionnaire::check_definition(&self.cx, node, &mut self.out),
+            Family::QuestionnaireResponse => questionnaire::check(&self.cx, node, &mut self.out),
+            _ => {}
         }
         if let Some(outer) = outer_bundle {
             self.cx.bundle = outer;
@@ -361,7 +369,11 @@ impl<'d> Walk<'_, 'd> {
     fn family(&mut self, id: StructureId, member: Member, node: NodeId) {
         let (cx, out) = (&mut self.cx, &mut self.out);
         match self.families.of(id) {
-            Family::Plain | Family::Bundle | Family::QuestionnaireResponse => {}
+            Family::Plain
+            | Family::Bundle
+            | Family::CodeSystem
+            | Family::Questionnaire
+            | Family::QuestionnaireResponse => {}
             Family::Reference => reference::check(cx, member.way, node, out),
             Family::Extension => {
                 extension::check(cx, node, out);
@@ -376,6 +388,7 @@ impl<'d> Walk<'_, 'd> {
             Family::Coded => {
                 code_system::check(cx, node, out);
                 display::check(cx, node, out);
+                quantity::check(cx, member.way, node, out);
             }
         }
     }

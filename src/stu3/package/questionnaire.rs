@@ -207,7 +207,8 @@ impl Condition {
 }
 
 impl Asks {
-    fn named(code: &str) -> Self {
+    /// By the code of an item's type.
+    pub fn named(code: &str) -> Self {
         match code {
             "group" => Self::Group,
             "display" => Self::Display,

@@ -16,13 +16,19 @@ const PAGE: &str = "https://hl7.org/fhir/STU3/datatypes.html#primitive";
 /// Official examples have such URIs, and nothing is misunderstood by them.
 static URI_UUID: Rule = Rule::warning("uri-uuid", "value", PAGE);
 
+/// As with UUIDs: what the URI names is told apart by its text all the same.
+static URI_OID: Rule = Rule::warning("uri-oid", "value", PAGE);
+
+/// The pages on JSON and on XML want a character in every text; only the latter says that blanks are none.
+static STRING_BLANK: Rule = Rule::warning("string-blank", "value", "https://hl7.org/fhir/STU3/xml.html");
+
 /// One key per type, `format-date` for example.
 macro_rules! formats {
     ($($rule:ident $key:literal)*) => {
         $(static $rule: Rule = Rule::error($key, "value", PAGE);)*
 
         /// The keys of this family.
-        pub(crate) static RULES: &[&Rule] = &[&URI_UUID, $(&$rule),*];
+        pub(crate) static RULES: &[&Rule] = &[&URI_UUID, &URI_OID, &STRING_BLANK, $(&$rule),*];
     };
 }
 
@@ -103,6 +109,9 @@ fn fault(primitive: Primitive, text: &str) -> Option<(&'static Rule, &'static st
         Primitive::PositiveInt => {
             (format::is_positive_int, &POSITIVE_INT, "this is a whole number from 1 to 2147483647")
         }
+        Primitive::String | Primitive::Markdown if format::is_blank(text) => {
+            return Some((&STRING_BLANK, "this text is blank: leave the element out where it has nothing to say"));
+        }
         Primitive::String | Primitive::Markdown => (
             format::is_string,
             &STRING,
@@ -114,6 +123,9 @@ fn fault(primitive: Primitive, text: &str) -> Option<(&'static Rule, &'static st
         }
         Primitive::Uri if text.starts_with("urn:uuid:") => {
             (format::is_uuid, &URI_UUID, "urn:uuid: is followed by a UUID in lower case, 8-4-4-4-12 digits")
+        }
+        Primitive::Uri if text.starts_with("urn:oid:") => {
+            (format::is_oid, &URI_OID, "urn:oid: is followed by numbers without leading zeros, joined by points")
         }
         Primitive::Uri => (format::is_uri, &URI, "a URI has no whitespace: remove or escape it"),
         Primitive::Uuid => {
@@ -167,5 +179,23 @@ mod tests {
         let outcome = outcome(source);
         assert!(outcome.valid());
         assert_eq!(outcome.findings[0].key, "uri-uuid");
+    }
+
+    #[test]
+    fn an_oid_that_is_none_and_a_blank_text_are_warnings() {
+        let patient = |system: &str, value: &str| {
+            let source =
+                format!(r#"{{"resourceType":"Patient","identifier":[{{"system":"{system}","value":"{value}"}}]}}"#);
+            let outcome = outcome(&source);
+            assert!(outcome.valid());
+            findings(&source)
+        };
+        assert_eq!(patient("urn:oid:2.999.1", "1"), Vec::<String>::new());
+        for system in ["urn:oid:9.2.3", "urn:oid:1.2.03", "urn:oid:1.2.3."] {
+            assert_eq!(patient(system, "1"), ["uri-oid Patient.identifier[0].system"], "{system}");
+        }
+        for value in [" ", "\\n\\t"] {
+            assert_eq!(patient("urn:oid:2.999.1", value), ["string-blank Patient.identifier[0].value"]);
+        }
     }
 }

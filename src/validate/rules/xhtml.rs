@@ -32,11 +32,16 @@ pub(super) struct Reader<'t> {
     /// The names of the attributes, where they are many.
     names: HashSet<&'t str>,
     opened: usize,
+    /// How many paragraphs are open, and whether one was when the last start tag came.
+    paragraphs: usize,
+    in_paragraph: bool,
     failed: bool,
 }
 
 /// Attributes that are compared with each other.
 const FEW: usize = 8;
+
+const PARAGRAPH: &str = "p";
 
 /// Names that XML itself gives to characters.
 const ENTITIES: [&str; 5] = ["amp", "lt", "gt", "quot", "apos"];
@@ -49,6 +54,8 @@ impl<'t> Reader<'t> {
             attributes: Vec::new(),
             names: HashSet::new(),
             opened: 0,
+            paragraphs: 0,
+            in_paragraph: false,
             failed: false,
         }
     }
@@ -61,6 +68,11 @@ impl<'t> Reader<'t> {
     /// The last start tag is that of the outermost element.
     pub(super) fn is_at_root(&self) -> bool {
         self.opened == 1
+    }
+
+    /// The last start tag stands in a paragraph, however deep.
+    pub(super) fn is_in_paragraph(&self) -> bool {
+        self.in_paragraph
     }
 
     fn piece(&mut self) -> Result<Option<Piece<'t>>, Fault> {
@@ -110,6 +122,7 @@ impl<'t> Reader<'t> {
         let (name, rest) = name(tag)?;
         self.rest = rest.trim_start().strip_prefix('>').ok_or(Fault::NotWellFormed("an end tag is broken"))?;
         if self.open.pop() == Some(name) {
+            self.paragraphs -= usize::from(name == PARAGRAPH);
             Ok(())
         } else {
             Err(Fault::NotWellFormed("an end tag closes no element, or another one than the last that was opened"))
@@ -123,6 +136,7 @@ impl<'t> Reader<'t> {
         self.opened += 1;
         let (name, mut rest) = name(tag)?;
         self.attributes.clear();
+        self.in_paragraph = self.paragraphs > 0;
         loop {
             let trimmed = rest.trim_start();
             if let Some(after) = trimmed.strip_prefix("/>") {
@@ -132,6 +146,7 @@ impl<'t> Reader<'t> {
             if let Some(after) = trimmed.strip_prefix('>') {
                 self.rest = after;
                 self.open.push(name);
+                self.paragraphs += usize::from(name == PARAGRAPH);
                 return Ok(Piece::Start(name));
             }
             if trimmed.len() == rest.len() {

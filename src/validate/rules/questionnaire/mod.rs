@@ -1,8 +1,11 @@
-//! Responses against their Questionnaire, where that is in the Bundle, contained or loaded.
+//! Questionnaires by themselves, and responses against their Questionnaire, where that is in the Bundle, contained or loaded.
 //! Spec: <https://hl7.org/fhir/STU3/questionnaireresponse.html>, <https://hl7.org/fhir/STU3/questionnaire.html>.
 
 mod condition;
+mod definition;
 mod options;
+
+pub(crate) use definition::check as check_definition;
 
 use crate::{
     fhir::{Document, Kind, NodeId, path::Resolution},
@@ -32,8 +35,19 @@ static LENGTH: Rule = Rule::error("questionnaire-length", "too-long", QUESTIONNA
 static DISABLED: Rule = Rule::warning("questionnaire-disabled", "business-rule", QUESTIONNAIRE);
 
 /// The keys of this family.
-pub(crate) static RULES: &[&Rule] =
-    &[&NOT_HERE, &ITEM, &ORDER, &REPEATS, &REQUIRED, &ANSWER, &OPTION, &LENGTH, &DISABLED];
+pub(crate) static RULES: &[&Rule] = &[
+    &NOT_HERE,
+    &ITEM,
+    &ORDER,
+    &REPEATS,
+    &REQUIRED,
+    &ANSWER,
+    &OPTION,
+    &LENGTH,
+    &DISABLED,
+    &definition::TYPE,
+    &definition::CONDITION,
+];
 
 /// Questionnaires and value sets of a file, each read once.
 #[derive(Debug, Default)]
