@@ -111,8 +111,8 @@ fn what_lies_outside_of_the_file_is_not_checked_and_that_is_said_once_for_a_prof
     assert_eq!(
         said,
         [
-            ("Observation.performer[0]", &*format!("{} (3 places)", text("other"))),
-            ("Observation.subject", &*text("active"))
+            ("Observation.subject", &*text("active")),
+            ("Observation.performer[0]", &*format!("{} (3 places)", text("other")))
         ]
     );
 }
