@@ -17,12 +17,14 @@
 use std::time::{Duration, Instant};
 
 /// Every point, in the order in which a Bundle meets them; then those of the tokens.
-pub const POINTS: [&str; 24] = [
+pub const POINTS: [&str; 26] = [
     "claim.begin",
     "claim.write",
     "claim.sync",
     "claim.record",
     "claim.recorded",
+    "claim.aside",
+    "claim.end",
     "claim.removed",
     "judge.begin",
     "judge.done",

@@ -33,6 +33,7 @@ mod bridge {
     mod bell;
     mod corpus;
     mod delivery;
+    mod held_to_profiles;
     mod intake;
     mod library;
     mod memory;

@@ -11,7 +11,7 @@ use super::{
     sync::Stale,
 };
 use crate::{
-    engine::{Change, Handle, Hold, Moment, PersonKey, Verb, apply_change, decide, has_its_file},
+    engine::{Change, EditionFacts, Handle, Hold, Moment, PersonKey, Verb, apply_change, decide, has_its_file},
     intake::{Notice, Spool},
     model::{
         Account, ChannelName, ContractName, EvidenceKind, HashKey, Link, LinkValue, Person, Retention, Sealer, Stage,
@@ -49,6 +49,9 @@ pub trait Hands: Send + Sync {
 
     /// Marks submissions that have ended as files that are about to be removed, on the disk; those that may be.
     fn retire(&self, ids: BTreeSet<SubmissionId>) -> impl Future<Output = Result<Vec<SubmissionId>, String>> + Send;
+
+    /// Reads the profiles again; what is in force from then on.
+    fn reload(&self) -> impl Future<Output = Result<EditionFacts, String>> + Send;
 
     /// What only a running engine knows.
     fn status(&self) -> impl Future<Output = Option<crate::engine::StatusFacts>> + Send;
@@ -137,6 +140,11 @@ impl Hands for Handle {
         Self::retire(self, ids).await.map_err(|error| error.to_string())?
     }
 
+    async fn reload(&self) -> Result<EditionFacts, String> {
+        let loaded = Self::reload(self).await.map_err(|error| error.to_string())?;
+        loaded.map_err(|why| format!("the profiles on the disk cannot be used, and those before stay in force: {why}"))
+    }
+
     async fn status(&self) -> Option<crate::engine::StatusFacts> {
         Self::status(self).await.ok()
     }
@@ -190,6 +198,11 @@ impl Hands for Offline {
         retire(&self.store, &ids)
     }
 
+    async fn reload(&self) -> Result<EditionFacts, String> {
+        Err("no daemon runs here; it reads the profiles when it starts, and pushbridge profiles check looks at them now"
+            .to_owned())
+    }
+
     async fn status(&self) -> Option<crate::engine::StatusFacts> {
         None
     }
@@ -214,6 +227,7 @@ impl<H: Hands> Desk<H> {
                 let (removed, freed) = pruned.totals();
                 Ok(format!("files of {removed} submissions removed, {freed} bytes freed"))
             }
+            Ok(Answer::Reloaded(facts)) => Ok(facts.to_string()),
             Ok(_) => Ok("done".to_owned()),
             Err(refusal) => Err(refusal.text.clone()),
         };
@@ -260,6 +274,7 @@ impl<H: Hands> Desk<H> {
             | Question::Prune { dry_run: true }
             | Question::Tokens => None,
             Question::Prune { dry_run: false } => Some(Deed::of("prune")),
+            Question::ReloadProfiles => Some(Deed::of("profiles reload")),
             Question::KeepAccounts { accounts } => Some(Deed {
                 accounts: accounts.iter().map(|account| account.reference.clone()).collect(),
                 contract: accounts.first().map(|account| account.contract.clone()),
@@ -357,6 +372,7 @@ impl<H: Hands> Desk<H> {
             }
             Question::FinishAuthorisation { begun, callback } => self.finish(&begun, &callback).await,
             Question::Prune { dry_run } => Ok(Answer::Pruned(self.prune(Timestamp::now(), dry_run).await)),
+            Question::ReloadProfiles => Ok(Answer::Reloaded(self.hands.reload().await?)),
             Question::RefreshTokens { contract, person } => Ok(self.refresh(&contract, person).await?),
         }
     }
@@ -537,6 +553,7 @@ impl<H: Hands> Desk<H> {
         self.count_open(&mut status)?;
         if let Some(facts) = facts {
             status.paused = facts.paused;
+            status.profiles = Some(facts.profiles);
             for (channel, notices) in facts.notices {
                 status.channels.insert(channel, channel_status(notices));
             }

@@ -110,8 +110,7 @@ pub fn main() -> ExitCode {
     match dispatch(cli) {
         Ok(exit) => exit.into(),
         Err(failed) => {
-            let begun = if failed.is_sentence { "" } else { "failed to " };
-            print::complain(&format!("pushbridge: {begun}{:#}", failed.error));
+            print::complain(&format!("pushbridge: {}", failed.text()));
             failed.exit.into()
         }
     }

@@ -6,7 +6,7 @@ use super::{
     section::{Places, Raw, Reading, Section, join, nearest},
     settings::{
         Alerts, AmbiguousSetting, Channel, Config, Contract, Level, Limits, Log, LogFormat, OrderSetting,
-        PollingSetting, Profiles, Route,
+        PollingSetting, Profiles, Route, UnloadedSetting,
     },
 };
 use crate::model::{ChannelName, ContractName, PushType, Retention, Secret};
@@ -388,9 +388,13 @@ fn channel(
         &mut Section::new(reading, &join(path, "library"), table("channel.NAME.library"), library_values, &[]);
     let (reference, tags) = (library::labels(section, "reference"), library::labels(section, "tags"));
     let route = route(&mut Section::new(reading, &join(path, "route"), table("channel.NAME.route"), route_values, &[]));
-    let allow_modifier_extensions =
-        Section::new(reading, &validate_path, table("channel.NAME.validate"), validate_values, &["rules"])
-            .list("allow_modifier_extensions");
+    let section =
+        &mut Section::new(reading, &validate_path, table("channel.NAME.validate"), validate_values, &["rules"]);
+    let allow_modifier_extensions = section.list("allow_modifier_extensions");
+    let (require, allow) = (section.list("require"), section.list("allow"));
+    let unloaded =
+        [("pass", UnloadedSetting::Pass), ("hold", UnloadedSetting::Hold), ("refuse", UnloadedSetting::Refuse)];
+    let unloaded_profiles = section.word("unloaded_profiles", &unloaded);
     let rules = rules(reading, &join(&validate_path, "rules"), rule_values);
     let section = &mut Section::new(reading, path, table("channel.NAME"), values, &["route", "validate", "library"]);
     let push = section.word("type", &[("provider", PushType::Provider), ("library", PushType::Library)]);
@@ -436,6 +440,9 @@ fn channel(
         reference,
         tags,
         allow_modifier_extensions,
+        require,
+        allow,
+        unloaded_profiles: unloaded_profiles?,
         rules,
     })
 }

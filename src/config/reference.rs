@@ -292,12 +292,32 @@ const TABLES: &[Table] = &[
     Table {
         name: "channel.NAME.validate",
         text: "what the inspection lets pass",
-        entries: &[with(
-            "allow_modifier_extensions",
-            "list of URLs",
-            "[]",
-            "modifier extensions that your receiver understands",
-        )],
+        entries: &[
+            with(
+                "require",
+                "list of URLs",
+                "[]",
+                "profiles that must be met, whatever is claimed: one of Bundle by the Bundle, another by each entry of its type",
+            ),
+            with(
+                "allow",
+                "list of URLs",
+                "[]",
+                "profiles of which one must be met by each entry (or the Bundle) of their type; other types are free",
+            ),
+            with(
+                "unloaded_profiles",
+                "pass|hold|refuse",
+                "\"pass\"",
+                "a claimed profile that is not in profiles/: pass says that it was not checked, hold waits until it is loaded",
+            ),
+            with(
+                "allow_modifier_extensions",
+                "list of URLs",
+                "[]",
+                "modifier extensions that your receiver understands",
+            ),
+        ],
     },
     Table {
         name: "channel.NAME.validate.rules",

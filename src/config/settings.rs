@@ -178,6 +178,12 @@ pub struct Channel {
     pub tags: Labels,
     /// Modifier extensions that are understood.
     pub allow_modifier_extensions: Vec<String>,
+    /// Profiles that each resource of their type has to meet.
+    pub require: Vec<String>,
+    /// Profiles of which each resource of their type has to meet one.
+    pub allow: Vec<String>,
+    /// What a claimed profile that is not loaded means.
+    pub unloaded_profiles: UnloadedSetting,
     /// Rules whose level is changed: `error`, `warning`, `information` or `off`.
     pub rules: BTreeMap<String, String>,
 }
@@ -207,6 +213,17 @@ pub enum AmbiguousSetting {
     Hold,
     /// It is sent again.
     Resend,
+}
+
+/// `unloaded_profiles`
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum UnloadedSetting {
+    /// It was not checked.
+    Pass,
+    /// The Bundle waits until it is loaded.
+    Hold,
+    /// The Bundle is refused.
+    Refuse,
 }
 
 /// `[channel.NAME.route]`

@@ -67,14 +67,12 @@ impl Custody for Custodian {
 
     fn recorded(&self, path: &ForeignName) -> Result<Vec<Recorded>, CustodyError> {
         let found = self.store.source(&self.channel, path).map_err(|_| CustodyError)?;
-        let recorded = |record: Submission| {
-            if record.origin.path == *path {
-                return Some(Recorded { id: record.id, identity: record.origin.identity, digest: record.digest });
-            }
-            let sidecar = record.sidecar.filter(|sidecar| sidecar.origin.path == *path)?;
-            Some(Recorded { id: record.id, identity: sidecar.origin.identity, digest: sidecar.digest })
-        };
-        Ok(found.into_iter().filter_map(recorded).collect())
+        Ok(found.iter().map(Recorded::from).collect())
+    }
+
+    fn claimed(&self, id: SubmissionId) -> Result<Option<Recorded>, CustodyError> {
+        let found = self.store.submission(id).map_err(|_| CustodyError)?;
+        Ok(found.as_ref().map(Recorded::from))
     }
 
     fn record(&self, claims: Vec<Claim>) -> Result<(), CustodyError> {

@@ -9,6 +9,7 @@ use super::{
     custody::{Custodian, Shared},
     decide::{decide, has_its_file},
     desk::{Asked, Handle, Hold, StatusFacts},
+    edition::{Edition, InForce, Load, Reloads},
     event::{
         AccountKey, Alert, Earlier, Effect, Event, Moment, Opened, PersonKey, PersonStanding, RefreshOutcome, Verdict,
     },
@@ -28,7 +29,6 @@ use crate::{
     push::{self, Client},
     route::{Directory, Parcel},
     store::{Store, StoreError, StoreTrouble, Write, Writer},
-    validate::Validator,
 };
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -72,6 +72,10 @@ pub struct Setup {
     pub grace: Duration,
     /// Who is told of trouble.
     pub bell: Bell,
+    /// The profiles that files are judged by at first.
+    pub edition: Edition,
+    /// Makes the next ones, when somebody asks for it.
+    pub load: Load,
 }
 
 /// How long a run lasts.
@@ -129,6 +133,7 @@ pub(super) enum Signal {
     LetGo,
     Renewed { person: PersonKey, renewal: Option<Renewal> },
     Trouble(StoreTrouble),
+    Made(Result<Edition, String>),
     Asked(Asked),
 }
 
@@ -218,6 +223,7 @@ struct Shell {
     notices: BTreeMap<ChannelName, Vec<Notice>>,
     /// Who waits for the end of a person's refresh.
     renewals: BTreeMap<PersonKey, Vec<oneshot::Sender<Result<(), String>>>>,
+    reloads: Reloads,
     /// How many things are on their way that must reach the disk before the end.
     holds: usize,
     /// Contracts whose API's clock is far from ours.
@@ -238,7 +244,16 @@ impl Shell {
         let writer = Writer::start(setup.store.clone(), move |told| {
             trouble.send(Signal::Trouble(told)).unwrap_or_default();
         })?;
-        let judges = start_judges(&setup.store, &setup.hash_key, judging, setup.judge_threads, setup.memory, &signals)?;
+        let reloads = Reloads::new(setup.edition, setup.load);
+        let bench = Bench {
+            store: setup.store.clone(),
+            hash_key: setup.hash_key.clone(),
+            channels: judging,
+            in_force: reloads.in_force.clone(),
+            signals: signals.clone(),
+        };
+        let judges = Judges::start(setup.judge_threads, setup.memory, move |job| bench.judge(&job));
+        let judges = judges.map_err(RunError::Thread)?;
         let placed = signals.clone();
         let clerk = Clerk::start(spools.clone(), move |done| placed.send(Signal::Placed(done)).unwrap_or_default());
         Ok(Self {
@@ -267,6 +282,7 @@ impl Shell {
             outcomes: BTreeMap::new(),
             notices: BTreeMap::new(),
             renewals: BTreeMap::new(),
+            reloads,
             holds: 0,
             wrong_clocks: BTreeSet::new(),
         })
@@ -336,7 +352,7 @@ impl Shell {
     /// The last run ended between a claim's record and the end of its sources, or could not remove them.
     fn end_sources(&mut self, record: &Submission) {
         let inbox = self.inboxes.iter().find(|inbox| inbox.channel == record.channel);
-        match inbox.map(|inbox| remove_claimed(&inbox.path, record)) {
+        match inbox.map(|inbox| remove_claimed(&inbox.path, &record.into())) {
             Some(Ok(())) => self.write_lazily(record.id, |record| record.source_pending = false),
             Some(Err(error)) => {
                 tracing::warn!(id = %record.id, error = %error.kind(), "a claimed file stays in the inbox")
@@ -388,7 +404,13 @@ impl Shell {
                 }
             }
             Signal::Notice { channel, notice } => self.note(channel, notice),
-            Signal::Judged((id, Ok(judgement))) => {
+            // It may be answered by now.
+            Signal::Judged(Judged { id, edition, result: Ok(judgement) })
+                if judgement.verdict.waits_for_profiles() && edition != self.reloads.in_force.get().0 =>
+            {
+                self.judge(id);
+            }
+            Signal::Judged(Judged { id, result: Ok(judgement), .. }) => {
                 let earlier = match &judgement.verdict {
                     Verdict::Addressed(parcel) => earlier(&*self.store, parcel),
                     _ => Ok(None),
@@ -398,7 +420,7 @@ impl Shell {
                     Err(error) => self.judge_later(id, &error.to_string()),
                 }
             }
-            Signal::Judged((id, Err(why))) => self.judge_later(id, &why),
+            Signal::Judged(Judged { id, result: Err(why), .. }) => self.judge_later(id, &why),
             Signal::TryAgain(effect) => self.carry_out(vec![effect]),
             Signal::JudgeAgain(id) => self.carry_out(vec![Effect::Judge { id }]),
             Signal::Placed(placed) => placed.into_iter().for_each(|placed| self.placed(placed)),
@@ -414,6 +436,7 @@ impl Shell {
             Signal::LetGo => self.holds = self.holds.saturating_sub(1),
             Signal::Renewed { person, renewal } => self.renewed(person, renewal),
             Signal::Trouble(trouble) => self.store_trouble(&trouble),
+            Signal::Made(made) => self.edition_made(made),
             Signal::Asked(asked) => self.asked(asked),
         }
     }
@@ -696,6 +719,7 @@ impl Shell {
                     accounts: self.engine.waiting_by_account(),
                     paused: self.engine.paused_destinations(),
                     notices: self.notices.clone(),
+                    profiles: self.reloads.profiles(),
                 };
                 answer.send(facts).unwrap_or_default();
             }
@@ -738,6 +762,11 @@ impl Shell {
                 answer.send(Hold::new(self.signals.clone())).unwrap_or_default();
             }
             Asked::Hold { .. } => {}
+            Asked::Reload { answer } => {
+                if let Some(load) = self.reloads.ask(answer) {
+                    self.make_edition(load);
+                }
+            }
             Asked::Renewal { person, answer } => {
                 if self.engine.expire_token(self.now(), &person) {
                     self.renewals.entry(person).or_default().push(answer);
@@ -746,6 +775,34 @@ impl Shell {
                     answer.send(Err("it has no tokens that could be renewed".to_owned())).unwrap_or_default();
                 }
             }
+        }
+    }
+
+    /// Reads and compiles the profiles that lie on the disk, beside those in force.
+    fn make_edition(&self, load: Load) {
+        let signals = self.signals.clone();
+        tokio::spawn(async move {
+            let made = tokio::task::spawn_blocking(move || load()).await;
+            let made = made.unwrap_or_else(|_| Err("making them ready ended by a panic: please report it".to_owned()));
+            signals.send(Signal::Made(made)).unwrap_or_default();
+        });
+    }
+
+    fn edition_made(&mut self, made: Result<Edition, String>) {
+        let (told, again) = self.reloads.made(made, Timestamp::now());
+        match told {
+            Ok(facts) => {
+                tracing::info!(%facts, "profiles loaded");
+                self.bell.ring(News::of(Kind::ProfilesLoaded));
+                self.step(Event::ProfilesChanged);
+            }
+            Err(why) => {
+                tracing::error!(why, "alert: the profiles on the disk cannot be used; those before stay in force");
+                self.bell.ring(News::of(Kind::ProfilesRejected).because(why));
+            }
+        }
+        if let Some(load) = again {
+            self.make_edition(load);
         }
     }
 
@@ -851,33 +908,30 @@ pub(super) fn events_of(vault: &Vault, writes: Vec<Write>, now: Timestamp) -> Ve
     events
 }
 
-fn start_judges(
-    store: &Arc<dyn Store>,
-    hash_key: &Arc<HashKey>,
+/// What all judging threads share.
+struct Bench {
+    store: Arc<dyn Store>,
+    hash_key: Arc<HashKey>,
     channels: BTreeMap<ChannelName, judge::Channel>,
-    threads: usize,
-    memory: u64,
-    signals: &UnboundedSender<Signal>,
-) -> Result<Judges, RunError> {
-    let (store, hash_key, signals) = (store.clone(), hash_key.clone(), signals.clone());
-    let validator = Validator::new();
-    let work = move |job: Job| {
-        let id = job.submission.id;
-        let judged = match channels.get(&job.submission.channel) {
-            Some(channel) => {
-                let directory = ChannelDirectory {
-                    store: &*store,
-                    hash_key: &hash_key,
-                    channel: &job.submission.channel,
-                    contract: channel.contract(),
-                };
-                judge::judge(&job, channel, &validator, &directory).map_err(|error| error.to_string())
-            }
-            None => return, // its channel is gone from the configuration
+    in_force: InForce,
+    signals: UnboundedSender<Signal>,
+}
+
+impl Bench {
+    fn judge(&self, job: &Job) {
+        // Its channel may be gone from the configuration.
+        let Some(channel) = self.channels.get(&job.submission.channel) else { return };
+        let directory = ChannelDirectory {
+            store: &*self.store,
+            hash_key: &self.hash_key,
+            channel: &job.submission.channel,
+            contract: channel.contract(),
         };
-        signals.send(Signal::Judged((id, judged))).unwrap_or_default();
-    };
-    Judges::start(threads, memory, work).map_err(RunError::Thread)
+        let (number, edition) = self.in_force.get();
+        let result = judge::judge(job, channel, &edition.validator, &directory).map_err(|error| error.to_string());
+        let judged = Judged { id: job.submission.id, edition: number, result };
+        self.signals.send(Signal::Judged(judged)).unwrap_or_default();
+    }
 }
 
 /// The links of a channel and the accounts of its contract, as the store has them.

@@ -1,12 +1,39 @@
 //! A claim: a copy of our own, its digest, its record on disk, and only then the end of the source.
+//!
+//! A source is removed like this:
+//!
+//! 1. Its record is on disk, with inode, size, modification time and digest of what was copied. If the name means
+//!    something else by now, that is another arrival and is left alone.
+//! 2. It is renamed, within its folder, to `.pushbridge-<id>`, which nobody else uses; its sidecar to
+//!    `.pushbridge-<id>.route.json`. From here on no writer finds it by its name, and a later file may take that name.
+//! 3. What was renamed is compared with the record through a descriptor: another file that had taken the name in between,
+//!    or one that is being written, gets its name back at once.
+//! 4. After a moment, as long as `quiet` but at most two seconds, it is opened and compared again, this time with all its
+//!    bytes, and is removed only if it is what was claimed. What a writer who had it open did meanwhile is so found, on a
+//!    share too, where times are coarse or come late.
+//! 5. What is something else gets its name back by a rename that replaces nothing, and is claimed as any arrival. Where a
+//!    later file has the name, it becomes `pushbridge-<id>-<name>`, and the later file waits until it is claimed; its
+//!    sidecar goes with it and never speaks for the later one.
+//! 6. After a crash between any two of these steps the start, or the next rescan that meets such a name, goes on with 4.
+//!    A name that no record speaks of, as after a loss of the store, is left and told: the file may have been sent.
+//!
+//! A folder is opened without following links, and steps 2 to 6 happen inside it. Where a file cannot be renamed it
+//! stays, is told, and is tried again. Who had the file open all that time and writes for the first time after step 4
+//! writes to nobody: no look could have known.
 
-use super::{lasting::Lasting, settle::SIDECAR, spool::Spool, watch::Notice};
+use super::{
+    aside::{self, Part, Taken},
+    lasting::Lasting,
+    settle::SIDECAR,
+    spool::Spool,
+    watch::Notice,
+};
 use crate::{
     faults,
     fhir::{Wholeness, WholenessCheck},
     model::{Digest, Digester, ForeignName, Origin, Sidecar, SourceIdentity, Submission, SubmissionId},
 };
-use rustix::fs::{Mode, OFlags, ResolveFlags, openat, openat2};
+use rustix::fs::{AtFlags, Mode, OFlags, ResolveFlags, Stat, openat, openat2, statat};
 use std::{
     ffi::OsStr,
     fs::{self, File, OpenOptions},
@@ -36,15 +63,42 @@ pub struct Claim {
     pub sidecar: Option<Sidecar>,
 }
 
-/// A claim whose source may still stand in the inbox.
+/// A claim whose sources may still stand in the inbox.
 #[derive(Clone, Debug)]
 pub struct Recorded {
     /// Its id.
     pub id: SubmissionId,
-    /// The source as it was.
-    pub identity: SourceIdentity,
-    /// SHA-256 of the copy.
-    pub digest: Digest,
+    /// Where the file stood.
+    pub path: ForeignName,
+    /// What was taken from there.
+    pub file: Taken,
+    /// What was taken of its sidecar.
+    pub sidecar: Option<Taken>,
+}
+
+impl From<&Submission> for Recorded {
+    fn from(submission: &Submission) -> Self {
+        let taken = |origin: &Origin, digest| Taken { identity: origin.identity, digest };
+        Self {
+            id: submission.id,
+            path: submission.origin.path.clone(),
+            file: taken(&submission.origin, submission.digest),
+            sidecar: submission.sidecar.as_ref().map(|sidecar| taken(&sidecar.origin, sidecar.digest)),
+        }
+    }
+}
+
+impl Recorded {
+    /// What was taken, the file first.
+    pub(super) fn parts(&self) -> impl Iterator<Item = (Part, &Taken)> {
+        let sidecar = self.sidecar.iter().map(|taken| (Part::Sidecar, taken));
+        std::iter::once((Part::File, &self.file)).chain(sidecar)
+    }
+
+    /// What was taken from this path.
+    pub(super) fn taken_from(&self, path: &ForeignName) -> Option<&Taken> {
+        if *path == self.path { Some(&self.file) } else { self.sidecar.as_ref() }
+    }
 }
 
 /// The record could not be written; nothing was claimed.
@@ -62,6 +116,12 @@ pub trait Custody: Send + Sync {
     /// # Errors
     /// The store does not answer.
     fn recorded(&self, path: &ForeignName) -> Result<Vec<Recorded>, CustodyError>;
+
+    /// The claim of this id, whatever became of it.
+    ///
+    /// # Errors
+    /// The store does not answer.
+    fn claimed(&self, id: SubmissionId) -> Result<Option<Recorded>, CustodyError>;
 
     /// Writes the records; returns when they are on disk.
     ///
@@ -190,6 +250,11 @@ impl Copied {
         Ok(())
     }
 
+    /// What was taken.
+    pub(super) const fn taken(&self) -> Taken {
+        Taken { identity: self.identity, digest: self.digest }
+    }
+
     /// Removes the copy.
     pub(super) fn discard(&self) {
         if let Err(error) = fs::remove_file(&self.path) {
@@ -216,12 +281,15 @@ impl Copied {
 /// Whether the name still means the same file.
 pub(super) fn stands(inbox: &File, path: &ForeignName, wanted: &SourceIdentity) -> bool {
     let name = Path::new(OsStr::from_bytes(path.as_bytes()));
-    rustix::fs::statat(inbox.as_fd(), name, rustix::fs::AtFlags::SYMLINK_NOFOLLOW).is_ok_and(|facts| {
-        facts.st_ino == wanted.inode
-            && u64::try_from(facts.st_size).is_ok_and(|size| size == wanted.size)
-            && facts.st_mtime.saturating_mul(1_000_000_000).saturating_add(nanoseconds(facts.st_mtime_nsec))
-                == wanted.modified
-    })
+    statat(inbox.as_fd(), name, AtFlags::SYMLINK_NOFOLLOW).is_ok_and(|facts| is_identity(&facts, wanted))
+}
+
+/// Whether these are the facts of what was claimed.
+pub(super) fn is_identity(facts: &Stat, wanted: &SourceIdentity) -> bool {
+    facts.st_ino == wanted.inode
+        && u64::try_from(facts.st_size).is_ok_and(|size| size == wanted.size)
+        && facts.st_mtime.saturating_mul(1_000_000_000).saturating_add(nanoseconds(facts.st_mtime_nsec))
+            == wanted.modified
 }
 
 /// The part below a second; its type differs between machines.
@@ -229,33 +297,20 @@ fn nanoseconds(part: impl TryInto<i64>) -> i64 {
     part.try_into().unwrap_or_default()
 }
 
-/// Removes a source, if it is still the file that was claimed.
-pub(super) fn remove_source(inbox: &File, path: &ForeignName, claimed: &SourceIdentity) -> io::Result<()> {
-    if stands(inbox, path, claimed) {
-        let name = Path::new(OsStr::from_bytes(path.as_bytes()));
-        rustix::fs::unlinkat(inbox.as_fd(), name, rustix::fs::AtFlags::empty())?;
-    }
-    Ok(())
-}
-
-/// Removes what still stands of a submission's sources, after a crash came between its record and their end.
+/// Removes what still stands of a claim's sources, after a crash came between its record and their end.
 /// A sidecar that stayed would speak for the next file of that name.
 ///
 /// # Errors
 /// Something still stands.
-pub fn remove_claimed(inbox: &Path, submission: &Submission) -> io::Result<()> {
-    let inbox = File::open(inbox)?;
-    let sidecar = submission.sidecar.as_ref().map(|sidecar| (&sidecar.origin, sidecar.digest));
-    let mut buffer = Vec::new();
-    for (origin, digest) in std::iter::once((&submission.origin, submission.digest)).chain(sidecar) {
-        let is_same = stands(&inbox, &origin.path, &origin.identity)
-            && open_source(&inbox, &origin.path)
-                .is_ok_and(|source| digest_of(source, &mut buffer).is_ok_and(|found| found == digest));
-        if is_same {
-            remove_source(&inbox, &origin.path, &origin.identity)?;
-        }
-    }
-    Ok(())
+pub fn remove_claimed(inbox: &Path, claim: &Recorded) -> io::Result<()> {
+    end_claimed(&File::open(inbox)?, claim, &mut Vec::new())
+}
+
+/// Sets the sources aside, where they stand, and ends them without a pause: they were seen long ago.
+pub(super) fn end_claimed(inbox: &File, claim: &Recorded, buffer: &mut Vec<u8>) -> io::Result<()> {
+    aside::end(inbox, claim, buffer)?;
+    aside::set_aside(inbox, claim)?;
+    aside::end(inbox, claim, buffer)
 }
 
 /// The digest of a source, for one that was claimed before.

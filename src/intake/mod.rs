@@ -3,8 +3,9 @@
 //! The inbox may be a share and another's property: nothing is believed of a file but what our own
 //! clock and our own copy say. `notify` events are a hint; the rescan is the truth. A file is claimed
 //! by a copy into the channel's `work/` whose digest is taken on the way; the source is removed only
-//! after the record of the claim is on disk.
+//! after the record of the claim is on disk, by way of a name of ours, so that nothing newer goes with it.
 
+mod aside;
 mod claim;
 mod filesystem;
 mod kept;
@@ -14,6 +15,7 @@ mod settle;
 mod spool;
 mod watch;
 
+pub use aside::Taken;
 pub use claim::{Claim, Custody, CustodyError, Recorded, remove_claimed};
 pub use filesystem::{FileSystem, Space};
 pub use orphans::Orphans;

@@ -5,6 +5,7 @@
 //! the copy is all that is left of the file: it goes to `held/` and is told.
 
 use super::{
+    aside::aside_of,
     claim::digest_of,
     spool::{Spool, rename_without_replacing},
 };
@@ -14,7 +15,7 @@ use std::{
     ffi::OsStr,
     fs::{self, File},
     io,
-    os::unix::fs::MetadataExt,
+    os::unix::{ffi::OsStrExt, fs::MetadataExt},
     path::{Path, PathBuf},
 };
 
@@ -85,6 +86,10 @@ fn standing(inbox: &Path, sizes: &BTreeSet<u64>) -> BTreeSet<Digest> {
     while let Some(folder) = folders.pop() {
         let Ok(entries) = fs::read_dir(folder) else { continue };
         for entry in entries.flatten() {
+            // What is set aside was recorded once.
+            if aside_of(entry.file_name().as_bytes()).is_some() {
+                continue;
+            }
             let Ok(facts) = entry.metadata() else { continue };
             if facts.is_dir() {
                 folders.push(entry.path());
@@ -114,6 +119,7 @@ mod tests {
         fs::write(spool.work().join(Spool::work_sidecar_name(last)), "{}").unwrap();
         fs::write(spool.work().join("note"), "somebody's").unwrap();
         fs::write(inbox.join("a.json"), "doubled").unwrap();
+        fs::write(inbox.join(format!(".pushbridge-{last}")), "the last").unwrap();
         let orphans = spool.tend_orphans(&folder.path().join("inbox"), |id| id == known).unwrap();
         assert_eq!(orphans, Orphans { removed: 1, kept: 1 });
         let names = |path: &Path| {

@@ -8,12 +8,18 @@ use crate::{
     faults,
     model::{Place, Submission, SubmissionId},
 };
-use rustix::fs::{CWD, RenameFlags, renameat_with};
+use rustix::{
+    fs::{AtFlags, CWD, RenameFlags, linkat, renameat, renameat_with, statat, unlinkat},
+    io::Errno,
+};
 use std::{
     collections::BTreeSet,
     fs::{self, DirBuilder, OpenOptions},
     io::{self, Write},
-    os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt},
+    os::{
+        fd::AsFd,
+        unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt},
+    },
     path::{Path, PathBuf},
     sync::Arc,
 };
@@ -273,11 +279,28 @@ fn remove(path: &Path) -> io::Result<()> {
 /// # Errors
 /// `AlreadyExists`, and what the file system says.
 pub fn rename_without_replacing(from: &Path, to: &Path) -> io::Result<()> {
-    match renameat_with(CWD, from, CWD, to, RenameFlags::NOREPLACE) {
-        Err(rustix::io::Errno::INVAL | rustix::io::Errno::NOSYS) => {
-            fs::hard_link(from, to)?;
-            fs::remove_file(from)
+    rename_in_folder(CWD, from, to)
+}
+
+/// The same for names in a folder.
+pub(super) fn rename_in_folder(folder: impl AsFd, from: &Path, to: &Path) -> io::Result<()> {
+    match renameat_with(&folder, from, &folder, to, RenameFlags::NOREPLACE) {
+        Err(Errno::INVAL | Errno::NOSYS | Errno::OPNOTSUPP) => {
+            linkat(&folder, from, &folder, to, AtFlags::empty())?;
+            Ok(unlinkat(&folder, from, AtFlags::empty())?)
         }
+        other => Ok(other?),
+    }
+}
+
+/// Renames to a name that nobody but us makes: where a file system knows no other way, a look before is enough.
+pub(super) fn rename_to_own_name(folder: impl AsFd, from: &Path, to: &Path) -> io::Result<()> {
+    match renameat_with(&folder, from, &folder, to, RenameFlags::NOREPLACE) {
+        Err(Errno::INVAL | Errno::NOSYS | Errno::OPNOTSUPP) => match statat(&folder, to, AtFlags::SYMLINK_NOFOLLOW) {
+            Err(Errno::NOENT) => Ok(renameat(&folder, from, &folder, to)?),
+            Err(error) => Err(error.into()),
+            Ok(_) => Err(io::ErrorKind::AlreadyExists.into()),
+        },
         other => Ok(other?),
     }
 }

@@ -4,9 +4,10 @@
 //! does not grow with the folder: at most [`OBSERVED`] files are waited for at once.
 
 use super::{
+    aside::{self, Ended, Part, aside_of, later_of},
     claim::{
-        self, Claim, Copied, CopyError, Custody, CustodyError, copy, digest_of, identity, open_source, remove_source,
-        sidecar_of, stands, targets,
+        self, Claim, Copied, CopyError, Custody, CustodyError, Recorded, copy, digest_of, end_claimed, identity,
+        open_source, sidecar_of, stands, targets,
     },
     filesystem::{FileSystem, Space},
     lasting::Lasting,
@@ -23,7 +24,7 @@ use notify::{
     event::{AccessKind, AccessMode, CreateKind, ModifyKind, RenameMode},
 };
 use std::{
-    collections::{BTreeSet, HashMap},
+    collections::{BTreeSet, HashMap, HashSet, VecDeque},
     fs::{self, File},
     io,
     os::unix::{ffi::OsStrExt, fs::MetadataExt},
@@ -79,6 +80,8 @@ pub enum Overlooked {
     Unreadable,
     /// It was claimed, and its source may not be removed.
     NotRemovable,
+    /// It was claimed, and the record of that is lost.
+    Unrecorded,
     /// It waits for its sidecar.
     WaitsForSidecar,
 }
@@ -92,6 +95,10 @@ impl Overlooked {
             Self::NoRoom => "there is not enough free disk for it beside limits.min_free; it is tried again by itself",
             Self::Unreadable => "it may not be read; correct its owner or its mode",
             Self::NotRemovable => "it was claimed and cannot be removed; let this user remove files of the inbox",
+            Self::Unrecorded => {
+                "it was claimed once and may have been sent, but the record of that is lost; rename it to send it, or \
+                 remove it"
+            }
             Self::WaitsForSidecar => "it waits for its sidecar, the same name with .route.json behind it",
         }
     }
@@ -145,6 +152,10 @@ const SIDECAR_LIMIT: u64 = 64 * 1024;
 const DEPTH: usize = 8;
 /// Events that come close together make one scan.
 const GATHER: Duration = Duration::from_millis(20);
+/// The longest time that a claimed source is set aside before it ends.
+const ASIDE: Duration = Duration::from_secs(2);
+/// Sources that are set aside at once; beyond that the oldest end at once.
+const ASIDES: usize = 4096;
 /// The longest rest between scans where no events come.
 const POLL: Duration = Duration::from_secs(1);
 
@@ -226,6 +237,10 @@ pub struct Watch {
     /// Until then nothing is claimed: writing failed although there seemed to be room.
     unwritable_until: Duration,
     buffer: Vec<u8>,
+    /// Claims whose sources are set aside, with the time of their end, in claim order.
+    asides: VecDeque<(Duration, Recorded)>,
+    /// What the last scan met set aside that is not among those: a crash came between, or it could not be removed.
+    strays: Vec<(PathBuf, SubmissionId, Part)>,
     /// Whether the last scan left anything that may still come to rest.
     settling: bool,
     /// The first of what it left.
@@ -240,6 +255,11 @@ const fn is_news(kind: &EventKind) -> bool {
         EventKind::Access(_) | EventKind::Remove(_) | EventKind::Modify(ModifyKind::Name(RenameMode::From)) => false,
         EventKind::Any | EventKind::Create(_) | EventKind::Modify(_) | EventKind::Other => true,
     }
+}
+
+/// It tells of a name under which we set a file aside.
+fn is_of_ours(event: &notify::Event) -> bool {
+    event.paths.last().and_then(|path| path.file_name()).is_some_and(|name| aside_of(name.as_bytes()).is_some())
 }
 
 /// The inbox itself was removed or renamed.
@@ -270,6 +290,8 @@ impl Watch {
             full: false,
             unwritable_until: Duration::ZERO,
             buffer: Vec::new(),
+            asides: VecDeque::new(),
+            strays: Vec::new(),
             settling: false,
             named: Vec::new(),
         }
@@ -311,12 +333,15 @@ impl Watch {
             }
             self.note_renamed(renamed);
         }
+        self.end_asides(true);
     }
 
     /// Scans and claims until nothing more is due. The time until the next look.
     fn look(&mut self) -> Duration {
         loop {
+            self.end_asides(false);
             let (due, next) = self.survey();
+            self.end_strays();
             if due.is_empty() || self.stop.is_stopped() {
                 return next.min(self.inbox.rescan);
             }
@@ -352,12 +377,16 @@ impl Watch {
             Ok(FileSystem::Network) | Err(_) => return None,
         }
         let (stop, inbox, rename_in) = (self.stop.clone(), self.inbox.path.clone(), self.inbox.completeness.rename_in);
+        // The last rename that gave a file its name back: that makes no file complete.
+        let mut given_back = None;
         let mut watcher = notify::recommended_watcher(move |event: notify::Result<notify::Event>| {
-            if let Ok(event) = &event
-                && !is_news(&event.kind)
-                && !is_end_of(&inbox, event)
-            {
-                return;
+            if let Ok(event) = &event {
+                if is_of_ours(event) && event.kind == EventKind::Modify(ModifyKind::Name(RenameMode::From)) {
+                    given_back = event.tracker();
+                }
+                if (!is_news(&event.kind) || is_of_ours(event)) && !is_end_of(&inbox, event) {
+                    return;
+                }
             }
             let new_folder = event.as_ref().is_ok_and(|event| match event.kind {
                 EventKind::Create(CreateKind::Folder) => true,
@@ -372,6 +401,7 @@ impl Watch {
                     && rename_in
                     && wake.renamed_in.len() < OBSERVED // the others rest for `quiet` as any file does
                     && let EventKind::Modify(ModifyKind::Name(RenameMode::To | RenameMode::Both)) = event.kind
+                    && (event.tracker().is_none() || event.tracker() != given_back)
                 {
                     wake.renamed_in.extend(event.paths.into_iter().last());
                 }
@@ -408,10 +438,15 @@ impl Watch {
     /// One scan of the whole inbox: what is due now, and the time until something else is.
     fn survey(&mut self) -> (Vec<Candidate>, Duration) {
         self.scan += 1;
-        self.settling = false;
+        // What is set aside may turn out to be something else.
+        self.settling = !self.asides.is_empty();
         self.named.clear();
+        self.strays.clear();
         let mut due = Vec::new();
         let mut next = self.inbox.rescan;
+        if let Some((end, _)) = self.asides.front() {
+            next = next.min(end.saturating_sub(self.now()));
+        }
         match self.survey_folder(&PathBuf::new(), 0, &mut due, &mut next) {
             Ok(()) if self.gone => {
                 self.gone = false;
@@ -429,6 +464,10 @@ impl Watch {
         let scan = self.scan;
         self.seen.retain(|_, seen| seen.scan == scan);
         self.left = self.seen.values().filter(|seen| seen.left.is_some()).count();
+        // One that is told of does not keep a later file of its name waiting.
+        let earlier = self.seen.iter().filter(|(_, seen)| !seen.noticed).filter_map(|(path, _)| later_of(path));
+        let waiting: HashSet<ForeignName> = earlier.collect();
+        due.retain(|candidate: &Candidate| !waiting.contains(&candidate.path));
         (due, next)
     }
 
@@ -450,6 +489,8 @@ impl Watch {
                         tracing::debug!(error = %error.kind(), "a sub-folder of an inbox could not be read");
                     }
                 }
+            } else if let Some((id, part)) = aside_of(entry.file_name().as_bytes()) {
+                self.survey_aside(relative, id, part);
             } else if self.inbox.completeness.role(entry.file_name().as_bytes()) == Role::Bundle {
                 let name = ForeignName::new(path.as_os_str().as_bytes());
                 if kind.is_file() {
@@ -508,6 +549,25 @@ impl Watch {
             let folder = (!folder.as_os_str().is_empty()).then(|| ForeignName::new(folder.as_os_str().as_bytes()));
             due.push(Candidate { path: name, folder, marked });
         }
+    }
+
+    /// What is set aside and is not waited for is looked after now, unless that failed a moment ago.
+    fn survey_aside(&mut self, folder: &Path, id: SubmissionId, part: Part) {
+        if self.strays.len() >= OBSERVED || self.is_waited_for(id) {
+            return;
+        }
+        let (now, scan) = (self.now(), self.scan);
+        if let Some(seen) = self.seen.get_mut(&aside::path_in(folder, id, part)) {
+            seen.scan = scan;
+            if seen.due(&self.inbox.completeness, false) > now {
+                return;
+            }
+        }
+        self.strays.push((folder.to_owned(), id, part));
+    }
+
+    fn is_waited_for(&self, id: SubmissionId) -> bool {
+        self.asides.binary_search_by_key(&id, |(_, claim)| claim.id).is_ok()
     }
 
     fn is_marked(&self, name: &ForeignName) -> bool {
@@ -641,30 +701,94 @@ impl Watch {
         faults::pass("claim.record");
         self.custody.record(claims)?;
         faults::pass("claim.recorded");
-        let mut removed = Vec::with_capacity(sealed.len());
+        let end = self.now() + self.inbox.completeness.quiet.min(ASIDE);
         for (candidate, pair) in &sealed {
-            match self.remove_sources(inbox, candidate, pair) {
-                Ok(()) => {
+            match self.set_aside(inbox, candidate, pair) {
+                Ok(recorded) => {
                     self.seen.remove(&candidate.path);
-                    removed.push(pair.id);
+                    self.asides.push_back((end, recorded));
                 }
                 Err(_) => self.overlook(&candidate.path, Overlooked::NotRemovable),
             }
         }
-        faults::pass("claim.removed");
-        self.custody.removed(removed);
         Ok(sealed.len())
+    }
+
+    fn set_aside(&self, inbox: &File, candidate: &Candidate, pair: &Pair) -> io::Result<Recorded> {
+        let recorded = pair.recorded(candidate);
+        aside::set_aside(inbox, &recorded)?;
+        if candidate.marked
+            && let Some(suffix) = &self.inbox.completeness.done_suffix
+        {
+            let marker = [candidate.path.as_bytes(), suffix.as_bytes()].concat();
+            aside::remove(inbox, &ForeignName::new(marker))?;
+        }
+        Ok(recorded)
+    }
+
+    /// Ends what was set aside long enough, or all of it.
+    fn end_asides(&mut self, all: bool) {
+        let now = self.now();
+        let excess = self.asides.len().saturating_sub(ASIDES);
+        let due =
+            self.asides.iter().enumerate().take_while(|(at, (end, _))| all || *at < excess || *end <= now).count();
+        if due == 0 {
+            return;
+        }
+        // What cannot be ended now is met by the next scan.
+        let inbox = File::open(&self.inbox.path);
+        let mut ended = Vec::with_capacity(due);
+        for (_, claim) in self.asides.drain(..due) {
+            if inbox.as_ref().is_ok_and(|inbox| aside::end(inbox, &claim, &mut self.buffer).is_ok()) {
+                ended.push(claim.id);
+            }
+        }
+        if !ended.is_empty() {
+            faults::pass("claim.removed");
+            self.custody.removed(ended);
+        }
+    }
+
+    /// Ends what the last scan met set aside although nobody waits for it.
+    fn end_strays(&mut self) {
+        let mut strays = std::mem::take(&mut self.strays);
+        if strays.is_empty() {
+            return;
+        }
+        strays.sort(); // a sidecar after its file
+        let Ok(inbox) = File::open(&self.inbox.path) else { return };
+        for (folder, id, part) in strays {
+            let Ok(claim) = self.custody.claimed(id) else { return };
+            let path = aside::path_in(&folder, id, part);
+            let Some(claim) = claim else {
+                self.overlook(&path, Overlooked::Unrecorded);
+                continue;
+            };
+            let ended = aside::end_part(&inbox, &folder, &claim, part, &mut self.buffer);
+            // The folder may have another name by now; nothing else of the claim stays either.
+            match ended.and_then(|ended| end_claimed(&inbox, &claim, &mut self.buffer).map(|()| ended)) {
+                Ok(ended) => {
+                    self.seen.remove(&path);
+                    self.custody.removed(vec![id]);
+                    if ended == Ended::Returned {
+                        self.settling = true;
+                        self.stop.hint();
+                    }
+                }
+                Err(_) => self.overlook(&path, Overlooked::NotRemovable),
+            }
+        }
     }
 
     /// A source that was claimed before is removed, not claimed again.
     fn was_recorded(&mut self, inbox: &File, path: &ForeignName) -> Result<bool, CustodyError> {
         for recorded in self.custody.recorded(path)? {
-            if !stands(inbox, path, &recorded.identity) {
+            let Some(taken) = recorded.taken_from(path).filter(|taken| stands(inbox, path, &taken.identity)) else {
                 continue;
-            }
+            };
             let Ok(source) = open_source(inbox, path) else { continue };
-            if digest_of(source, &mut self.buffer).is_ok_and(|digest| digest == recorded.digest) {
-                match remove_source(inbox, path, &recorded.identity) {
+            if digest_of(source, &mut self.buffer).is_ok_and(|digest| digest == taken.digest) {
+                match end_claimed(inbox, &recorded, &mut self.buffer) {
                     Ok(()) => self.custody.removed(vec![recorded.id]),
                     Err(_) => self.overlook(path, Overlooked::NotRemovable),
                 }
@@ -687,7 +811,8 @@ impl Watch {
             }
             // A sidecar that could not be removed with its Bundle never speaks for another one.
             let earlier = self.custody.recorded(&path).map_err(|_| CopyError::Unfinished);
-            if !earlier.is_ok_and(|earlier| earlier.iter().all(|recorded| recorded.identity != copied.identity)) {
+            let taken = copied.taken();
+            if !earlier.is_ok_and(|earlier| earlier.iter().all(|claim| claim.taken_from(&path) != Some(&taken))) {
                 copied.discard();
                 return Err(CopyError::Unfinished);
             }
@@ -740,20 +865,6 @@ impl Watch {
             }
         }
     }
-
-    fn remove_sources(&self, inbox: &File, candidate: &Candidate, pair: &Pair) -> io::Result<()> {
-        // The sidecar last: without it the Bundle would wait for another one.
-        remove_source(inbox, &candidate.path, &pair.bundle.identity)?;
-        if let Some((path, copied)) = &pair.sidecar {
-            remove_source(inbox, path, &copied.identity)?;
-        }
-        if candidate.marked
-            && let Some(suffix) = &self.inbox.completeness.done_suffix
-        {
-            fs::remove_file(self.local(&candidate.path, suffix))?;
-        }
-        Ok(())
-    }
 }
 
 /// Whether the reserve stays free beside a copy: a large file alone could take all of it. One that the channel does not
@@ -791,6 +902,15 @@ impl Pair {
         self.bundle.discard();
         if let Some((_, copied)) = &self.sidecar {
             copied.discard();
+        }
+    }
+
+    fn recorded(&self, candidate: &Candidate) -> Recorded {
+        Recorded {
+            id: self.id,
+            path: candidate.path.clone(),
+            file: self.bundle.taken(),
+            sidecar: self.sidecar.as_ref().map(|(_, copied)| copied.taken()),
         }
     }
 

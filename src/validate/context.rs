@@ -76,6 +76,22 @@ pub(super) fn string<'d>(document: &'d Document<'d>, object: NodeId, name: &str)
     if document.kind(member) == Kind::String { document.text(member) } else { None }
 }
 
+/// Members of these names, in one pass; of equal names the first.
+pub(super) fn members<const N: usize>(
+    document: &Document<'_>,
+    object: NodeId,
+    names: [&str; N],
+) -> [Option<NodeId>; N] {
+    let mut found = [None; N];
+    for child in document.children(object) {
+        let place = names.iter().position(|name| document.is_named(child, name));
+        if let Some(slot) = place.map(|place| &mut found[place]) {
+            slot.get_or_insert(child);
+        }
+    }
+    found
+}
+
 /// The items of an array member; none where it is absent or no array.
 pub(super) fn items<'d>(
     document: &'d Document<'d>,

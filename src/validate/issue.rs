@@ -12,7 +12,7 @@ use crate::{
 };
 use std::{
     borrow::Cow,
-    collections::{BTreeMap, HashMap, HashSet},
+    collections::{BTreeMap, BTreeSet, HashMap, HashSet},
     fmt::Write,
     sync::Arc,
 };
@@ -148,6 +148,9 @@ pub(super) struct Findings<'v> {
     overridden: BTreeMap<String, Overridden>,
     /// What profiles said, so that two that ask for the same say it once.
     told: HashSet<(NodeId, String, String)>,
+    /// The profiles that resources were held to.
+    profiles: BTreeSet<Arc<str>>,
+    claims_unloaded: bool,
     foreign: Vec<Foreign>,
 }
 
@@ -159,6 +162,8 @@ pub(super) struct Gathered {
     pub(super) warnings: u64,
     pub(super) not_checked: Vec<NotChecked>,
     pub(super) overridden: Vec<Overridden>,
+    pub(super) profiles: Vec<String>,
+    pub(super) claims_unloaded: bool,
     pub(super) foreign: Vec<Foreign>,
 }
 
@@ -176,6 +181,8 @@ impl<'v> Findings<'v> {
             said: HashMap::new(),
             overridden: BTreeMap::new(),
             told: HashSet::new(),
+            profiles: BTreeSet::new(),
+            claims_unloaded: false,
             foreign: Vec::new(),
         }
     }
@@ -241,6 +248,18 @@ impl<'v> Findings<'v> {
         if self.foreign.len() < MOST_FOREIGN {
             self.foreign.push(Foreign { structure, name: name.to_owned() });
         }
+    }
+
+    /// A resource is held to a profile.
+    pub(super) fn held_to(&mut self, profile: &Arc<str>) {
+        if !self.profiles.contains(profile) {
+            self.profiles.insert(profile.clone());
+        }
+    }
+
+    /// A resource claims a profile that cannot be judged by.
+    pub(super) const fn claims_unloaded(&mut self) {
+        self.claims_unloaded = true;
     }
 
     /// Something that could not be judged.
@@ -355,11 +374,12 @@ impl<'v> Findings<'v> {
             let (left, right) = (start(a.node), start(b.node));
             (left, a.severity, &a.key, &a.expression).cmp(&(right, b.severity, &b.key, &b.expression))
         });
+        let mut places = cx.document.places();
         let findings = self
             .drafts
             .into_iter()
             .map(|draft| {
-                let position = cx.document.place(draft.node);
+                let position = places.place(draft.node);
                 Finding {
                     severity: draft.severity,
                     code: draft.code.to_owned(),
@@ -376,8 +396,9 @@ impl<'v> Findings<'v> {
             let _infallible = write!(self.not_checked[place].text, " ({count} places)");
         }
         self.not_checked.sort_by_key(|left| start(left.node));
+        let mut places = cx.document.places();
         let not_checked = self.not_checked.into_iter().map(|left| {
-            let position = cx.document.place(left.node);
+            let position = places.place(left.node);
             NotChecked {
                 key: left.key.into_owned(),
                 expression: left.expression,
@@ -394,6 +415,8 @@ impl<'v> Findings<'v> {
             warnings: self.warnings,
             not_checked: not_checked.collect(),
             overridden: self.overridden.into_values().collect(),
+            profiles: self.profiles.iter().map(ToString::to_string).collect(),
+            claims_unloaded: self.claims_unloaded,
             foreign: self.foreign,
         }
     }

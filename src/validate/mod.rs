@@ -21,7 +21,7 @@ mod walk;
 pub use bundle::{Bundle, Entry};
 pub use issue::Rule;
 pub use outcome::{NotChecked, Outcome, Overridden};
-pub use policy::{Policy, RuleLevel, RuleRefusal, UnknownLevel};
+pub use policy::{Policy, RuleLevel, RuleRefusal, UnknownLevel, Unloaded};
 pub use release::OtherRelease;
 
 use crate::{

@@ -57,7 +57,7 @@ fn a_daemon_that_is_killed_over_and_over_loses_nothing_and_sends_nothing_twice()
         }
     }
     for folder in 0..4 {
-        assert!(names(&stand.path("inbox").join(folder.to_string())).is_empty());
+        stand.wait("the inbox is empty", || names(&stand.path("inbox").join(folder.to_string())).is_empty());
     }
     assert!(names(&stand.path("channels/clinic/work")).is_empty());
     assert_eq!(stand.stop_daemon(), Some(0));
@@ -84,6 +84,22 @@ fn files_on_their_way_survive_the_loss_of_the_store() {
     assert_eq!(held.len(), 1, "{held:?}");
     assert_eq!(std::fs::read(stand.path("channels/clinic/held").join(&held[0])).unwrap(), bundle(0));
     assert!(stand.log().contains("drop them into the inbox again"));
+}
+
+#[test]
+fn what_is_set_aside_and_has_lost_its_record_waits_for_a_person() {
+    let mut stand = Stand::by_folder();
+    let person = stand.person(&["clinic"]);
+    stand.link_folder("alex", &person.accounts[0].reference);
+    let aside = stand.path("inbox/alex/.pushbridge-0010000000000");
+    std::fs::create_dir_all(stand.path("inbox/alex")).unwrap();
+    std::fs::write(&aside, bundle(0)).unwrap();
+    stand.start_daemon();
+    stand.wait("it is told", || stand.ok(&["status"]).contains("the record of that is lost"));
+    assert_eq!((stand.sandbox.received_count(), std::fs::read(&aside).unwrap()), (0, bundle(0)));
+    std::fs::rename(&aside, stand.path("inbox/alex/again.json")).unwrap();
+    stand.wait_for_stage("alex/again.json", "delivered");
+    assert_eq!(stand.stop_daemon(), Some(0));
 }
 
 #[test]

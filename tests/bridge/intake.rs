@@ -197,3 +197,26 @@ fn an_inbox_that_goes_and_comes_back_is_watched_again() {
         stand.wait("the daemon finds the inbox again", || !stand.ok(&["status"]).contains("the inbox cannot be read"));
     }
 }
+
+#[test]
+fn what_had_to_give_way_to_a_later_file_of_its_name_is_claimed_before_it() {
+    let mut stand = Stand::by_folder();
+    let person = stand.person(&["clinic"]);
+    stand.link_folder("alex", &person.accounts[0].reference);
+    let inbox = stand.path("inbox/alex");
+    fs::create_dir_all(&inbox).unwrap();
+    let numbered = |number: usize| [sample("valid/weight-batch.json"), vec![b' '; number]].concat();
+    for number in 1..=4 {
+        fs::write(inbox.join(format!("{number}.json")), numbered(number)).unwrap();
+        fs::write(inbox.join(format!("pushbridge-0010000000000-{number}.json")), numbered(10 + number)).unwrap();
+    }
+    stand.start_daemon();
+    stand.wait("all are delivered", || stand.sandbox.received_count() == 8);
+    stand.wait("the inbox is empty", || names(&inbox).is_empty());
+    let id = |path: &str| stand.record(path)["submission"]["id"].as_str().unwrap().to_owned();
+    for number in 1..=4 {
+        let earlier = id(&format!("alex/pushbridge-0010000000000-{number}.json"));
+        assert!(earlier < id(&format!("alex/{number}.json")), "the one that stood there first was claimed first");
+    }
+    assert_eq!(stand.stop_daemon(), Some(0));
+}

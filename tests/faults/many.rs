@@ -36,15 +36,16 @@ pub(super) struct Settings {
     pub(super) channel: &'static str,
 }
 
-/// Short limits: a silence is over after a second.
+/// Short limits: a silence is over after a second. What an account's own answers led to stays so: nobody reads the
+/// accounts a minute after the start.
 pub(super) const USUAL: Settings = Settings {
-    contract: "connect_timeout = \"2s\"\nidle_timeout = \"1s\"\ntotal_timeout = \"4s\"\n",
+    contract: "connect_timeout = \"2s\"\nidle_timeout = \"1s\"\ntotal_timeout = \"4s\"\naccounts_sync = \"0s\"\n",
     channel: "quiet = \"100ms\"\npolling = \"always\"\n",
 };
 
 /// Long enough for large bodies on a busy machine.
 pub(super) const PATIENT: Settings = Settings {
-    contract: "connect_timeout = \"3s\"\nidle_timeout = \"4s\"\ntotal_timeout = \"12s\"\n",
+    contract: "connect_timeout = \"3s\"\nidle_timeout = \"4s\"\ntotal_timeout = \"12s\"\naccounts_sync = \"0s\"\n",
     channel: USUAL.channel,
 };
 

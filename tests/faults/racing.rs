@@ -167,13 +167,13 @@ fn what_is_written_around_the_claim_is_sent_whole_or_not_at_all() {
                     thread::sleep(pause / 4);
                 }
             }
-            // Rewritten in its place: empty for a moment, then another. Who opens a file at the very moment of its
-            // removal writes to nobody: that is known to be possible, and not asserted.
+            // Rewritten in its place: empty for a moment, then another.
             _ => {
                 fs::write(&path, &first).unwrap();
                 thread::sleep(pause * 4);
                 fs::write(&path, &second).unwrap();
                 complete.insert(second.clone());
+                last.push((number, second));
             }
         }
     }

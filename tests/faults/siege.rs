@@ -199,7 +199,8 @@ impl Siege {
             assert_eq!(taken.get(&Digest::of(&bytes(number))), Some(&1), "{} was taken once", path(number));
         }
         for folder in 0..FOLDERS {
-            assert!(names(&self.stand.path("inbox").join(folder.to_string())).is_empty());
+            let inbox = self.stand.path("inbox").join(folder.to_string());
+            self.stand.wait("the inbox is empty", || names(&inbox).is_empty());
         }
         assert!(names(&self.stand.path("channels/clinic/work")).is_empty());
         assert_eq!(self.stand.stop_daemon(), Some(0));

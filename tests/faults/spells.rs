@@ -3,7 +3,7 @@
 //! for an hour of a faster clock.
 
 use super::{
-    many::{Lane, Many, USUAL},
+    many::{Lane, Many, Settings, USUAL},
     run,
     stand::names,
     wire::{Act, Door, answer},
@@ -36,6 +36,11 @@ const ACCOUNTS: usize = 4;
 const CONNECTIONS: usize = 8;
 /// More than any spell leaves.
 const MOST_UNKNOWN: usize = 60;
+/// A connection's silence is over after a second, and the accounts are read on their schedule.
+const SCHEDULED: Settings = Settings {
+    contract: "connect_timeout = \"2s\"\nidle_timeout = \"1s\"\ntotal_timeout = \"4s\"\n",
+    channel: USUAL.channel,
+};
 /// How many times as fast an hour goes.
 const PACE: u32 = 120;
 const DESTINATION: (&str, &str) = ("destination paused", "destination open again");
@@ -89,7 +94,7 @@ fn an_hour_of_it_over_a_thousand_files_is_no_worse() {
 }
 
 fn last_for(spells: &[Spell], files: usize, lasts: Duration, pace: u32) {
-    let mut many = Many::new(spells.len(), ACCOUNTS, USUAL);
+    let mut many = Many::new(spells.len(), ACCOUNTS, SCHEDULED);
     for (lane, spell) in spells.iter().enumerate() {
         if spell.expired {
             many.stand.sandbox.expire_access_token(&many.lanes[lane].person.id);

@@ -15,13 +15,13 @@ mod spill;
 use super::{
     Form,
     exit::{Exit, Failed},
-    profiles::load,
+    profiles::{edition::unknown, load},
 };
 use crate::{
     fhir::json::Limits,
     model::Severity,
     validate::{
-        Policy, RuleLevel, Validator,
+        Policy, RuleLevel, Unloaded, Validator,
         render::{Colour, Look},
     },
 };
@@ -79,9 +79,16 @@ pub(super) struct Args {
     /// A FHIR package (.tgz) or a definition (.json, .xml) beside those of the folder profiles/; may be named again
     #[arg(long = "package", value_name = "FILE")]
     packages: Vec<PathBuf>,
-    /// The canonical URL of a profile that every file has to meet, whatever it claims; may be named again
+    /// The canonical URL of a profile that must be met, whatever is claimed: by the file, or by each entry of a Bundle that
+    /// is of the profile's type; may be named again
     #[arg(long = "profile", value_name = "URL")]
     profiles: Vec<String>,
+    /// A profile of which one must be met by each resource of its type; other types are free; may be named again
+    #[arg(long = "allow-profile", value_name = "URL")]
+    allowed: Vec<String>,
+    /// What a claimed profile that is not loaded means
+    #[arg(long, value_name = "WHAT", default_value = "pass")]
+    unloaded_profiles: UnloadedProfiles,
     /// Larger files are refused
     #[arg(long, default_value_t = 64, value_name = "MB")]
     max_size: u64,
@@ -108,6 +115,14 @@ enum FailOn {
     Error,
     /// Errors and warnings
     Warning,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+enum UnloadedProfiles {
+    /// It is said that it was not checked
+    Pass,
+    /// The claim is an error
+    Refuse,
 }
 
 fn parse_rule(text: &str) -> Result<(String, RuleLevel), String> {
@@ -164,15 +179,22 @@ fn judge(config: &Path, args: &Args, form: Form) -> Result<Judge, Failed> {
         explain::admit(&library, key)?;
         policy.rules.insert(key.clone(), *level);
     }
-    for url in &args.profiles {
-        if library.snapshot(url).is_none() {
-            let text = format!(
-                "hold files to {url}: no such profile is loaded, or it is unusable; pushbridge profiles check says more"
-            );
-            return Err(Failed::say(Exit::Usage, text));
+    for (urls, asked) in [(&args.profiles, &mut policy.require), (&args.allowed, &mut policy.allow)] {
+        for url in urls {
+            if library.profile(url).is_some_and(|profile| profile.snapshot.is_none()) {
+                let text = format!("hold files to {url}: it is unusable; pushbridge profiles check says why");
+                return Err(Failed::say(Exit::Usage, text));
+            }
+            if library.snapshot(url).is_none() {
+                return Err(Failed::sentence(Exit::Usage, unknown(&library, url)));
+            }
+            asked.insert(url.clone());
         }
-        policy.require.insert(url.clone());
     }
+    policy.unloaded = match args.unloaded_profiles {
+        UnloadedProfiles::Pass => Unloaded::NotChecked,
+        UnloadedProfiles::Refuse => Unloaded::Refused,
+    };
     let fail_on = match args.fail_on {
         FailOn::Error => Severity::Error,
         FailOn::Warning => Severity::Warning,

@@ -7,7 +7,7 @@ use crate::{
     fhir::{Kind, NodeId},
     stu3::{Binding, Membership, Strength, Way},
     validate::{
-        context::{Context, items},
+        context::{Context, items, members},
         issue::{At, Findings, Rule},
     },
 };
@@ -164,7 +164,9 @@ pub(in crate::validate) fn judge<'d>(
 
 /// Of a Coding, or a Quantity's unit; `None` where it has neither system nor code.
 fn coding_verdict<'d>(cx: &Context<'_, 'd>, strength: Strength, set: &str, coding: NodeId) -> Option<Verdict<'d>> {
-    match (cx.string(coding, "system"), cx.string(coding, "code")) {
+    let [system, code] = members(cx.document, coding, ["system", "code"]);
+    let string = |member: Option<NodeId>| member.and_then(|member| cx.document.string(member));
+    match (string(system), string(code)) {
         (Some(system), Some(code)) => Some(code_verdict(cx, set, Some(&system), &code)),
         (None, None) => None,
         // a system alone says nothing that an extensible set could miss

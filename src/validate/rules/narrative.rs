@@ -36,7 +36,7 @@ pub(crate) fn check(cx: &Context<'_, '_>, narrative: NodeId, out: &mut Findings<
     let (mut shown, mut broken, mut told) = (false, false, Vec::new());
     while let Some(piece) = reader.next() {
         match piece {
-            Ok(Piece::Text(text)) => shown |= !text.trim().is_empty(),
+            Ok(Piece::Text(text)) => shown = shown || !text.trim().is_empty(),
             Ok(Piece::Start(name)) => {
                 shown |= name == "img";
                 if reader.is_at_root() {

@@ -6,6 +6,7 @@ use crate::{
         Document, NodeId,
         path::Resolution,
         primitive::{has_scheme, is_id},
+        scan::until,
     },
     stu3::Way,
     validate::{
@@ -91,13 +92,29 @@ pub(crate) fn check(cx: &Context<'_, '_>, way: &Way, node: NodeId, out: &mut Fin
 const HISTORY: &str = "/_history/";
 
 fn unversioned(reference: &str) -> &str {
-    reference.split_once(HISTORY).map_or(reference, |(unversioned, _)| unversioned)
+    split_version(reference).0
+}
+
+/// An address without the version, and the version.
+fn split_version(reference: &str) -> (&str, Option<&str>) {
+    // hardly one has the character that it begins to look for
+    if !holds(reference, [b'_']) {
+        return (reference, None);
+    }
+    reference.split_once(HISTORY).map_or((reference, None), |(unversioned, version)| (unversioned, Some(version)))
+}
+
+/// One of these characters of ASCII stands in the text.
+fn holds<const N: usize>(text: &str, any: [u8; N]) -> bool {
+    until(text.as_bytes(), any) < text.len()
 }
 
 /// A reference without a scheme: `Type/id`, with a version or not; in a transaction `Type?name=value` too.
 fn relative(cx: &Context<'_, '_>, reference: &str, at: At<'_>, out: &mut Findings<'_>) {
     let known = |name: &str| cx.release.resource(name).is_some();
-    if let Some((name, _)) = reference.split_once('?') {
+    let question = until(reference.as_bytes(), [b'?']);
+    if question < reference.len() {
+        let name = &reference[..question];
         if !cx.bundle.as_ref().is_some_and(|bundle| bundle.is("transaction")) {
             let text = "a reference by search (Type?name=value) is for entries of a transaction alone: \
                         refer to the resource by its address, or send a transaction";
@@ -149,9 +166,8 @@ pub(super) fn resolve<'b, 'd>(
     bundle: &'b BundleScope<'d>,
     reference: &str,
 ) -> Option<&'b BundleTarget<'d>> {
-    let (unversioned, version) =
-        reference.split_once(HISTORY).map_or((reference, None), |(unversioned, version)| (unversioned, Some(version)));
-    let full_url = if unversioned.contains(':') {
+    let (unversioned, version) = split_version(reference);
+    let full_url = if holds(unversioned, [b':']) {
         Cow::Borrowed(unversioned)
     } else {
         let base = bundle.base.as_deref()?;
@@ -166,11 +182,13 @@ pub(super) fn resolve<'b, 'd>(
 /// The resource type that a literal reference names itself: `Patient/1`, `http://server/Patient/1`.
 fn named_type(reference: &str) -> Option<&str> {
     let unversioned = unversioned(reference);
-    if unversioned.contains(':') {
+    if holds(unversioned, [b':']) {
         return restful(unversioned).map(|(_, resource_type, _)| resource_type);
     }
-    let end = unversioned.find(['/', '?'])?;
-    Some(&unversioned[..end]).filter(|name| crate::stu3::release().resource(name).is_some())
+    let end = until(unversioned.as_bytes(), [b'/', b'?']);
+    Some(&unversioned[..end])
+        .filter(|name| name.len() < unversioned.len())
+        .filter(|name| crate::stu3::release().resource(name).is_some())
 }
 
 /// Where a literal reference leads, for FHIRPath's `resolve()`.

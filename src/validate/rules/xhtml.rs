@@ -1,6 +1,7 @@
 //! XHTML read piece by piece, as strictly as XML asks: tags balance, attributes are quoted, references are those of XML.
 //! Spec: <https://www.w3.org/TR/xml/>, <https://hl7.org/fhir/STU3/narrative.html>.
 
+use crate::fhir::scan::until;
 use std::collections::HashSet;
 
 /// A piece of a fragment.
@@ -79,7 +80,7 @@ impl<'t> Reader<'t> {
         loop {
             if self.open.is_empty() {
                 // white space and comments may stand around the div
-                self.rest = self.rest.trim_start();
+                self.rest = trimmed(self.rest);
                 if self.rest.is_empty() {
                     let whole = self.opened > 0;
                     return if whole { Ok(None) } else { Err(Fault::NotWellFormed("there is no element")) };
@@ -106,7 +107,11 @@ impl<'t> Reader<'t> {
     }
 
     fn text(&mut self) -> Result<Piece<'t>, Fault> {
-        let (text, rest) = self.rest.split_at(self.rest.find('<').unwrap_or(self.rest.len()));
+        let bytes = self.rest.as_bytes();
+        let stop = until(bytes, [b'<', b'&']);
+        let has_references = bytes.get(stop) == Some(&b'&');
+        let end = if has_references { stop + until(&bytes[stop..], [b'<']) } else { stop };
+        let (text, rest) = self.rest.split_at(end);
         self.rest = rest;
         if self.open.is_empty() {
             return Err(Fault::NotWellFormed("text stands outside the div"));
@@ -114,13 +119,15 @@ impl<'t> Reader<'t> {
         if text.is_empty() {
             return Err(Fault::NotWellFormed("an element is not closed"));
         }
-        references(text)?;
+        if has_references {
+            references(text)?;
+        }
         Ok(Piece::Text(text))
     }
 
     fn end_tag(&mut self, tag: &'t str) -> Result<(), Fault> {
         let (name, rest) = name(tag)?;
-        self.rest = rest.trim_start().strip_prefix('>').ok_or(Fault::NotWellFormed("an end tag is broken"))?;
+        self.rest = trimmed(rest).strip_prefix('>').ok_or(Fault::NotWellFormed("an end tag is broken"))?;
         if self.open.pop() == Some(name) {
             self.paragraphs -= usize::from(name == PARAGRAPH);
             Ok(())
@@ -138,7 +145,7 @@ impl<'t> Reader<'t> {
         self.attributes.clear();
         self.in_paragraph = self.paragraphs > 0;
         loop {
-            let trimmed = rest.trim_start();
+            let trimmed = trimmed(rest);
             if let Some(after) = trimmed.strip_prefix("/>") {
                 self.rest = after;
                 return Ok(Piece::Start(name));
@@ -158,16 +165,23 @@ impl<'t> Reader<'t> {
 
     fn attribute(&mut self, text: &'t str) -> Result<&'t str, Fault> {
         let (name, rest) = name(text)?;
-        let rest = rest.trim_start().strip_prefix('=').ok_or(Fault::NotWellFormed("an attribute has no value"))?;
-        let rest = rest.trim_start();
-        let quote = rest.chars().next().filter(|first| matches!(first, '"' | '\''));
+        let rest = trimmed(rest).strip_prefix('=').ok_or(Fault::NotWellFormed("an attribute has no value"))?;
+        let rest = trimmed(rest);
+        let quote = rest.bytes().next().filter(|first| matches!(first, b'"' | b'\''));
         let quote = quote.ok_or(Fault::NotWellFormed("the value of an attribute is not quoted"))?;
-        let (value, after) =
-            rest[1..].split_once(quote).ok_or(Fault::NotWellFormed("the value of an attribute has no end"))?;
-        if value.contains('<') {
-            return Err(Fault::NotWellFormed("the value of an attribute holds a bare <"));
+        let bytes = &rest.as_bytes()[1..];
+        let stop = until(bytes, [quote, b'<', b'&']);
+        let end = stop + until(&bytes[stop..], [quote]);
+        if end == bytes.len() {
+            return Err(Fault::NotWellFormed("the value of an attribute has no end"));
         }
-        references(value)?;
+        let (value, after) = (&rest[1..=end], &rest[end + 2..]);
+        if stop != end {
+            if value.contains('<') {
+                return Err(Fault::NotWellFormed("the value of an attribute holds a bare <"));
+            }
+            references(value)?;
+        }
         // few attributes are compared, many are hashed
         let repeated = if self.attributes.len() < FEW {
             self.attributes.iter().any(|(known, _)| *known == name)
@@ -198,10 +212,20 @@ impl<'t> Iterator for Reader<'t> {
     }
 }
 
+/// Without white space at its beginning, where there mostly is none.
+fn trimmed(text: &str) -> &str {
+    if text.starts_with(|first: char| first.is_ascii_graphic()) { text } else { text.trim_start() }
+}
+
 /// A name and what follows it.
 fn name(text: &str) -> Result<(&str, &str), Fault> {
-    let length =
-        text.find(|c: char| !(c.is_alphanumeric() || matches!(c, ':' | '-' | '_' | '.'))).unwrap_or(text.len());
+    let is_part = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b':' | b'-' | b'_' | b'.');
+    let mut length = text.bytes().position(|byte| !is_part(byte)).unwrap_or(text.len());
+    if text.as_bytes().get(length).is_some_and(|byte| !byte.is_ascii()) {
+        let behind = &text[length..];
+        let more = behind.find(|c: char| !(c.is_alphanumeric() || matches!(c, ':' | '-' | '_' | '.')));
+        length += more.unwrap_or(behind.len());
+    }
     let (name, rest) = text.split_at(length);
     if name.starts_with(|first: char| first.is_alphabetic() || matches!(first, '_' | ':')) {
         Ok((name, rest))
