@@ -7,6 +7,7 @@
 
 mod account;
 pub mod clock;
+mod code;
 mod digest;
 mod id;
 mod library;
@@ -20,6 +21,7 @@ pub use account::{
     Account, EvidenceKind, Link, LinkValue, Person, TokenPair, TokenState, TokenValue, account_remedy, reauthorize,
     shell_word,
 };
+pub use code::CodeQuestion;
 pub use digest::{Digest, Digester, HashKey, KeyedHash, Sha1, random_bytes};
 pub use id::{AccountId, AccountReference, ChannelName, ContractName, InvalidId, PersonId, SubmissionId};
 pub use library::{FoundBy, LabelFault, Labels, LibraryFacts, PushType};

@@ -41,6 +41,7 @@ mod bridge {
     mod retention;
     mod routing;
     mod secrets;
+    mod terminology;
     mod tls;
     mod xml;
 }
@@ -57,6 +58,7 @@ mod conformance {
     mod fhirpath;
     mod instance;
     mod mutation;
+    mod samples;
     mod snapshots;
     mod xml;
     mod zib;

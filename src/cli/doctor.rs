@@ -162,7 +162,7 @@ fn check_secrets(context: &Context, checks: &mut Checks) {
 }
 
 fn check_profiles(context: &Context, checks: &mut Checks) -> Option<EditionFacts> {
-    match edition(&context.config) {
+    match edition(&context.config, None) {
         Ok(edition) => {
             checks.ok("profiles", edition.facts.to_string());
             Some(edition.facts)

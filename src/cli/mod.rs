@@ -23,6 +23,7 @@ mod secrets;
 mod setup;
 mod status;
 mod store;
+mod terminology;
 mod tokens;
 mod validate;
 

@@ -110,7 +110,7 @@ fn bundle(context: &Context, asked: &Asked<'_>, rules: &Bundles, form: Form) -> 
         Ok(document) => document,
         Err(error) => return refused(asked.args, "", &Outcome::of_unreadable(&error), form),
     };
-    let validator = edition(&context.config)?.validator;
+    let validator = edition(&context.config, context.terminology()?)?.validator;
     let (bundle, outcome) = match validator.bundle(&document, &rules.policy) {
         Ok(valid) => valid,
         Err(outcome) => return refused(asked.args, document.source(), &outcome, form),

@@ -5,7 +5,7 @@ use super::{
     context::Context,
     exit::{Exit, Failed},
     print,
-    profiles::edition::edition,
+    profiles::edition::{edition, loader},
     prune, setup,
 };
 use crate::{
@@ -67,7 +67,8 @@ pub(super) fn run(context: &Context, args: &Args, form: Form) -> Result<Exit, Fa
 
 async fn daemon(context: &Context, args: &Args) -> Result<Summary, Failed> {
     // Whatever it is going to judge by is looked at before anything is touched.
-    let edition = edition(&context.config)?;
+    let server = context.terminology()?;
+    let edition = edition(&context.config, server.clone())?;
     tracing::info!(facts = %edition.facts, "profiles loaded");
     let store = context.open_store()?;
     if let Some(pause) = unconfirmed(&*store).map_err(|error| Failed::new(Exit::Unreadable, error))? {
@@ -80,7 +81,7 @@ async fn daemon(context: &Context, args: &Args) -> Result<Summary, Failed> {
             ),
         ));
     }
-    let setup = setup::setup(context, store.clone(), edition)?;
+    let setup = setup::setup(context, store.clone(), edition, loader(&context.config, server))?;
     let (spools, clients, hash_key) = (context.spools()?, setup.clients.clone(), setup.hash_key.clone());
     let internal = |error: std::io::Error| Failed::new(Exit::Internal, error);
     let mut terminate = signal(SignalKind::terminate()).map_err(internal)?;

@@ -4,12 +4,11 @@ use super::{
     alerts,
     context::Context,
     exit::{Exit, Failed},
-    profiles::edition::loader,
 };
 use crate::{
     config::{AmbiguousSetting, Channel, OrderSetting, PollingSetting, RuleRefusal, UnloadedSetting},
     engine::{
-        Ambiguous, ChannelRules, ChannelSetup, Edition, Order, Setup,
+        Ambiguous, ChannelRules, ChannelSetup, Edition, Load, Order, Setup,
         judge::{self, Kind},
     },
     fhir::{json::Limits, path::Expression},
@@ -22,7 +21,7 @@ use crate::{
 use std::sync::Arc;
 
 /// All that a run needs; begins the tasks that tell of trouble.
-pub(super) fn setup(context: &Context, store: Arc<dyn Store>, edition: Edition) -> Result<Setup, Failed> {
+pub(super) fn setup(context: &Context, store: Arc<dyn Store>, edition: Edition, load: Load) -> Result<Setup, Failed> {
     let config = &context.config;
     let mut channels = std::collections::BTreeMap::new();
     for (name, channel) in &config.channels {
@@ -79,7 +78,7 @@ pub(super) fn setup(context: &Context, store: Arc<dyn Store>, edition: Edition) 
         memory: config.limits.memory,
         grace: config.limits.shutdown_grace,
         edition,
-        load: loader(config),
+        load,
     })
 }
 

@@ -6,7 +6,7 @@ use super::{
     section::{Places, Raw, Reading, Section, join, nearest},
     settings::{
         Alerts, AmbiguousSetting, Channel, Config, Contract, Level, Limits, Log, LogFormat, OrderSetting,
-        PollingSetting, Profiles, Route, UnloadedSetting,
+        PollingSetting, Profiles, Route, Terminology, UnloadedSetting,
     },
 };
 use crate::model::{ChannelName, ContractName, PushType, Retention, Secret};
@@ -146,6 +146,7 @@ fn top(reading: &mut Reading<'_>, file: &Path, mut values: BTreeMap<String, Raw>
     let log_values = take(reading, "", &mut values, "log");
     let limit_values = take(reading, "", &mut values, "limits");
     let profile_values = take(reading, "", &mut values, "profiles");
+    let terminology_values = take(reading, "", &mut values, "terminology");
     let alert_values = take(reading, "", &mut values, "alerts");
     let retention_values = take(reading, "", &mut values, "retention");
     let contract_values = take(reading, "", &mut values, "contract");
@@ -155,7 +156,7 @@ fn top(reading: &mut Reading<'_>, file: &Path, mut values: BTreeMap<String, Raw>
         "",
         table(""),
         values,
-        &["secrets", "log", "limits", "retention", "alerts", "profiles", "contract", "channel"],
+        &["secrets", "log", "limits", "retention", "alerts", "profiles", "terminology", "contract", "channel"],
     );
     let state = section.path("state");
     let secrets = key_source(&mut Section::new(reading, "secrets", table("secrets"), secret_values, &[]));
@@ -165,6 +166,8 @@ fn top(reading: &mut Reading<'_>, file: &Path, mut values: BTreeMap<String, Raw>
         retention(&mut Section::new(reading, "retention", table("retention"), retention_values, &[]));
     let alerts = alerts(&mut Section::new(reading, "alerts", table("alerts"), alert_values, &[]));
     let profiles = profiles(&mut Section::new(reading, "profiles", table("profiles"), profile_values, &[]));
+    let terminology =
+        terminology(&mut Section::new(reading, "terminology", table("terminology"), terminology_values, &[]));
     let mut contracts = BTreeMap::new();
     for (name, value) in contract_values {
         let path = join("contract", &name);
@@ -194,6 +197,7 @@ fn top(reading: &mut Reading<'_>, file: &Path, mut values: BTreeMap<String, Raw>
         contracts,
         channels,
         profiles,
+        terminology,
         warnings,
     })
 }
@@ -309,6 +313,16 @@ fn profiles(section: &mut Section<'_, '_>) -> Profiles {
         cache: section.path("cache"),
         ca_file: section.path("ca_file"),
         proxy: section.text("proxy"),
+    }
+}
+
+fn terminology(section: &mut Section<'_, '_>) -> Terminology {
+    Terminology {
+        url: url(section, "url", "codes, and what is said of them, could be read and changed on their way"),
+        ca_file: section.path("ca_file"),
+        proxy: section.text("proxy"),
+        timeout: section.duration("timeout"),
+        keep: section.duration("keep"),
     }
 }
 
@@ -660,6 +674,7 @@ folder = true
             "quiet_alert",
             "registry",
             "cache",
+            "url",
         ];
         let all: String = file
             .lines()

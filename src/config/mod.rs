@@ -17,5 +17,5 @@ pub use secrets::{KeySource, KeySourceError};
 pub use section::{duration, nearest};
 pub use settings::{
     Alerts, AmbiguousSetting, Channel, Config, Contract, Level, Limits, Log, LogFormat, OrderSetting, PollingSetting,
-    Profiles, Route, UnloadedSetting,
+    Profiles, Route, Terminology, UnloadedSetting,
 };

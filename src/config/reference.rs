@@ -354,6 +354,27 @@ const TABLES: &[Table] = &[
             without("proxy", "URL", "\"http://proxy.example:3128\"", "the HTTP proxy on the way to the registry"),
         ],
     },
+    Table {
+        name: "terminology",
+        text: "a terminology server (FHIR STU3, ValueSet/$validate-code) for codes that are not in profiles/; none is asked unless it is named, and nothing but codes goes there",
+        entries: &[
+            without("url", "URL", "\"https://terminology.example/fhir\"", "the root of its API"),
+            without(
+                "ca_file",
+                "path",
+                "\"terminology-ca.pem\"",
+                "authorities to believe for it, instead of the system's",
+            ),
+            without("proxy", "URL", "\"http://proxy.example:3128\"", "the HTTP proxy on the way to it"),
+            with(
+                "timeout",
+                "duration",
+                "\"5s\"",
+                "the longest wait for what a file asks; after one it is left alone for a minute, and its codes are not checked",
+            ),
+            with("keep", "duration", "\"30d\"", "how long its answers are kept, in codes.jsonl of the state folder"),
+        ],
+    },
 ];
 
 /// The file that `init` writes: every key with its default as a comment, one contract and one channel filled in.

@@ -183,12 +183,12 @@ mod tests {
         let mut reloads = Reloads::new(edition(3), Arc::new(|| Err("broken".to_owned())));
         let (asked, mut told) = oneshot::channel();
         let load = reloads.ask(asked).unwrap();
-        reloads.made(load(), Timestamp::from_millis(5));
+        assert!(reloads.made(load(), Timestamp::from_millis(5)).0.is_err());
         assert_eq!(told.try_recv().unwrap().unwrap_err(), "broken");
         let profiles = reloads.profiles();
         assert_eq!((profiles.facts.profiles, profiles.rejected.unwrap().why), (3, "broken".to_owned()));
         assert_eq!(reloads.in_force.get().0, 0);
-        reloads.made(Ok(edition(4)), Timestamp::from_millis(6));
+        assert!(reloads.made(Ok(edition(4)), Timestamp::from_millis(6)).0.is_ok());
         assert_eq!(reloads.profiles().rejected, None);
     }
 }

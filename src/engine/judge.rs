@@ -248,7 +248,7 @@ fn inspected(bundle: Option<BundleFacts>, outcome: Outcome) -> Inspected {
         to: rule.to.as_str().to_owned(),
         count: rule.count,
     });
-    let mut profiles = outcome.profiles;
+    let mut profiles = outcome.profiles.into_vec();
     profiles.truncate(Submission::PROFILES_KEPT);
     Inspected {
         profiles,

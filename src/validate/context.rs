@@ -1,7 +1,7 @@
 //! What the rules see while a document is walked: the facts, the document, where the walk stands, and
 //! the resource and the Bundle around it.
 
-use super::{policy::Policy, rules::questionnaire::Forms};
+use super::{code_server::Asking, policy::Policy, rules::questionnaire::Forms};
 use crate::{
     fhir::{Document, Kind, NodeId},
     stu3::{Holder, Membership, Release, Terminology, package::Library},
@@ -31,6 +31,8 @@ pub(super) struct Context<'v, 'd> {
     pub(super) trials: Trials,
     /// How many times anything was tried.
     pub(super) tries: u32,
+    /// Codes that nobody here can tell.
+    pub(super) asking: Asking<'v>,
     /// Questionnaires that responses were held to.
     pub(super) forms: Forms,
 }

@@ -162,7 +162,7 @@ pub(super) struct Gathered {
     pub(super) warnings: u64,
     pub(super) not_checked: Vec<NotChecked>,
     pub(super) overridden: Vec<Overridden>,
-    pub(super) profiles: Vec<String>,
+    pub(super) profiles: Box<[String]>,
     pub(super) claims_unloaded: bool,
     pub(super) foreign: Vec<Foreign>,
 }

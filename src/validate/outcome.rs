@@ -19,7 +19,7 @@ pub struct Outcome {
     /// Canonical URLs of the profiles that resources of the file were held to, because they claim them or because a policy
     /// asks for it; sorted.
     #[serde(default)]
-    pub profiles: Vec<String>,
+    pub profiles: Box<[String]>,
     /// Resources claim profiles that are not loaded, or that are unusable.
     #[serde(default)]
     pub claims_unloaded: bool,

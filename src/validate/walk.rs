@@ -1,7 +1,9 @@
 //! The traversal by the release's own rules: every node once, in document order; the rules are called where they apply.
 
 use super::{
-    Families, conformance,
+    Families,
+    code_server::{Asking, CodeServer},
+    conformance,
     context::{BundleScope, Context, Path, ResourceScope, Standing},
     issue::Findings,
     policy::Policy,
@@ -63,6 +65,7 @@ pub(super) fn check<'v, 'd>(
     families: &'v Families,
     document: &'d Document<'d>,
     policy: &'v Policy,
+    server: Option<&'v dyn CodeServer>,
 ) -> (Context<'v, 'd>, Findings<'v>) {
     let resource = ResourceScope::new(document, document.root());
     let cx = Context {
@@ -77,6 +80,7 @@ pub(super) fn check<'v, 'd>(
         bundle: None,
         trials: HashMap::new(),
         tries: 0,
+        asking: Asking::of(server),
         forms: Forms::default(),
     };
     let mut walk = Walk { families, cx, out: Findings::new(policy), remarks: document.remarks() };

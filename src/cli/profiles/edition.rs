@@ -3,6 +3,7 @@
 
 use super::{Exit, Failed, load};
 use crate::{
+    cli::terminology::Asked,
     config::{Config, nearest},
     engine::{Edition, EditionFacts, Load},
     model::Timestamp,
@@ -15,7 +16,7 @@ use std::sync::Arc;
 const TOLD: usize = 10;
 
 /// What lies in the folder now.
-pub(in crate::cli) fn edition(config: &Config) -> Result<Edition, Failed> {
+pub(in crate::cli) fn edition(config: &Config, server: Option<Arc<Asked>>) -> Result<Edition, Failed> {
     let loaded = load::everything_if_any(&config.file, &[]).map_err(as_configuration)?;
     usable(&loaded.library)?;
     known(config, &loaded.library)?;
@@ -27,13 +28,18 @@ pub(in crate::cli) fn edition(config: &Config) -> Result<Edition, Failed> {
         value_sets: library.value_sets().len(),
         code_systems: library.code_systems().len(),
     };
-    Ok(Edition { validator: Validator::with(Arc::new(library)), facts })
+    let validator = Validator::with(Arc::new(library));
+    let validator = match server {
+        Some(server) => validator.asking(server),
+        None => validator,
+    };
+    Ok(Edition { validator, facts })
 }
 
 /// The same for every later time.
-pub(in crate::cli) fn loader(config: &Config) -> Load {
+pub(in crate::cli) fn loader(config: &Config, server: Option<Arc<Asked>>) -> Load {
     let config = config.clone();
-    Arc::new(move || edition(&config).map_err(|failed| failed.text()))
+    Arc::new(move || edition(&config, server.clone()).map_err(|failed| failed.text()))
 }
 
 /// A folder that is not as its lock says is a wrong configuration for whoever goes on for days with it.

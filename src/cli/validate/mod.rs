@@ -14,10 +14,14 @@ mod spill;
 
 use super::{
     Form,
+    context::Context,
     exit::{Exit, Failed},
+    print,
     profiles::{edition::unknown, load},
+    terminology::{Asked, FILE},
 };
 use crate::{
+    config::Terminology,
     fhir::json::Limits,
     model::Severity,
     validate::{
@@ -89,6 +93,10 @@ pub(super) struct Args {
     /// What a claimed profile that is not loaded means
     #[arg(long, value_name = "WHAT", default_value = "pass")]
     unloaded_profiles: UnloadedProfiles,
+    /// A terminology server (FHIR STU3) that is asked about codes that are not known here; only codes go there. Its proxy,
+    /// CA and timeout are those of [terminology], and answers are kept, where there is a configuration file
+    #[arg(long, value_name = "URL")]
+    terminology: Option<String>,
     /// Larger files are refused
     #[arg(long, default_value_t = 64, value_name = "MB")]
     max_size: u64,
@@ -138,7 +146,8 @@ pub(super) fn run(config: &Path, args: &Args, form: Form) -> Result<Exit, Failed
     if args.rules {
         return explain::list(form);
     }
-    let judge = judge(config, args, form)?;
+    let server = args.terminology.as_deref().map(|url| terminology(config, url)).transpose()?;
+    let judge = judge(config, args, form, server.clone())?;
     let mut output = Output::new(judge.format, args.quiet, &args.paths);
     let mut written = output.begin();
     let files = Files::new(args.paths.clone());
@@ -153,6 +162,9 @@ pub(super) fn run(config: &Path, args: &Args, form: Form) -> Result<Exit, Failed
             },
         );
     }
+    if let Some(why) = server.and_then(|server| server.trouble()) {
+        print::complain(&format!("pushbridge: {why}: codes that only it knows were not checked"));
+    }
     match written.and_then(|()| output.finish(&judge.policy)) {
         Ok(exit) => Ok(exit),
         // The reader went away: nobody needs the rest, and nobody may take it for the whole.
@@ -161,8 +173,19 @@ pub(super) fn run(config: &Path, args: &Args, form: Form) -> Result<Exit, Failed
     }
 }
 
+/// The server that was named; a set-up's own answers and way to it are used where there is one.
+fn terminology(config: &Path, url: &str) -> Result<Arc<Asked>, Failed> {
+    let (settings, state) = if config.exists() {
+        let config = Context::load(config)?.config;
+        (config.terminology, Some(config.state).filter(|state| state.is_dir()))
+    } else {
+        (Terminology::default(), None)
+    };
+    Asked::new(&settings, url, state.map(|state| state.join(FILE))).map(Arc::new)
+}
+
 /// What was typed, checked.
-fn judge(config: &Path, args: &Args, form: Form) -> Result<Judge, Failed> {
+fn judge(config: &Path, args: &Args, form: Form, server: Option<Arc<Asked>>) -> Result<Judge, Failed> {
     let format = match (form, args.format) {
         (Form::Text, format) => format.unwrap_or(Format::Text),
         (Form::Json, None | Some(Format::Json)) => Format::Json,
@@ -202,7 +225,12 @@ fn judge(config: &Path, args: &Args, form: Form) -> Result<Judge, Failed> {
     let look = Look { colour: colour(), least: if args.quiet { fail_on } else { Severity::Information } };
     let limits = Limits { max_bytes: args.max_size.saturating_mul(1 << 20), ..Limits::default() };
     let several = args.paths.len() > 1 || args.paths.iter().any(|path| path.is_dir());
-    Ok(Judge { validator: Validator::with(Arc::new(library)), policy, limits, format, look, fail_on, several })
+    let validator = Validator::with(Arc::new(library));
+    let validator = match server {
+        Some(server) => validator.asking(server),
+        None => validator,
+    };
+    Ok(Judge { validator, policy, limits, format, look, fail_on, several })
 }
 
 fn threads(args: &Args, judge: &Judge) -> usize {

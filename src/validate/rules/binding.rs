@@ -181,21 +181,33 @@ pub(super) fn has(cx: &Context<'_, '_>, set: &str, system: Option<&str>, code: &
 }
 
 fn code_verdict<'d>(cx: &Context<'_, 'd>, set: &str, system: Option<&str>, code: &str) -> Verdict<'d> {
-    verdict(cx.membership(set, system, code), code)
+    verdict(cx, cx.membership(set, system, code), Some(set), (system, code))
 }
 
-/// What membership means: of systems with a grammar that decides.
-pub(super) fn verdict<'d>(membership: Membership<'_>, code: &str) -> Verdict<'d> {
+/// What membership means: of systems with a grammar that decides, and of what nobody here can tell a terminology server,
+/// where the set has a name that it may know.
+pub(super) fn verdict<'d>(
+    cx: &Context<'_, 'd>,
+    membership: Membership<'_>,
+    set: Option<&str>,
+    (system, code): (Option<&str>, &str),
+) -> Verdict<'d> {
+    let asked = |system: &str| asked(cx, set?, system, code);
     match membership {
         Membership::In => Verdict::Sound,
         Membership::Out => Verdict::Outside,
         Membership::Open { system } => match grammar::of(system) {
             Some(grammar) if grammar.has(code) => Verdict::Sound,
             Some(_) => Verdict::Outside,
-            None => Verdict::Unknown(Some(Cow::Owned(system.to_owned()))),
+            None => asked(system).unwrap_or_else(|| Verdict::Unknown(Some(Cow::Owned(system.to_owned())))),
         },
-        Membership::NoValueSet => Verdict::Unknown(None),
+        Membership::NoValueSet => system.and_then(asked).unwrap_or(Verdict::Unknown(None)),
     }
+}
+
+/// What a terminology server says, where there is one.
+fn asked<'d>(cx: &Context<'_, 'd>, set: &str, system: &str, code: &str) -> Option<Verdict<'d>> {
+    cx.asking.is_in(set, system, code).map(|is_in| if is_in { Verdict::Sound } else { Verdict::Outside })
 }
 
 #[cfg(test)]

@@ -41,7 +41,8 @@ pub(super) fn admits(
         return binding::has(cx, options, system.as_deref(), &code);
     };
     let set = cx.forms.value_set(document, node)?;
-    binding::verdict(cx.library.membership_in(&set, system.as_deref(), &code), &code).decided()
+    let membership = cx.library.membership_in(&set, system.as_deref(), &code);
+    binding::verdict(cx, membership, None, (system.as_deref(), &code)).decided()
 }
 
 /// The value set in the file that a question names: what its questionnaire contains comes first.
