@@ -46,6 +46,10 @@
 //!   goes as JSON that is made from it when it is judged, and is told from others by the file that was claimed.
 //! - One push an account at a time, in the order of claims. One refresh a person at a time; the new pair is flushed
 //!   before its first use.
+//! - A refresh whose answer never came is asked again with the old token, each time after a probe that was answered, until
+//!   the API says what became of it; only its word, never an outage, costs a person its authorisation (`engine/persons.rs`).
+//! - An account that has a file's bytes, or may have, gets them again by a person's decision about that account alone;
+//!   each attempt keeps its account, so this holds wherever the file goes afterwards.
 //! - New tokens of an authorisation take the place of old ones whatever a refresh that is under way brings; only the
 //!   tokens of the person who was asked are kept.
 //! - An outage or a refused set-up is a state of the destination, never of the files that wait for it.

@@ -83,6 +83,7 @@ async fn daemon(context: &Context, args: &Args) -> Result<Summary, Failed> {
     }
     let setup = setup::setup(context, store.clone(), edition, loader(&context.config, server))?;
     let (spools, clients, hash_key) = (context.spools()?, setup.clients.clone(), setup.hash_key.clone());
+    let bell = setup.bell.clone();
     let internal = |error: std::io::Error| Failed::new(Exit::Internal, error);
     let mut terminate = signal(SignalKind::terminate()).map_err(internal)?;
     let mut interrupt = signal(SignalKind::interrupt()).map_err(internal)?;
@@ -116,7 +117,9 @@ async fn daemon(context: &Context, args: &Args) -> Result<Summary, Failed> {
                     hands,
                 });
                 if mode == Mode::Daemon {
-                    tokio::spawn(admin::tend(desk.clone()));
+                    tokio::spawn(admin::tend(desk.clone(), bell));
+                } else {
+                    admin::tell_ends(&desk, &bell);
                 }
                 tokio::spawn(prune::regularly(desk.clone(), every));
                 tokio::spawn(reload_by_signal(desk.clone(), hangups));

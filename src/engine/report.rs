@@ -148,9 +148,9 @@ pub fn remedy(submission: &Submission) -> String {
             HoldReason::AccountUnknown { .. } => {
                 "pushbridge accounts sync, or correct the link; it is then released by itself".to_owned()
             }
-            HoldReason::DuplicateOpen { .. } => {
-                format!("nothing: the first one's end decides; or pushbridge queue drop {id}")
-            }
+            HoldReason::DuplicateOpen { of } => format!(
+                "nothing while {of} has not ended; if that may have arrived here, ask the receiver: pushbridge queue drop {id} (it did) or queue release --force {id} (send this one)"
+            ),
             HoldReason::UnexpectedAnswer { .. } => {
                 format!("ask the API's support with that reference; then pushbridge queue release {id} or drop {id}")
             }
@@ -198,6 +198,7 @@ fn json_report(submission: &Submission, now: Timestamp) -> Value {
         })),
         "attempts": submission.attempts.iter().map(|attempt| json!({
             "number": attempt.number, "at": attempt.at.to_string(), "millis": attempt.millis,
+            "accountReference": submission.recipient_of(attempt).map(|to| &to.reference),
             "outcome": attempt.outcome, "status": attempt.status, "code": attempt.code,
             "reference": attempt.reference, "detail": attempt.detail,
         })).collect::<Vec<_>>(),
@@ -246,7 +247,8 @@ fn text_report(submission: &Submission, now: Timestamp) -> String {
         let reference = attempt.reference.as_ref().map_or_else(String::new, |text| format!(", reference {text}"));
         let (number, at, millis) = (attempt.number, attempt.at, attempt.millis);
         let word = attempt_word(attempt.outcome);
-        line("attempt", &format_args!("{number} at {at}: {word} after {millis} ms{status}{reference}"));
+        let to = submission.recipient_of(attempt).map_or_else(String::new, |to| format!(" to {}", to.reference));
+        line("attempt", &format_args!("{number} at {at}{to}: {word} after {millis} ms{status}{reference}"));
     }
     if submission.findings_total > 0 {
         writeln!(text, "\n{} findings", submission.findings_total).expect("text can be written to a string");

@@ -257,9 +257,9 @@ pub trait Store: Send + Sync {
     /// Submissions whose file name has this keyed hash.
     fn by_name(&self, name: &KeyedHash) -> Result<Vec<SubmissionId>, StoreError>;
 
-    /// Submissions of these bytes that are addressed to this account now, newest first, at most `limit`:
-    /// where a repeat finds the earlier one.
-    fn latest_for(
+    /// Submissions of these bytes that this account has, or may have ([`Submission::may_be_at`]), newest first, at most
+    /// `limit`: where a repeat finds the earlier one.
+    fn latest_at(
         &self,
         contract: &ContractName,
         account: &AccountId,

@@ -87,11 +87,9 @@ impl<'t> Staged<'t> {
                 if wanted.source { self.set(key) } else { self.unset(key) }
             }
         }
-        // an earlier recipient's key stays, because it is known by its hash alone: who reads it looks at the record
-        if let Some(to) = &submission.recipient
-            && stood.recipient != wanted.recipient
-        {
-            self.set(key::by_recipient(&to.contract, &to.account, &submission.digest).with_id(id));
+        // Keys that stood stay, because they are known by their hash alone: who reads one looks at the record.
+        if stood.accounts != wanted.accounts {
+            key::by_account(submission).for_each(|key| self.set(key.with_id(id)));
         }
         if stood.findings != wanted.findings {
             let key = key::findings(id);

@@ -69,7 +69,7 @@ impl Store for SledStore {
         self.read(|tree| ids(tree, &key::by_name(name)))
     }
 
-    fn latest_for(
+    fn latest_at(
         &self,
         contract: &ContractName,
         account: &AccountId,
@@ -78,15 +78,12 @@ impl Store for SledStore {
     ) -> Result<Vec<Submission>, StoreError> {
         self.read(|tree| {
             let mut found = Vec::new();
-            for entry in tree.scan_prefix(key::by_recipient(contract, account, digest).as_bytes()).keys().rev() {
+            for entry in tree.scan_prefix(key::at_account(contract, account, digest).as_bytes()).keys().rev() {
                 if found.len() == limit {
                     break;
                 }
                 let submission = indexed(tree, &entry.map_err(reading)?)?;
-                found.extend(submission.filter(|submission| {
-                    let to = submission.recipient.as_ref();
-                    to.is_some_and(|to| to.contract == *contract && to.account == *account)
-                }));
+                found.extend(submission.filter(|submission| submission.may_be_at(contract, account)));
             }
             Ok(found)
         })
