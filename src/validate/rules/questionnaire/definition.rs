@@ -1,9 +1,10 @@
 //! A Questionnaire by itself: the values that it gives are such as its questions ask for.
 //! Spec: <https://hl7.org/fhir/STU3/questionnaire-definitions.html>.
 
-use super::form::{Asks, Form};
+use super::wanted;
 use crate::{
     fhir::NodeId,
+    stu3::package::{Asks, DEEPEST_ITEM, Questionnaire},
     validate::{
         context::{Context, items},
         issue::{At, Findings, Rule},
@@ -18,18 +19,15 @@ pub(super) static TYPE: Rule = Rule::error("questionnaire-type", "value", PAGE);
 /// "The linkId for the question": without one the condition never holds, which the page does not forbid.
 pub(super) static CONDITION: Rule = Rule::warning("questionnaire-condition", "not-found", PAGE);
 
-/// Deeper items are not looked at, in step with [`Form`].
-const DEEPEST: usize = 50;
-
 /// A Questionnaire; the path has reached it.
 pub(crate) fn check(cx: &Context<'_, '_>, questionnaire: NodeId, out: &mut Findings<'_>) {
-    let form = Form::of(cx.document, questionnaire);
+    let form = cx.forms.questionnaire(cx.document, questionnaire);
     level(cx, &form, questionnaire, "", 0, out);
 }
 
 /// Items that stand beside each other.
-fn level(cx: &Context<'_, '_>, form: &Form<'_>, owner: NodeId, tail: &str, depth: usize, out: &mut Findings<'_>) {
-    if depth > DEEPEST {
+fn level(cx: &Context<'_, '_>, form: &Questionnaire, owner: NodeId, tail: &str, depth: usize, out: &mut Findings<'_>) {
+    if depth > DEEPEST_ITEM {
         return;
     }
     for (number, item) in items(cx.document, owner, "item").enumerate() {
@@ -43,7 +41,7 @@ fn level(cx: &Context<'_, '_>, form: &Form<'_>, owner: NodeId, tail: &str, depth
             else {
                 continue;
             };
-            if let Some(listed) = form.by_link_id.get(&link_id) {
+            if let Some(listed) = form.listed(&link_id) {
                 let asks = form.questions[listed.question].asks;
                 let structure = "Questionnaire.item.enableWhen";
                 typed(cx, asks, &Given { owner: condition, tail: &tail, structure, stem: "answer" }, out);
@@ -79,7 +77,7 @@ fn typed(cx: &Context<'_, '_>, asks: Asks, given: &Given<'_>, out: &mut Findings
         ending.is_some_and(|ending| !asks.admits(ending) && cx.release.member(structure, &name).is_some())
     });
     if let Some(value) = wrong {
-        let text = format!("the question asks for {}, and this is of another type: correct it", asks.wanted());
+        let text = format!("the question asks for {}, and this is of another type: correct it", wanted(asks));
         out.add(cx, &TYPE, At::below(value, format!("{}.{}", given.tail, given.stem)), text);
     }
 }
