@@ -179,7 +179,9 @@ impl Hands for Offline {
         };
         let next = decide(&stage, verb).map_err(|error| error.to_string())?;
         let forced = record.forced || matches!(stage, Stage::Unknown { .. }) || verb == Verb::ForceRelease;
-        let change = Change { forced: Some(forced && next == Stage::Claimed), ..Change::to(id, next) };
+        let goes_on = next == Stage::Claimed;
+        let (forced, waited_millis) = (Some(forced && goes_on), goes_on.then_some(0));
+        let change = Change { forced, waited_millis, ..Change::to(id, next) };
         apply_change(&mut record, Moment { monotonic: Duration::ZERO, wall: Timestamp::now() }, change);
         let stage = record.stage.as_str().to_owned();
         self.write(vec![Write::Submission(Box::new(record))]).await?;
