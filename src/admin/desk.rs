@@ -32,8 +32,8 @@ pub trait Hands: Send + Sync {
     /// Writes persons, accounts and links; returns when they are on disk.
     fn write(&self, writes: Vec<Write>) -> impl Future<Output = Result<(), String>> + Send;
 
-    /// A person's decision about one submission; the stage that follows.
-    fn decide(&self, id: SubmissionId, verb: Verb) -> impl Future<Output = Result<String, String>> + Send;
+    /// A person's decision about each of these submissions; the stage that follows, once it is on the disk.
+    fn decide(&self, ids: &[SubmissionId], verb: Verb) -> impl Future<Output = Vec<Result<String, String>>> + Send;
 
     /// Renews a person's tokens now.
     fn refresh(&self, person: PersonKey) -> impl Future<Output = Result<(), String>> + Send;
@@ -116,8 +116,9 @@ impl Hands for Handle {
         }
     }
 
-    async fn decide(&self, id: SubmissionId, verb: Verb) -> Result<String, String> {
-        Self::decide(self, id, verb).await.map_err(|error| error.to_string())?
+    async fn decide(&self, ids: &[SubmissionId], verb: Verb) -> Vec<Result<String, String>> {
+        let decided = Self::decide(self, ids, verb).await;
+        decided.into_iter().map(|decided| decided.map_err(|error| error.to_string())?).collect()
     }
 
     async fn refresh(&self, person: PersonKey) -> Result<(), String> {
@@ -163,12 +164,9 @@ pub struct Offline {
     pub store: Arc<dyn Store>,
 }
 
-impl Hands for Offline {
-    async fn write(&self, writes: Vec<Write>) -> Result<(), String> {
-        self.store.commit(&writes).map_err(|error| error.to_string())
-    }
-
-    async fn decide(&self, id: SubmissionId, verb: Verb) -> Result<String, String> {
+impl Offline {
+    /// The record as the decision makes it.
+    fn decided(&self, id: SubmissionId, verb: Verb) -> Result<Submission, String> {
         let record = self.store.submission(id).map_err(|error| error.to_string())?;
         let mut record = record.ok_or("no such submission")?;
         has_its_file(&record).map_err(|error| error.to_string())?;
@@ -183,9 +181,21 @@ impl Hands for Offline {
         let (forced, waited_millis) = (Some(forced && goes_on), goes_on.then_some(0));
         let change = Change { forced, waited_millis, ..Change::to(id, next) };
         apply_change(&mut record, Moment { monotonic: Duration::ZERO, wall: Timestamp::now() }, change);
-        let stage = record.stage.as_str().to_owned();
-        self.write(vec![Write::Submission(Box::new(record))]).await?;
-        Ok(stage)
+        Ok(record)
+    }
+}
+
+impl Hands for Offline {
+    async fn write(&self, writes: Vec<Write>) -> Result<(), String> {
+        self.store.commit(&writes).map_err(|error| error.to_string())
+    }
+
+    async fn decide(&self, ids: &[SubmissionId], verb: Verb) -> Vec<Result<String, String>> {
+        let decided: Vec<_> = ids.iter().map(|id| self.decided(*id, verb)).collect();
+        let writes = decided.iter().flatten().map(|record| Write::Submission(Box::new(record.clone()))).collect();
+        let written = self.write(writes).await;
+        let word = |record: Submission| written.clone().map(|()| record.stage.as_str().to_owned());
+        decided.into_iter().map(|decided| decided.and_then(word)).collect()
     }
 
     async fn refresh(&self, _: PersonKey) -> Result<(), String> {
@@ -471,8 +481,9 @@ impl<H: Hands> Desk<H> {
                     Err(why) => return Err(why),
                 };
             let mut ended = Vec::with_capacity(begun.len());
-            for (record, begun) in some.iter().zip(begun) {
-                let outcome = self.hands.decide(record.id, verb).await;
+            let ids: Vec<_> = some.iter().map(|record| record.id).collect();
+            let outcomes = self.hands.decide(&ids, verb).await;
+            for ((record, begun), outcome) in some.iter().zip(begun).zip(outcomes) {
                 let (stage, error) = (outcome.clone().ok(), outcome.clone().err());
                 decided.push(Decided { id: record.id, stage, error });
                 ended.push((begun, outcome));

@@ -95,9 +95,14 @@ impl Handle {
     }
 
     async fn ask<T>(&self, question: impl FnOnce(oneshot::Sender<T>) -> Asked) -> Result<T, Stopping> {
+        self.put(question).await.map_err(|_| Stopping)
+    }
+
+    /// Asks, and does not wait. Nobody answers where the engine has ended.
+    fn put<T>(&self, question: impl FnOnce(oneshot::Sender<T>) -> Asked) -> oneshot::Receiver<T> {
         let (answer, answered) = oneshot::channel();
-        self.signals.send(Signal::Asked(question(answer))).map_err(|_| Stopping)?;
-        answered.await.map_err(|_| Stopping)
+        self.signals.send(Signal::Asked(question(answer))).unwrap_or_default();
+        answered
     }
 
     /// What stands where.
@@ -108,12 +113,15 @@ impl Handle {
         self.ask(|answer| Asked::Status { answer }).await
     }
 
-    /// A person's decision; the stage that follows from it, or why it does not fit.
-    ///
-    /// # Errors
-    /// The engine has ended.
-    pub async fn decide(&self, id: SubmissionId, verb: Verb) -> Result<Result<String, String>, Stopping> {
-        self.ask(|answer| Asked::Decide { id, verb, answer }).await
+    /// A person's decision about each of these: the stage that follows from it, once that is on the disk, or why it does
+    /// not fit. All are asked before the first answer is waited for, so that they share a flush.
+    pub async fn decide(&self, ids: &[SubmissionId], verb: Verb) -> Vec<Result<Result<String, String>, Stopping>> {
+        let asked: Vec<_> = ids.iter().map(|id| self.put(|answer| Asked::Decide { id: *id, verb, answer })).collect();
+        let mut decided = Vec::with_capacity(asked.len());
+        for answered in asked {
+            decided.push(answered.await.map_err(|_| Stopping));
+        }
+        decided
     }
 
     /// Writes persons, accounts or links, and lets the engine know; `false` where the store ended before.

@@ -11,7 +11,8 @@ use super::{
     desk::{Asked, Handle, Hold, PausedUntil, StatusFacts},
     edition::{Edition, InForce, Load, Reloads},
     event::{
-        AccountKey, Alert, Earlier, Effect, Event, Moment, Opened, PersonKey, PersonStanding, RefreshOutcome, Verdict,
+        AccountKey, Alert, Earlier, Effect, Event, Moment, Opened, PersonKey, PersonStanding, RefreshOutcome, Verb,
+        Verdict,
     },
     gate::Paused,
     judge::{self, Job, Judged, Judges},
@@ -202,6 +203,9 @@ struct Watching {
     thread: thread::JoinHandle<()>,
 }
 
+/// Where the word of a decision goes.
+type Decision = oneshot::Sender<Result<String, String>>;
+
 struct Shell {
     engine: Engine,
     ledger: Ledger,
@@ -226,6 +230,8 @@ struct Shell {
     /// Who waits for the end of a person's refresh.
     renewals: BTreeMap<PersonKey, Vec<oneshot::Sender<Result<(), String>>>>,
     reloads: Reloads,
+    /// The decision that is being carried out: who waits until what it changes is on the disk, and the word for it.
+    deciding: Option<(Decision, &'static str)>,
     /// How many things are on their way that must reach the disk before the end.
     holds: usize,
     /// Contracts whose API's clock is far from ours.
@@ -285,6 +291,7 @@ impl Shell {
             notices: BTreeMap::new(),
             renewals: BTreeMap::new(),
             reloads,
+            deciding: None,
             holds: 0,
             wrong_clocks: BTreeSet::new(),
         })
@@ -603,7 +610,11 @@ impl Shell {
             self.bell.ring(News::under(Kind::DestinationOpen, &to.contract));
         }
         let (signals, bell) = (self.signals.clone(), self.bell.clone());
+        let decided = self.deciding.take();
         let flushed = move || {
+            if let Some((answer, word)) = decided {
+                answer.send(Ok(word.to_owned())).unwrap_or_default();
+            }
             news.into_iter().for_each(|news| bell.ring(news));
             signals.send(Signal::Flushed { id, then }).unwrap_or_default();
         };
@@ -725,21 +736,7 @@ impl Shell {
                 };
                 answer.send(facts).unwrap_or_default();
             }
-            Asked::Decide { id, verb, answer } => {
-                let decided = match self.ledger.read(id) {
-                    Ok(Some(record)) => match has_its_file(&record).and_then(|()| decide(&record.stage, verb)) {
-                        Ok(stage) => {
-                            let opened = Box::new(Opened::from(&record));
-                            self.step(Event::Decided { opened, verb });
-                            Ok(stage.as_str().to_owned())
-                        }
-                        Err(error) => Err(error.to_string()),
-                    },
-                    Ok(None) => Err("no such submission".to_owned()),
-                    Err(error) => Err(error.to_string()),
-                };
-                answer.send(decided).unwrap_or_default();
-            }
+            Asked::Decide { id, verb, answer } => self.decide(id, verb, answer),
             Asked::Write { writes, answer } => {
                 let (signals, bell, news) = (self.signals.clone(), self.bell.clone(), tell::of_writes(&writes));
                 let asked = writes.clone();
@@ -824,6 +821,35 @@ impl Shell {
         }
         if let Some(load) = again {
             self.make_edition(load);
+        }
+    }
+
+    /// What a decision changes is on the disk before whoever took it hears that it is done.
+    fn decide(&mut self, id: SubmissionId, verb: Verb, answer: Decision) {
+        let decided = match self.ledger.read(id) {
+            Ok(Some(record)) => has_its_file(&record)
+                .and_then(|()| decide(&record.stage, verb))
+                .map(|stage| (stage, Box::new(Opened::from(&record))))
+                .map_err(|error| error.to_string()),
+            Ok(None) => Err("no such submission".to_owned()),
+            Err(error) => Err(error.to_string()),
+        };
+        match decided {
+            Ok((stage, opened)) => {
+                let word = stage.as_str();
+                // A retry that only ends a wait changes no record.
+                if stage == Stage::Ready {
+                    answer.send(Ok(word.to_owned())).unwrap_or_default();
+                } else {
+                    self.deciding = Some((answer, word));
+                }
+                self.step(Event::Decided { opened, verb });
+                if let Some((answer, _)) = self.deciding.take() {
+                    const LATER: &str = "the store does not answer at present; look again whether it was done";
+                    answer.send(Err(LATER.to_owned())).unwrap_or_default();
+                }
+            }
+            Err(why) => answer.send(Err(why)).unwrap_or_default(),
         }
     }
 

@@ -35,7 +35,7 @@ fn level(cx: &Context<'_, '_>, form: &Form<'_>, owner: NodeId, tail: &str, depth
     for (number, item) in items(cx.document, owner, "item").enumerate() {
         let tail = format!("{tail}.item[{number}]");
         let own = Asks::named(cx.string(item, "type").as_deref().unwrap_or_default());
-        typed(cx, own, (item, &tail), "initial", out);
+        typed(cx, own, &Given { owner: item, tail: &tail, structure: "Questionnaire.item", stem: "initial" }, out);
         for (number, condition) in items(cx.document, item, "enableWhen").enumerate() {
             let tail = format!("{tail}.enableWhen[{number}]");
             let (Some(place), Some(link_id)) =
@@ -44,7 +44,9 @@ fn level(cx: &Context<'_, '_>, form: &Form<'_>, owner: NodeId, tail: &str, depth
                 continue;
             };
             if let Some(listed) = form.by_link_id.get(&link_id) {
-                typed(cx, form.questions[listed.question].asks, (condition, &tail), "answer", out);
+                let asks = form.questions[listed.question].asks;
+                let structure = "Questionnaire.item.enableWhen";
+                typed(cx, asks, &Given { owner: condition, tail: &tail, structure, stem: "answer" }, out);
             } else {
                 let text = "no item has this linkId, so this item is never enabled: correct it";
                 out.add(cx, &CONDITION, At::below(place, format!("{tail}.question")), text);
@@ -54,18 +56,31 @@ fn level(cx: &Context<'_, '_>, form: &Form<'_>, owner: NodeId, tail: &str, depth
     }
 }
 
-/// The value of this stem (`initial` of `initialString`), where the question asks for something.
-fn typed(cx: &Context<'_, '_>, asks: Asks, (owner, tail): (NodeId, &str), stem: &str, out: &mut Findings<'_>) {
+/// A value that a Questionnaire gives.
+struct Given<'t> {
+    owner: NodeId,
+    tail: &'t str,
+    /// The owner's structure.
+    structure: &'static str,
+    /// `initial` of `initialString`.
+    stem: &'static str,
+}
+
+/// Whether the value is of the type that the question asks for, where it asks for something.
+fn typed(cx: &Context<'_, '_>, asks: Asks, given: &Given<'_>, out: &mut Findings<'_>) {
+    let Some(structure) = cx.release.structure_named(given.structure) else { return };
     if matches!(asks, Asks::Group | Asks::Display) {
         return;
     }
-    let wrong = cx.document.children(owner).find(|member| {
+    let wrong = cx.document.children(given.owner).find(|member| {
         let name = cx.document.name(*member).unwrap_or_default();
-        name.strip_prefix(stem).is_some_and(|ending| !asks.admits(ending))
+        let ending = name.strip_prefix(given.stem);
+        // of a name that is none it is told that there is no such element
+        ending.is_some_and(|ending| !asks.admits(ending) && cx.release.member(structure, &name).is_some())
     });
     if let Some(value) = wrong {
         let text = format!("the question asks for {}, and this is of another type: correct it", asks.wanted());
-        out.add(cx, &TYPE, At::below(value, format!("{tail}.{stem}")), text);
+        out.add(cx, &TYPE, At::below(value, format!("{}.{}", given.tail, given.stem)), text);
     }
 }
 
