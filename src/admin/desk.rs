@@ -177,7 +177,9 @@ impl Offline {
         };
         let next = decide(&stage, verb).map_err(|error| error.to_string())?;
         let forced = record.forced || matches!(stage, Stage::Unknown { .. }) || verb == Verb::ForceRelease;
-        let change = Change { forced: Some(forced && next == Stage::Claimed), ..Change::to(id, next) };
+        let goes_on = next == Stage::Claimed;
+        let (forced, waited_millis) = (Some(forced && goes_on), goes_on.then_some(0));
+        let change = Change { forced, waited_millis, ..Change::to(id, next) };
         apply_change(&mut record, Moment { monotonic: Duration::ZERO, wall: Timestamp::now() }, change);
         Ok(record)
     }

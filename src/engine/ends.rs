@@ -128,7 +128,7 @@ impl Engine {
         }
     }
 
-    /// Judged again from the start; its turn is after all others.
+    /// Judged again from the start; its turn is after all others, and its age begins anew.
     pub(super) fn release(&mut self, id: SubmissionId, verb: Verb, out: &mut Vec<Effect>) {
         self.leave_queue(id);
         let Some(item) = self.items.get_mut(&id) else { return };
@@ -146,8 +146,10 @@ impl Engine {
         item.judging = true;
         item.placed = false;
         item.logged_for = None;
+        (item.waited_millis, item.waiting_since) = (0, None);
         item.forced |= was_unknown || verb == Verb::ForceRelease;
-        let change = Change { forced: Some(item.forced), rank: Some(item.rank), ..Change::to(id, Stage::Claimed) };
+        let (forced, rank, waited_millis) = (Some(item.forced), Some(item.rank), Some(0));
+        let change = Change { forced, rank, waited_millis, ..Change::to(id, Stage::Claimed) };
         out.push(Effect::Log { change: Box::new(change), then: vec![Effect::Place { id }] });
     }
 

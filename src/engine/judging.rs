@@ -144,6 +144,9 @@ impl Engine {
         if (waiting || was_ready) && item.logged_for.as_deref() == Some(&recipient) {
             return; // judged again before its turn, and nothing new was found
         }
+        if was_held {
+            item.waiting_since = None; // who waits for a person or a link is not being tried
+        }
         item.phase = Phase::Ready;
         item.logged_for = Some(self.lanes.at_mut(lane).shared(&recipient));
         item.placed &= !was_held;

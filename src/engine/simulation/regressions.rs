@@ -514,3 +514,24 @@ fn a_repeat_that_is_addressed_anew_and_stays_held_says_so_in_its_record() {
         |effect: &Effect| matches!(effect, Effect::Log { change, .. } if change.recipient == Some(recipient(2, 1)));
     assert!(again.iter().any(says), "{again:?}");
 }
+
+/// Seed 71583: it was held for longer than the maximum age, released, and expired at the first answer to wait.
+#[test]
+fn time_that_a_file_is_held_does_not_count_to_its_age() {
+    let mut play = Play::new();
+    play.claim(1, 0);
+    play.judged(1, 0, 0);
+    let later = || Answer::Later { after: Some(Duration::from_secs(5)), scope: Scope::Submission };
+    play.answered(1, later());
+    play.seconds = 10;
+    assert_eq!(judges(&play.step(Event::Tick)), [id(1)]);
+    assert_eq!(sends(&play.judged(1, 0, 0)), [id(1)]);
+    play.answered(1, Answer::Unexpected { status: 409, reference: None });
+    play.step(Event::Placed { id: id(1) });
+    play.seconds = 8_000;
+    let held = HoldReason::UnexpectedAnswer { status: 409, reference: None };
+    play.step(decided(of_account(opened(1, 0, Stage::Held(held)), 0), Verb::Release));
+    play.step(Event::Placed { id: id(1) });
+    assert_eq!(sends(&play.judged(1, 0, 0)), [id(1)]);
+    assert_eq!(holds(&play.answered(1, later())), []);
+}
