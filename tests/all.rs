@@ -33,6 +33,7 @@ mod bridge {
     mod bell;
     mod corpus;
     mod delivery;
+    mod held_to_profiles;
     mod intake;
     mod library;
     mod memory;
@@ -40,6 +41,7 @@ mod bridge {
     mod retention;
     mod routing;
     mod secrets;
+    mod terminology;
     mod tls;
     mod xml;
 }
@@ -56,6 +58,7 @@ mod conformance {
     mod fhirpath;
     mod instance;
     mod mutation;
+    mod samples;
     mod snapshots;
     mod xml;
     mod zib;

@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, fs, path::Path};
 
 /// Each room, and the rooms that it may know.
 const ARROWS: [(&str, &[&str]); 15] = [
-    ("model", &[]),
+    ("model", &["faults"]),
     ("faults", &[]),
     ("fhir", &[]),
     ("stu3", &["fhir"]),
@@ -185,5 +185,15 @@ fn only_the_router_makes_parcels_and_only_the_inspector_makes_valid_bundles() {
                 assert!(file == maker || !made, "{file} makes a {kind}");
             }
         }
+    }
+}
+
+#[test]
+fn a_default_build_has_no_faults_to_order() {
+    let program = fs::read(env!("CARGO_BIN_EXE_pushbridge")).unwrap();
+    let has = |words: &str| memchr::memmem::find(&program, words.as_bytes()).is_some();
+    // The one door of all orders, and what the orders are called: abort points, errors, the clock.
+    for words in ["PUSHBRIDGE_FAULT_ORDERS", "is not on the list", "is no fault", "the pace of the clock"] {
+        assert_eq!(has(words), cfg!(feature = "faults"), "{words}");
     }
 }

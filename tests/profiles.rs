@@ -195,3 +195,63 @@ fn files_are_held_to_the_profiles_that_they_claim() {
     let (code, line) = validate(&resource, &["--profile", bp, "--rule", "profile-min=warning"]);
     assert_eq!((code, &line["issues"][0]["profile"]), (1, &json!(bp)), "{line}");
 }
+
+/// Two profiles of Observation and three that meet one of them, the other, and none.
+#[test]
+fn each_resource_of_a_type_meets_one_of_the_profiles_that_are_allowed() {
+    let folder = tempfile::tempdir().unwrap();
+    let url = |name: &str| format!("http://example.org/fhir/StructureDefinition/{name}");
+    for (name, element) in [("with-comment", "comment"), ("with-issued", "issued")] {
+        let definition = json!({"resourceType": "StructureDefinition", "url": url(name), "name": name, "status": "draft",
+            "fhirVersion": "3.0.2", "kind": "resource", "abstract": false, "type": "Observation", "derivation": "constraint",
+            "baseDefinition": "http://hl7.org/fhir/StructureDefinition/Observation",
+            "differential": {"element": [{"path": format!("Observation.{element}"), "min": 1}]}});
+        fs::create_dir_all(folder.path().join("profiles")).unwrap();
+        fs::write(folder.path().join(format!("profiles/{name}.json")), definition.to_string()).unwrap();
+    }
+    let observation = |more: Value| {
+        let mut resource = json!({"resourceType": "Observation", "status": "final", "code": {"text": "weight"}});
+        resource.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        json!({"fullUrl": "http://example.org/fhir/Observation/1", "resource": resource})
+    };
+    let judged = |entries: Value, more: &[&str]| {
+        let bundle = json!({"resourceType": "Bundle", "type": "collection", "entry": entries});
+        fs::write(folder.path().join("bundle.json"), bundle.to_string()).unwrap();
+        let mut command = Command::new(env!("CARGO_BIN_EXE_pushbridge"));
+        command.current_dir(folder.path()).args([
+            "validate",
+            "--json",
+            "--quiet",
+            "bundle.json",
+            "--rule",
+            "bdl-7=off",
+        ]);
+        let output = command.args(more).output().unwrap();
+        let line: Value = serde_json::from_slice(&output.stdout).unwrap_or_default();
+        let issues = line["issues"].as_array().cloned().unwrap_or_default();
+        let told =
+            |issue: &Value| format!("{} {}", issue["expression"].as_str().unwrap(), issue["key"].as_str().unwrap());
+        (output.status.code(), issues.iter().map(told).collect::<Vec<_>>())
+    };
+    let (comment, issued) = (url("with-comment"), url("with-issued"));
+    let both = ["--allow-profile", &comment, "--allow-profile", &issued];
+    let meeting = [json!({"comment": "a"}), json!({"issued": "2026-01-01T10:00:00Z"})].map(observation);
+    assert_eq!(judged(json!(meeting), &both), (Some(0), vec![]));
+    // what meets none says which it claims, and is told what is missing; what claims none is told the profiles
+    let claims = observation(json!({"meta": {"profile": [comment]}}));
+    let told = judged(json!([meeting[0], observation(json!({})), claims]), &both);
+    let wanted = ["Bundle.entry[1].resource profile-not-allowed", "Bundle.entry[2].resource profile-min"];
+    assert_eq!(told, (Some(1), wanted.map(str::to_owned).to_vec()));
+    // a single one, and one that is required, is told by what is missing
+    let missing = vec!["Bundle.entry[1].resource profile-min".to_owned()];
+    assert_eq!(judged(json!(meeting), &["--allow-profile", &comment]), (Some(1), missing.clone()));
+    assert_eq!(judged(json!(meeting), &["--profile", &comment]), (Some(1), missing));
+    // other types are free
+    let patient = json!({"fullUrl": "http://example.org/fhir/Patient/1", "resource": {"resourceType": "Patient"}});
+    assert_eq!(judged(json!([patient]), &both), (Some(0), vec![]));
+    // a claim that nobody can judge
+    let unknown = observation(json!({"meta": {"profile": [url("none")]}}));
+    assert_eq!(judged(json!([unknown]), &[]).0, Some(0));
+    let refused = vec!["Bundle.entry[0].resource.meta.profile[0] profile-not-loaded".to_owned()];
+    assert_eq!(judged(json!([unknown]), &["--unloaded-profiles", "refuse"]), (Some(1), refused));
+}

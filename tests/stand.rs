@@ -128,7 +128,12 @@ impl Stand {
     }
 
     pub(crate) fn start_daemon(&mut self) {
-        self.spawn_daemon(&[]);
+        self.start_daemon_with(&[]);
+    }
+
+    /// Starts the daemon with these variables.
+    pub(crate) fn start_daemon_with(&mut self, variables: &[(&str, PathBuf)]) {
+        self.spawn_daemon(variables);
         self.wait("the daemon answers", || self.run(&["--json", "status"]).stdout.starts_with(br#"{"running":true"#));
     }
 
@@ -173,8 +178,13 @@ impl Stand {
     }
 
     /// Waits for what must come; a limit, not a pace.
-    pub(crate) fn wait(&self, what: &str, mut is_so: impl FnMut() -> bool) {
-        let limit = Instant::now() + Duration::from_secs(120);
+    pub(crate) fn wait(&self, what: &str, is_so: impl FnMut() -> bool) {
+        self.wait_at_most(Duration::from_secs(120), what, is_so);
+    }
+
+    /// As [`Stand::wait`], for what is more work than a machine that is busy otherwise does in two minutes.
+    pub(crate) fn wait_at_most(&self, limit: Duration, what: &str, mut is_so: impl FnMut() -> bool) {
+        let limit = Instant::now() + limit;
         while !is_so() {
             assert!(Instant::now() < limit, "{what}\n{}", self.log());
             std::thread::sleep(Duration::from_millis(20));

@@ -11,17 +11,18 @@ use super::{
     sync::Stale,
 };
 use crate::{
-    engine::{Change, Handle, Hold, Moment, PersonKey, Verb, apply_change, decide, has_its_file},
+    engine::{Change, EditionFacts, Handle, Hold, Moment, PersonKey, Verb, apply_change, decide, has_its_file},
     intake::{Notice, Spool},
     model::{
-        Account, ChannelName, ContractName, EvidenceKind, HashKey, Link, LinkValue, Person, Retention, Stage,
+        Account, ChannelName, ContractName, EvidenceKind, HashKey, Link, LinkValue, Person, Retention, Sealer, Stage,
         Submission, SubmissionId, Timestamp, TokenState, reauthorize,
     },
     push::Client,
-    store::{Store, StoreError, Write},
+    store::{Source, Store, StoreError, Write, backup, fill_new_file},
 };
 use std::{
     collections::{BTreeMap, BTreeSet},
+    path::PathBuf,
     sync::Arc,
     time::Duration,
 };
@@ -49,6 +50,9 @@ pub trait Hands: Send + Sync {
     /// Marks submissions that have ended as files that are about to be removed, on the disk; those that may be.
     fn retire(&self, ids: BTreeSet<SubmissionId>) -> impl Future<Output = Result<Vec<SubmissionId>, String>> + Send;
 
+    /// Reads the profiles again; what is in force from then on.
+    fn reload(&self) -> impl Future<Output = Result<EditionFacts, String>> + Send;
+
     /// What only a running engine knows.
     fn status(&self) -> impl Future<Output = Option<crate::engine::StatusFacts>> + Send;
 }
@@ -59,6 +63,8 @@ pub struct Desk<H> {
     pub store: Arc<dyn Store>,
     /// Of names and identifiers.
     pub hash_key: Arc<HashKey>,
+    /// Seals backups.
+    pub sealer: Arc<Sealer>,
     /// Every channel's folders.
     pub spools: BTreeMap<ChannelName, Spool>,
     /// A client for each contract.
@@ -135,6 +141,11 @@ impl Hands for Handle {
         Self::retire(self, ids).await.map_err(|error| error.to_string())?
     }
 
+    async fn reload(&self) -> Result<EditionFacts, String> {
+        let loaded = Self::reload(self).await.map_err(|error| error.to_string())?;
+        loaded.map_err(|why| format!("the profiles on the disk cannot be used, and those before stay in force: {why}"))
+    }
+
     async fn status(&self) -> Option<crate::engine::StatusFacts> {
         Self::status(self).await.ok()
     }
@@ -197,6 +208,11 @@ impl Hands for Offline {
         retire(&self.store, &ids)
     }
 
+    async fn reload(&self) -> Result<EditionFacts, String> {
+        Err("no daemon runs here; it reads the profiles when it starts, and pushbridge profiles check looks at them now"
+            .to_owned())
+    }
+
     async fn status(&self) -> Option<crate::engine::StatusFacts> {
         None
     }
@@ -221,6 +237,7 @@ impl<H: Hands> Desk<H> {
                 let (removed, freed) = pruned.totals();
                 Ok(format!("files of {removed} submissions removed, {freed} bytes freed"))
             }
+            Ok(Answer::Reloaded(facts)) => Ok(facts.to_string()),
             Ok(_) => Ok("done".to_owned()),
             Err(refusal) => Err(refusal.text.clone()),
         };
@@ -258,6 +275,7 @@ impl<H: Hands> Desk<H> {
         let under =
             |command: &str, contract: &ContractName| Deed { contract: Some(contract.clone()), ..Deed::of(command) };
         match question {
+            Question::Backup { .. } => Some(Deed::of("store backup")),
             Question::Status
             | Question::Find { .. }
             | Question::Decide { .. }
@@ -266,6 +284,7 @@ impl<H: Hands> Desk<H> {
             | Question::Prune { dry_run: true }
             | Question::Tokens => None,
             Question::Prune { dry_run: false } => Some(Deed::of("prune")),
+            Question::ReloadProfiles => Some(Deed::of("profiles reload")),
             Question::KeepAccounts { accounts } => Some(Deed {
                 accounts: accounts.iter().map(|account| account.reference.clone()).collect(),
                 contract: accounts.first().map(|account| account.contract.clone()),
@@ -299,6 +318,7 @@ impl<H: Hands> Desk<H> {
 
     async fn try_answer(&self, question: Question, caller: &Caller) -> Result<Answer, Refusal> {
         match question {
+            Question::Backup { file } => Ok(self.back_up(file).await?),
             Question::Status => Ok(Answer::Status(Box::new(self.status().await?))),
             Question::Find { selector } => {
                 let found = self.select(&selector)?;
@@ -362,8 +382,21 @@ impl<H: Hands> Desk<H> {
             }
             Question::FinishAuthorisation { begun, callback } => self.finish(&begun, &callback).await,
             Question::Prune { dry_run } => Ok(Answer::Pruned(self.prune(Timestamp::now(), dry_run).await)),
+            Question::ReloadProfiles => Ok(Answer::Reloaded(self.hands.reload().await?)),
             Question::RefreshTokens { contract, person } => Ok(self.refresh(&contract, person).await?),
         }
+    }
+
+    /// Reads the whole store while others write to it.
+    async fn back_up(&self, file: PathBuf) -> Result<Answer, String> {
+        let (store, key, sealer) = (self.store.clone(), self.hash_key.clone(), self.sealer.clone());
+        let text = format!("backup written to {}", file.display());
+        let written = tokio::task::spawn_blocking(move || {
+            fill_new_file(&file, |out| backup(&*store, &key, Source::GoesOn, &sealer, out))
+                .map_err(|error| format!("failed to write the backup {}: {error}", file.display()))
+        });
+        written.await.map_err(|error| error.to_string())??;
+        Ok(Answer::Done { text })
     }
 
     fn select(&self, selector: &Selector) -> Result<Vec<Submission>, String> {
@@ -531,6 +564,7 @@ impl<H: Hands> Desk<H> {
         self.count_open(&mut status)?;
         if let Some(facts) = facts {
             status.paused = facts.paused;
+            status.profiles = Some(facts.profiles);
             for (channel, notices) in facts.notices {
                 status.channels.insert(channel, channel_status(notices));
             }

@@ -1,7 +1,7 @@
 //! Questions and answers, as they travel over the socket and as `--json` prints them.
 
 use crate::{
-    engine::Verb,
+    engine::{EditionFacts, Profiles, Verb},
     intake::Overlooked,
     model::{
         Account, AccountId, AccountReference, ChannelName, ContractName, Digest, EvidenceKind, ForeignName, KeyedHash,
@@ -34,6 +34,11 @@ pub struct Selector {
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", tag = "question")]
 pub enum Question {
+    /// Writes a sealed backup.
+    Backup {
+        /// Into this new file, an absolute path.
+        file: PathBuf,
+    },
     /// How things stand.
     Status,
     /// Submissions.
@@ -140,6 +145,8 @@ pub enum Question {
         /// Only says which these are.
         dry_run: bool,
     },
+    /// Reads the profiles again and judges by them from then on.
+    ReloadProfiles,
     /// Renews a person's tokens now.
     RefreshTokens {
         /// Under this contract.
@@ -269,6 +276,8 @@ pub enum Answer {
     },
     /// What retention removed, or would.
     Pruned(super::retention::Pruned),
+    /// The profiles that files are judged by from now on.
+    Reloaded(EditionFacts),
     /// It is done.
     Done {
         /// What, for people.
@@ -387,6 +396,9 @@ pub struct Status {
     pub blocked: Vec<(AccountId, String)>,
     /// Each channel's inbox.
     pub channels: BTreeMap<ChannelName, ChannelStatus>,
+    /// The profiles that the daemon judges by.
+    #[serde(default)]
+    pub profiles: Option<Profiles>,
 }
 
 /// What a word of a selector may be.

@@ -194,7 +194,7 @@ mod tests {
     use crate::{
         admin::{Audit, Offline},
         intake::tests::submission,
-        model::{Digest, HashKey, HoldReason, Receipt, Stage},
+        model::{Digest, HashKey, HoldReason, Receipt, Sealer, Stage},
         store::{Write, memory::MemoryStore},
     };
     use std::{fs, path::Path, time::Duration};
@@ -231,6 +231,7 @@ mod tests {
         let desk = Desk {
             store: store.clone(),
             hash_key: Arc::new(HashKey::new([7; 32])),
+            sealer: Arc::new(Sealer::from_text(Sealer::new_key().expose()).unwrap()),
             spools: BTreeMap::from([("clinic".parse().unwrap(), spool.clone())]),
             clients: BTreeMap::new(),
             unusable: BTreeMap::new(),

@@ -6,13 +6,12 @@ use super::{
     protocol::Answer,
     sync::Stale,
 };
-use crate::model::{ContractName, PersonId, Timestamp};
+use crate::model::{ContractName, PersonId, Timestamp, clock};
 use std::{
     collections::{BTreeMap, BTreeSet},
     sync::Arc,
-    time::Duration,
+    time::{Duration, Instant},
 };
-use tokio::time::Instant;
 
 /// A start is not the moment to ask the API for more than what waits.
 const FIRST_SYNC: Duration = Duration::from_secs(60);
@@ -21,7 +20,7 @@ const TOKEN_LOOK: Duration = Duration::from_secs(10 * 60);
 
 /// Runs for as long as the daemon.
 pub async fn tend<H: Hands>(desk: Arc<Desk<H>>) {
-    let start = Instant::now();
+    let start = clock::now();
     let mut syncs: BTreeMap<ContractName, Instant> = BTreeMap::new();
     for (contract, schedule) in desk.schedules.iter().filter(|(_, schedule)| !schedule.accounts_sync.is_zero()) {
         syncs.insert(contract.clone(), start + schedule.accounts_sync.min(FIRST_SYNC));
@@ -29,18 +28,18 @@ pub async fn tend<H: Hands>(desk: Arc<Desk<H>>) {
     let (mut look, mut near, mut failing) = (start, BTreeSet::new(), BTreeSet::new());
     loop {
         let due = syncs.values().copied().chain([look]).min().unwrap_or(look);
-        tokio::time::sleep_until(due).await;
-        if Instant::now() >= look {
+        tokio::time::sleep(clock::until(due)).await;
+        if clock::now() >= look {
             tell_ends(&desk, &mut near);
-            look = Instant::now() + TOKEN_LOOK;
+            look = clock::now() + TOKEN_LOOK;
         }
         for (contract, due) in &mut syncs {
-            if Instant::now() < *due {
+            if clock::now() < *due {
                 continue;
             }
             sync(&desk, contract, &mut failing).await;
             // After the end of one: a slow API is not asked without a pause.
-            *due = Instant::now() + desk.schedules.get(contract).map_or(FIRST_SYNC, |schedule| schedule.accounts_sync);
+            *due = clock::now() + desk.schedules.get(contract).map_or(FIRST_SYNC, |schedule| schedule.accounts_sync);
         }
     }
 }

@@ -4,7 +4,7 @@ use super::{
     news::{Edge, Kind, News, Topic, Trouble, message},
     outlet::Outlet,
 };
-use crate::model::{ChannelName, Timestamp};
+use crate::model::{ChannelName, Timestamp, clock};
 use serde_json::Value;
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -13,18 +13,21 @@ use std::{
     os::unix::fs::OpenOptionsExt,
     path::{Path, PathBuf},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
-    time::Duration,
+    time::{Duration, Instant},
 };
 use tokio::{
     sync::Notify,
     task::JoinHandle,
-    time::{Instant, sleep_until, timeout},
+    time::{sleep, timeout},
 };
 
 /// News of one kind that an alert names; the rest is counted.
 const NAMED: usize = 20;
 /// How long after a failed delivery the next ones are tried; then it is given up.
 const AGAIN: [Duration; 3] = [Duration::from_secs(1), Duration::from_secs(5), Duration::from_secs(25)];
+
+/// How long is slept where nothing is due.
+const UNCALLED: Duration = Duration::from_secs(3_600);
 
 /// How alerts leave.
 #[derive(Debug)]
@@ -90,7 +93,7 @@ impl Bell {
     pub fn start(settings: Settings) -> Self {
         let Settings { outlets, gather, state: folder, quiet } = settings;
         let file = folder.join("alerts.json");
-        let (now, open) = (Instant::now(), read(&file));
+        let (now, open) = (clock::now(), read(&file));
         let until = |quiet: Quiet| (quiet.limit, now + quiet.limit.saturating_sub(quiet.since));
         let shared = Arc::new(Shared {
             state: Mutex::new(State {
@@ -129,7 +132,7 @@ impl Bell {
     pub fn file_came(&self, channel: &ChannelName) {
         let state = &mut *self.shared.lock();
         let Some((limit, until)) = state.quiet.get_mut(channel) else { return };
-        *until = Instant::now() + *limit;
+        *until = clock::now() + *limit;
         let news = News::in_channel(Kind::FilesAgain, channel);
         if news.trouble().is_some_and(|trouble| state.open.contains(&trouble)) {
             tracing::info!(%channel, "alert: files come again");
@@ -171,7 +174,7 @@ impl Shared {
         }
         for (pending, rung) in state.pending.iter_mut().zip(&self.rung) {
             let gathered = pending.entry(news.kind).or_insert_with(|| Gathered {
-                first: Instant::now(),
+                first: clock::now(),
                 at: Timestamp::now(),
                 count: 0,
                 items: Vec::new(),
@@ -193,7 +196,7 @@ impl Shared {
         match oldest {
             None if closing => Next::Over,
             None => Next::Wait(None),
-            Some((first, kind)) if closing || first + self.gather <= Instant::now() => match pending.remove(&kind) {
+            Some((first, kind)) if closing || first + self.gather <= clock::now() => match pending.remove(&kind) {
                 Some(Gathered { at, count, items, .. }) => Next::Tell(kind, message(kind, at, count, &items)),
                 None => Next::Wait(None),
             },
@@ -217,7 +220,7 @@ async fn tell(shared: Arc<Shared>, number: usize, outlet: Outlet) {
             Next::Wait(None) => rung.notified().await,
             Next::Wait(Some(until)) => tokio::select! {
                 () = rung.notified() => {}
-                () = sleep_until(until) => {}
+                () = sleep(clock::until(until)) => {}
             },
             Next::Tell(kind, message) => deliver(&outlet, kind, &message).await,
         }
@@ -232,7 +235,7 @@ async fn deliver(outlet: &Outlet, kind: Kind, message: &Value) {
             (Ok(()), _) => return tracing::debug!(alert, by, "an alert was delivered"),
             (Err(why), Some(wait)) => {
                 tracing::warn!(alert, by, why, "an alert could not be delivered; it is tried again");
-                tokio::time::sleep(*wait).await;
+                sleep(clock::span(*wait)).await;
             }
             (Err(why), None) => {
                 return tracing::error!(alert, by, why, "an alert could not be delivered and is given up");
@@ -246,7 +249,7 @@ async fn keep(shared: Arc<Shared>, mut kept: BTreeSet<Trouble>) {
     loop {
         let (open, closing, due) = {
             let mut state = shared.lock();
-            let now = Instant::now();
+            let now = clock::now();
             let silent: Vec<_> = state.quiet.iter().filter(|(_, (_, until))| *until <= now).collect();
             let silent: Vec<_> = silent.into_iter().map(|(channel, _)| channel.clone()).collect();
             for channel in silent {
@@ -276,7 +279,7 @@ async fn keep(shared: Arc<Shared>, mut kept: BTreeSet<Trouble>) {
         }
         tokio::select! {
             () = shared.changed.notified() => {}
-            () = sleep_until(due.unwrap_or_else(|| Instant::now() + Duration::from_secs(3_600))) => {}
+            () = sleep(due.map_or(UNCALLED, clock::until)) => {}
         }
     }
 }

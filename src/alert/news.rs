@@ -50,6 +50,10 @@ pub enum Kind {
     NoFiles,
     /// Files come again.
     FilesAgain,
+    /// The profiles on the disk cannot be used: those before stay in force.
+    ProfilesRejected,
+    /// They can be used again.
+    ProfilesLoaded,
     /// Somebody tries whether alerts arrive.
     Test,
 }
@@ -78,6 +82,7 @@ pub(super) enum Topic {
     Inbox,
     Store,
     Files,
+    Profiles,
 }
 
 /// A trouble that was told and has not ended.
@@ -112,6 +117,8 @@ impl Kind {
             Self::StoreRebuilt => "store-rebuilt",
             Self::NoFiles => "no-files",
             Self::FilesAgain => "files-again",
+            Self::ProfilesRejected => "profiles-rejected",
+            Self::ProfilesLoaded => "profiles-loaded",
             Self::Test => "test",
         }
     }
@@ -134,6 +141,8 @@ impl Kind {
             Self::StoreWorks => Edge::Ends(Topic::Store),
             Self::NoFiles => Edge::Begins(Topic::Files),
             Self::FilesAgain => Edge::Ends(Topic::Files),
+            Self::ProfilesRejected => Edge::Begins(Topic::Profiles),
+            Self::ProfilesLoaded => Edge::Ends(Topic::Profiles),
             Self::Held
             | Self::Unknown
             | Self::Refused
@@ -179,6 +188,10 @@ impl Kind {
             Self::StoreRebuilt => "the store was damaged: it was set aside and rebuilt; see the log",
             Self::NoFiles => "no file came for longer than the channel's quiet_alert: does its exporter run?",
             Self::FilesAgain => "files come again",
+            Self::ProfilesRejected => {
+                "the profiles on the disk cannot be used: files are judged by those before; see pushbridge profiles check"
+            }
+            Self::ProfilesLoaded => "the profiles on the disk are in force again",
             Self::Test => "this is a test: alerts arrive",
         }
     }

@@ -4,6 +4,7 @@ use super::{
     exit::{Exit, Failed},
     print,
     setup::admits_rule,
+    terminology::{self, Asked},
 };
 use crate::{
     admin::{self, Answer, Audit, CallError, Caller, Deed, Desk, Offline, Question, Schedule},
@@ -76,6 +77,13 @@ impl Context {
                 Err(error) => return Err(Failed::new(Exit::Unreadable, error)),
             }
         }
+    }
+
+    /// The terminology server, where one is named. Its answers are kept where the state folder is there already.
+    pub(super) fn terminology(&self) -> Result<Option<Arc<Asked>>, Failed> {
+        let settings = &self.config.terminology;
+        let Some(url) = &settings.url else { return Ok(None) };
+        Asked::new(settings, url, Some(self.config.state.join(terminology::FILE))).map(|asked| Some(Arc::new(asked)))
     }
 
     pub(super) fn audit(&self) -> Audit {
@@ -166,6 +174,7 @@ impl Context {
         }
         Ok(Desk {
             hash_key: self.hash_key()?,
+            sealer: self.sealer()?,
             spools: self.spools()?,
             clients,
             unusable,

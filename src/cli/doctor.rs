@@ -4,11 +4,14 @@ use super::{
     Form,
     context::{Context, client, runtime},
     exit::{Exit, Failed},
-    print, setup,
+    print,
+    profiles::edition::edition,
+    setup,
 };
 use crate::{
     admin::{Answer, Question, Status},
     config::{Channel, Contract},
+    engine::EditionFacts,
     intake::{FileSystem, Space, Spool},
     model::{ChannelName, ContractName, Timestamp},
     push::{Client, ContractFacts, Failure},
@@ -95,6 +98,7 @@ pub(super) fn run(file: &Path, form: Form) -> Result<Exit, Failed> {
 fn check_all(context: &Context, checks: &mut Checks) {
     check_state(context, checks);
     check_secrets(context, checks);
+    let on_disk = check_profiles(context, checks);
     for (name, channel) in &context.config.channels {
         check_channel(context, name, channel, checks);
     }
@@ -102,7 +106,10 @@ fn check_all(context: &Context, checks: &mut Checks) {
         check_contract(context, name, contract, checks);
     }
     match context.ask(Question::Status) {
-        Ok(Answer::Status(status)) => check_records(context, &status, checks),
+        Ok(Answer::Status(status)) => {
+            check_in_force(on_disk.as_ref(), &status, checks);
+            check_records(context, &status, checks);
+        }
         Ok(_) => {}
         Err(failed) => {
             checks.add("store", Verdict::Fail, failed.error.to_string(), "see the README: If the store is damaged")
@@ -151,6 +158,37 @@ fn check_secrets(context: &Context, checks: &mut Checks) {
                 );
             }
         }
+    }
+}
+
+fn check_profiles(context: &Context, checks: &mut Checks) -> Option<EditionFacts> {
+    match edition(&context.config, None) {
+        Ok(edition) => {
+            checks.ok("profiles", edition.facts.to_string());
+            Some(edition.facts)
+        }
+        Err(failed) => {
+            checks.add(
+                "profiles",
+                Verdict::Fail,
+                failed.text(),
+                "mend what is named; pushbridge profiles check looks again",
+            );
+            None
+        }
+    }
+}
+
+/// A daemon judges by what it loaded last.
+fn check_in_force(on_disk: Option<&EditionFacts>, status: &Status, checks: &mut Checks) {
+    let Some(in_force) = &status.profiles else { return };
+    if on_disk.is_some_and(|on_disk| on_disk.files != in_force.facts.files) {
+        checks.add(
+            "profiles",
+            Verdict::Warn,
+            "the daemon judges by other files than those that lie in profiles/ now",
+            "pushbridge profiles reload",
+        );
     }
 }
 

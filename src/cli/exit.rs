@@ -77,6 +77,12 @@ impl Failed {
     pub fn sentence(exit: Exit, text: impl Into<String>) -> Self {
         Self { exit, error: anyhow::Error::msg(text.into()), is_sentence: true }
     }
+
+    /// Why, as a sentence.
+    pub fn text(&self) -> String {
+        let before = if self.is_sentence { "" } else { "failed to " };
+        format!("{before}{:#}", self.error)
+    }
 }
 
 #[cfg(test)]

@@ -15,21 +15,13 @@ impl Context {
         self.config.state.join("links.key")
     }
 
-    /// The key of the keyed hashes as its file has it; made on first use.
-    pub(super) fn hash_key_text(&self) -> Result<Secret<String>, Failed> {
-        self.hash_key()?;
-        let path = self.hash_key_path();
-        let read = fs::read_to_string(&path).map(Secret::new);
-        read.map_err(|error| Failed::say(Exit::Unreadable, format!("read {}: {error}", path.display())))
-    }
-
     /// Keeps a key that comes with restored records; another one must not be there.
     pub(super) fn keep_hash_key(&self, key: &Digest) -> Result<(), Failed> {
         let path = self.hash_key_path();
         match write_new(&path, format!("{key}\n").as_bytes()) {
             Ok(()) => Ok(()),
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
-                if self.hash_key_text()?.expose().trim() == key.to_string() {
+                if self.hash_key()?.to_text().expose() == &key.to_string() {
                     return Ok(());
                 }
                 Err(Failed::say(

@@ -23,6 +23,7 @@ mod secrets;
 mod setup;
 mod status;
 mod store;
+mod terminology;
 mod tokens;
 mod validate;
 
@@ -110,8 +111,7 @@ pub fn main() -> ExitCode {
     match dispatch(cli) {
         Ok(exit) => exit.into(),
         Err(failed) => {
-            let begun = if failed.is_sentence { "" } else { "failed to " };
-            print::complain(&format!("pushbridge: {begun}{:#}", failed.error));
+            print::complain(&format!("pushbridge: {}", failed.text()));
             failed.exit.into()
         }
     }

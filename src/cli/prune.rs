@@ -8,7 +8,7 @@ use super::{
 };
 use crate::{
     admin::{Answer, Desk, Hands, Pruned, Question},
-    model::Timestamp,
+    model::{Timestamp, clock},
 };
 use std::{sync::Arc, time::Duration};
 
@@ -75,6 +75,6 @@ pub(super) async fn regularly<H: Hands>(desk: Arc<Desk<H>>, every: Duration) {
                 "retention could not look at all folders: pushbridge prune says why"
             );
         }
-        tokio::time::sleep(every).await;
+        tokio::time::sleep(clock::span(every)).await;
     }
 }

@@ -4,7 +4,9 @@ use super::{
     Form,
     context::Context,
     exit::{Exit, Failed},
-    print, setup,
+    print,
+    profiles::edition::edition,
+    setup,
 };
 use crate::{
     admin::{Answer, Question},
@@ -14,13 +16,13 @@ use crate::{
     },
     intake::Spool,
     model::{
-        Account, AccountReference, ChannelName, EvidenceKind, ForeignName, HashKey, KeyedHash, LibraryFacts, Link,
-        LinkValue, PushType, Stage,
+        Account, AccountReference, ChannelName, EvidenceKind, ForeignName, HashKey, HoldReason, KeyedHash,
+        LibraryFacts, Link, LinkValue, PushType, Stage,
     },
     route::{
         Addressing, Directory, Envelope, HEAD, LibraryRules, MediaType, address, address_file, describe, media_type,
     },
-    validate::{self, Outcome, Validator, render},
+    validate::{self, Outcome, render},
 };
 use serde_json::json;
 use std::{
@@ -108,12 +110,16 @@ fn bundle(context: &Context, asked: &Asked<'_>, rules: &Bundles, form: Form) -> 
         Ok(document) => document,
         Err(error) => return refused(asked.args, "", &Outcome::of_unreadable(&error), form),
     };
-    let (bundle, _) = match Validator::new().bundle(&document, &rules.policy) {
+    let validator = edition(&context.config, context.terminology()?)?.validator;
+    let (bundle, outcome) = match validator.bundle(&document, &rules.policy) {
         Ok(valid) => valid,
         Err(outcome) => return refused(asked.args, document.source(), &outcome, form),
     };
     let told = told(context, asked.channel)?;
-    let Ok(addressing) = address(&bundle, asked.envelope, &rules.routing, &told);
+    let Ok(mut addressing) = address(&bundle, asked.envelope, &rules.routing, &told);
+    if rules.waits_for_profiles && outcome.claims_unloaded {
+        addressing.outcome = Err(HoldReason::ProfileNotLoaded);
+    }
     tell(asked, PushType::Provider, None, addressing, form)
 }
 

@@ -4,23 +4,26 @@ use super::{
     Form,
     context::Context,
     exit::{Exit, Failed},
-    print, prune, setup,
+    print,
+    profiles::edition::{edition, loader},
+    prune, setup,
 };
 use crate::{
-    admin::{self, Desk, channel_status},
+    admin::{self, Answer, Caller, Desk, Question, channel_status},
     config::{Level, LogFormat, duration},
     engine::{self, Mode, Summary},
     store::unconfirmed,
 };
 use serde_json::json;
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tracing_subscriber::{EnvFilter, fmt::format::FmtSpan};
 
 /// Watch the inboxes, validate, address and push
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:\n  pushbridge run\n  pushbridge run --once --max-time 10m     for cron\n\n\
-SIGTERM and Ctrl-C end it: no new claims, pushes under way may end, then it leaves.\n\
+SIGTERM and Ctrl-C end it: no new claims, pushes under way may end, then it leaves. SIGHUP has it read profiles/ again, as \
+pushbridge profiles reload does.\n\
 Beside a running daemon it changes nothing and ends with code 5.")]
 pub(super) struct Args {
     /// End when nothing is settling or sendable any more
@@ -63,6 +66,10 @@ pub(super) fn run(context: &Context, args: &Args, form: Form) -> Result<Exit, Fa
 }
 
 async fn daemon(context: &Context, args: &Args) -> Result<Summary, Failed> {
+    // Whatever it is going to judge by is looked at before anything is touched.
+    let server = context.terminology()?;
+    let edition = edition(&context.config, server.clone())?;
+    tracing::info!(facts = %edition.facts, "profiles loaded");
     let store = context.open_store()?;
     if let Some(pause) = unconfirmed(&*store).map_err(|error| Failed::new(Exit::Unreadable, error))? {
         return Err(Failed::say(
@@ -74,11 +81,12 @@ async fn daemon(context: &Context, args: &Args) -> Result<Summary, Failed> {
             ),
         ));
     }
-    let setup = setup::setup(context, store.clone())?;
+    let setup = setup::setup(context, store.clone(), edition, loader(&context.config, server))?;
     let (spools, clients, hash_key) = (context.spools()?, setup.clients.clone(), setup.hash_key.clone());
     let internal = |error: std::io::Error| Failed::new(Exit::Internal, error);
     let mut terminate = signal(SignalKind::terminate()).map_err(internal)?;
     let mut interrupt = signal(SignalKind::interrupt()).map_err(internal)?;
+    let hangups = signal(SignalKind::hangup()).map_err(internal)?;
     let stop = async move {
         tokio::select! {
             _ = terminate.recv() => {}
@@ -87,6 +95,7 @@ async fn daemon(context: &Context, args: &Args) -> Result<Summary, Failed> {
         tracing::info!("stopping");
     };
     let mode = if args.once { Mode::Once { max_time: args.max_time } } else { Mode::Daemon };
+    let sealer = context.sealer()?;
     let (socket, schedules, audit) = (context.socket(), context.schedules(), context.audit());
     let (retention, every) = (context.config.retention, context.config.prune_every);
     let ready = {
@@ -94,12 +103,23 @@ async fn daemon(context: &Context, args: &Args) -> Result<Summary, Failed> {
         move |hands| {
             tokio::spawn(async move {
                 let unusable = BTreeMap::new();
-                let desk =
-                    Arc::new(Desk { store, hash_key, spools, clients, unusable, schedules, audit, retention, hands });
+                let desk = Arc::new(Desk {
+                    store,
+                    hash_key,
+                    sealer,
+                    spools,
+                    clients,
+                    unusable,
+                    schedules,
+                    audit,
+                    retention,
+                    hands,
+                });
                 if mode == Mode::Daemon {
                     tokio::spawn(admin::tend(desk.clone()));
                 }
                 tokio::spawn(prune::regularly(desk.clone(), every));
+                tokio::spawn(reload_by_signal(desk.clone(), hangups));
                 if let Err(error) = admin::serve(&socket, desk).await {
                     tracing::error!(%error, "commands cannot reach this daemon: its socket cannot be made");
                 }
@@ -112,6 +132,21 @@ async fn daemon(context: &Context, args: &Args) -> Result<Summary, Failed> {
     let summary = summary.map_err(|error| Failed::new(Exit::Unreadable, error))?;
     tracing::info!(outcomes = ?summary.outcomes, open = ?summary.open, "stopped");
     Ok(summary)
+}
+
+/// SIGHUP: the profiles are read again, as `profiles reload` does; the log says what came of it.
+async fn reload_by_signal(desk: Arc<Desk<engine::Handle>>, mut hangups: Signal) {
+    while hangups.recv().await.is_some() {
+        match Caller::of_this_process() {
+            Ok(caller) => {
+                let caller = Caller { through: "SIGHUP".to_owned(), ..caller };
+                if let Answer::Failed { text, .. } = desk.answer(Question::ReloadProfiles, &caller).await {
+                    tracing::error!(text, "a reload was asked for by SIGHUP");
+                }
+            }
+            Err(error) => tracing::error!(%error, "SIGHUP: /proc does not say who we are; nothing was reloaded"),
+        }
+    }
 }
 
 fn tell(summary: &Summary, form: Form) -> Result<(), Failed> {

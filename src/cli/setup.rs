@@ -6,9 +6,9 @@ use super::{
     exit::{Exit, Failed},
 };
 use crate::{
-    config::{AmbiguousSetting, Channel, OrderSetting, PollingSetting, RuleRefusal},
+    config::{AmbiguousSetting, Channel, OrderSetting, PollingSetting, RuleRefusal, UnloadedSetting},
     engine::{
-        Ambiguous, ChannelRules, ChannelSetup, Order, Setup,
+        Ambiguous, ChannelRules, ChannelSetup, Edition, Load, Order, Setup,
         judge::{self, Kind},
     },
     fhir::{json::Limits, path::Expression},
@@ -16,12 +16,12 @@ use crate::{
     model::{ChannelName, PushType},
     route,
     store::Store,
-    validate::{Policy, RuleLevel},
+    validate::{Policy, RuleLevel, Unloaded},
 };
 use std::sync::Arc;
 
 /// All that a run needs; begins the tasks that tell of trouble.
-pub(super) fn setup(context: &Context, store: Arc<dyn Store>) -> Result<Setup, Failed> {
+pub(super) fn setup(context: &Context, store: Arc<dyn Store>, edition: Edition, load: Load) -> Result<Setup, Failed> {
     let config = &context.config;
     let mut channels = std::collections::BTreeMap::new();
     for (name, channel) in &config.channels {
@@ -77,6 +77,8 @@ pub(super) fn setup(context: &Context, store: Arc<dyn Store>) -> Result<Setup, F
         judge_threads: config.limits.judge_threads,
         memory: config.limits.memory,
         grace: config.limits.shutdown_grace,
+        edition,
+        load,
     })
 }
 
@@ -114,6 +116,12 @@ fn bundles(name: &ChannelName, channel: &Channel, envelope: route::EnvelopeRules
         .map_err(|error| Failed::say(Exit::Config, format!("use channel.{name}.route.expression: {error}")))?;
     let mut policy = Policy::default();
     policy.modifier_extensions.extend(channel.allow_modifier_extensions.iter().cloned());
+    policy.require.extend(channel.require.iter().cloned());
+    policy.allow.extend(channel.allow.iter().cloned());
+    policy.unloaded = match channel.unloaded_profiles {
+        UnloadedSetting::Pass | UnloadedSetting::Hold => Unloaded::NotChecked,
+        UnloadedSetting::Refuse => Unloaded::Refused,
+    };
     for (key, level) in &channel.rules {
         let level: RuleLevel = level.parse().map_err(|_| {
             Failed::say(Exit::Config, format!("use channel.{name}.validate.rules.{key}: this is no level"))
@@ -123,6 +131,7 @@ fn bundles(name: &ChannelName, channel: &Channel, envelope: route::EnvelopeRules
     Ok(judge::Bundles {
         routing: route::Rules { envelope, patient_systems: channel.route.patient_systems.clone(), expression },
         policy,
+        waits_for_profiles: channel.unloaded_profiles == UnloadedSetting::Hold,
         limits: Limits { max_bytes: channel.max_size, max_depth: channel.max_depth, ..Limits::default() },
         max_entries: channel.max_entries,
         version: channel.version.as_str().into(),

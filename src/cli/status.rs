@@ -47,6 +47,15 @@ fn text(status: &Status, now: Timestamp) -> String {
     if status.stages.is_empty() {
         text.push_str("nothing waits\n\n");
     }
+    if let Some(profiles) = &status.profiles {
+        let since =
+            profiles.facts.loaded.map_or_else(String::new, |loaded| format!(", loaded {} ago", age(now, loaded)));
+        writeln!(text, "profiles: {}{since}", profiles.facts).expect("text can be written to a string");
+        if let Some(rejected) = &profiles.rejected {
+            writeln!(text, "profiles: a reload {} ago was rejected: {}", age(now, rejected.at), rejected.why)
+                .expect("text can be written to a string");
+        }
+    }
     for contract in &status.paused {
         writeln!(text, "paused: the API of contract {contract} is not served; it is asked again by itself")
             .expect("text can be written to a string");

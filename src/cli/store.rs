@@ -2,23 +2,23 @@
 
 use super::{
     Form,
-    context::{Context, write_new},
+    context::Context,
     exit::{Exit, Failed},
     print,
 };
 use crate::{
-    admin::Deed,
+    admin::{Answer, Deed, Question},
     model::Digest,
-    store::{Secrets, Source, Store, backup, confirm, export, import, restore, unconfirmed},
+    store::{Secrets, Source, Store, backup, confirm, export, fill_new_file, import, restore, unconfirmed},
 };
 use serde_json::json;
 use std::{
     fs::File,
-    io::{BufReader, Write},
+    io::BufReader,
     path::{Path, PathBuf},
 };
 
-/// Back the records up, restore them, or carry them to or from JSON lines; the daemon must not run
+/// Back the records up, also while the daemon runs; restore them, or carry them to or from JSON lines
 #[derive(Debug, clap::Subcommand)]
 #[command(after_help = "Examples:\n  pushbridge store backup /backups/pushbridge.sealed\n  \
 pushbridge store restore /backups/pushbridge.sealed      then: pushbridge store confirm\n  \
@@ -60,6 +60,9 @@ pub(super) enum Command {
 }
 
 pub(super) fn run(context: &Context, command: Command, form: Form) -> Result<Exit, Failed> {
+    if let Command::Backup { file, retire: false } = command {
+        return back_up(context, &file, form);
+    }
     let store = context.open_store()?;
     match command {
         Command::Export { file, with_secrets: true, retire } => {
@@ -69,15 +72,11 @@ pub(super) fn run(context: &Context, command: Command, form: Form) -> Result<Exi
                 if retire { retired(&*store, form) } else { Ok(Exit::Done) }
             })
         }
-        Command::Backup { file, retire } => {
-            let (sealer, key) = (context.sealer()?, context.hash_key_text()?);
-            let (deed, source) =
-                if retire { ("store backup --move", Source::Retired) } else { ("store backup", Source::GoesOn) };
-            context.audited(Deed::of(deed), || {
-                write_file(&file, |out| backup(&*store, &key, source, &sealer, out).map_err(unreadable))?;
-                if retire { retired(&*store, form) } else { Ok(Exit::Done) }
-            })
-        }
+        Command::Backup { file, .. } => context.audited(Deed::of("store backup --move"), || {
+            let (sealer, key) = (context.sealer()?, context.hash_key()?);
+            fill_new_file(&file, |out| backup(&*store, &key, Source::Retired, &sealer, out)).map_err(unreadable)?;
+            retired(&*store, form)
+        }),
         Command::Restore { file } => {
             context.audited(Deed::of("store restore"), || restored(context, &*store, &file, form))
         }
@@ -91,20 +90,24 @@ fn unreadable(error: impl Into<anyhow::Error>) -> Failed {
     Failed::new(Exit::Unreadable, error)
 }
 
-/// A new file, on the disk when this returns.
-fn write_file(file: &Path, fill: impl FnOnce(&mut dyn Write) -> Result<(), Failed>) -> Result<(), Failed> {
-    let unwritable = |error| Failed::say(Exit::Unreadable, format!("write {}: {error}", file.display()));
-    write_new(file, b"").map_err(unwritable)?;
-    let mut out = std::io::BufWriter::new(File::options().append(true).open(file).map_err(unwritable)?);
-    fill(&mut out)?;
-    out.flush().and_then(|()| out.get_ref().sync_all()).map_err(unwritable)
-}
-
 fn write(store: &dyn Store, secrets: Secrets, file: &Path) -> Result<Exit, Failed> {
     if file.as_os_str() == "-" {
         export(store, secrets, &mut std::io::stdout().lock()).map_err(unreadable)?;
     } else {
-        write_file(file, |out| export(store, secrets, out).map_err(unreadable))?;
+        fill_new_file(file, |out| export(store, secrets, out))
+            .map_err(|error| Failed::say(Exit::Unreadable, format!("write {}: {error}", file.display())))?;
+    }
+    Ok(Exit::Done)
+}
+
+/// Beside a daemon too, which then writes the file.
+fn back_up(context: &Context, file: &Path, form: Form) -> Result<Exit, Failed> {
+    let absolute = std::path::absolute(file)
+        .map_err(|error| Failed::say(Exit::Unreadable, format!("find {}: {error}", file.display())))?;
+    match (context.ask(Question::Backup { file: absolute })?, form) {
+        (Answer::Done { text }, Form::Json) => print::json(&json!({"backup": file, "text": text}))?,
+        (Answer::Done { text }, Form::Text) => print::line(&text)?,
+        _ => {}
     }
     Ok(Exit::Done)
 }

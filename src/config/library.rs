@@ -39,10 +39,11 @@ impl Given<'_> {
         }
         let of_bundles = ["version", "max_depth", "max_entries"].into_iter();
         let of_bundles = of_bundles.filter(|key| self.channel.contains_key(*key)).map(str::to_owned);
-        let modifiers = says_something(self.validate.get("allow_modifier_extensions"));
-        let modifiers = modifiers.then(|| "validate.allow_modifier_extensions".to_owned());
+        let validated = ["require", "allow", "unloaded_profiles", "allow_modifier_extensions"].into_iter();
+        let validated = validated.filter(|key| says_something(self.validate.get(*key)));
+        let validated = validated.map(|key| format!("validate.{key}"));
         let rules = self.rules.keys().map(|key| format!("validate.rules.{key}"));
-        for key in of_bundles.chain(modifiers).chain(rules) {
+        for key in of_bundles.chain(validated).chain(rules) {
             let what = "a library channel does not read its files, so this would change nothing";
             reading.fail(&join(path, &key), what, "remove it, or set type = \"provider\"");
         }

@@ -6,7 +6,7 @@ use super::{
     section::{Places, Raw, Reading, Section, join, nearest},
     settings::{
         Alerts, AmbiguousSetting, Channel, Config, Contract, Level, Limits, Log, LogFormat, OrderSetting,
-        PollingSetting, Profiles, Route,
+        PollingSetting, Profiles, Route, Terminology, UnloadedSetting,
     },
 };
 use crate::model::{ChannelName, ContractName, PushType, Retention, Secret};
@@ -146,6 +146,7 @@ fn top(reading: &mut Reading<'_>, file: &Path, mut values: BTreeMap<String, Raw>
     let log_values = take(reading, "", &mut values, "log");
     let limit_values = take(reading, "", &mut values, "limits");
     let profile_values = take(reading, "", &mut values, "profiles");
+    let terminology_values = take(reading, "", &mut values, "terminology");
     let alert_values = take(reading, "", &mut values, "alerts");
     let retention_values = take(reading, "", &mut values, "retention");
     let contract_values = take(reading, "", &mut values, "contract");
@@ -155,7 +156,7 @@ fn top(reading: &mut Reading<'_>, file: &Path, mut values: BTreeMap<String, Raw>
         "",
         table(""),
         values,
-        &["secrets", "log", "limits", "retention", "alerts", "profiles", "contract", "channel"],
+        &["secrets", "log", "limits", "retention", "alerts", "profiles", "terminology", "contract", "channel"],
     );
     let state = section.path("state");
     let secrets = key_source(&mut Section::new(reading, "secrets", table("secrets"), secret_values, &[]));
@@ -165,6 +166,8 @@ fn top(reading: &mut Reading<'_>, file: &Path, mut values: BTreeMap<String, Raw>
         retention(&mut Section::new(reading, "retention", table("retention"), retention_values, &[]));
     let alerts = alerts(&mut Section::new(reading, "alerts", table("alerts"), alert_values, &[]));
     let profiles = profiles(&mut Section::new(reading, "profiles", table("profiles"), profile_values, &[]));
+    let terminology =
+        terminology(&mut Section::new(reading, "terminology", table("terminology"), terminology_values, &[]));
     let mut contracts = BTreeMap::new();
     for (name, value) in contract_values {
         let path = join("contract", &name);
@@ -194,6 +197,7 @@ fn top(reading: &mut Reading<'_>, file: &Path, mut values: BTreeMap<String, Raw>
         contracts,
         channels,
         profiles,
+        terminology,
         warnings,
     })
 }
@@ -312,6 +316,16 @@ fn profiles(section: &mut Section<'_, '_>) -> Profiles {
     }
 }
 
+fn terminology(section: &mut Section<'_, '_>) -> Terminology {
+    Terminology {
+        url: url(section, "url", "codes, and what is said of them, could be read and changed on their way"),
+        ca_file: section.path("ca_file"),
+        proxy: section.text("proxy"),
+        timeout: section.duration("timeout"),
+        keep: section.duration("keep"),
+    }
+}
+
 fn contract(section: &mut Section<'_, '_>) -> Option<Contract> {
     let application_id = section.needed("application_id");
     let contract_id = section.needed("contract_id");
@@ -388,9 +402,13 @@ fn channel(
         &mut Section::new(reading, &join(path, "library"), table("channel.NAME.library"), library_values, &[]);
     let (reference, tags) = (library::labels(section, "reference"), library::labels(section, "tags"));
     let route = route(&mut Section::new(reading, &join(path, "route"), table("channel.NAME.route"), route_values, &[]));
-    let allow_modifier_extensions =
-        Section::new(reading, &validate_path, table("channel.NAME.validate"), validate_values, &["rules"])
-            .list("allow_modifier_extensions");
+    let section =
+        &mut Section::new(reading, &validate_path, table("channel.NAME.validate"), validate_values, &["rules"]);
+    let allow_modifier_extensions = section.list("allow_modifier_extensions");
+    let (require, allow) = (section.list("require"), section.list("allow"));
+    let unloaded =
+        [("pass", UnloadedSetting::Pass), ("hold", UnloadedSetting::Hold), ("refuse", UnloadedSetting::Refuse)];
+    let unloaded_profiles = section.word("unloaded_profiles", &unloaded);
     let rules = rules(reading, &join(&validate_path, "rules"), rule_values);
     let section = &mut Section::new(reading, path, table("channel.NAME"), values, &["route", "validate", "library"]);
     let push = section.word("type", &[("provider", PushType::Provider), ("library", PushType::Library)]);
@@ -436,6 +454,9 @@ fn channel(
         reference,
         tags,
         allow_modifier_extensions,
+        require,
+        allow,
+        unloaded_profiles: unloaded_profiles?,
         rules,
     })
 }
@@ -653,6 +674,7 @@ folder = true
             "quiet_alert",
             "registry",
             "cache",
+            "url",
         ];
         let all: String = file
             .lines()

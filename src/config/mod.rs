@@ -14,8 +14,8 @@ mod settings;
 pub use load::{ConfigError, ConfigErrors, RuleCheck, RuleRefusal, load};
 pub use reference::{Entry, Table, commented_file, reference, reference_table};
 pub use secrets::{KeySource, KeySourceError};
-pub use section::duration;
+pub use section::{duration, nearest};
 pub use settings::{
     Alerts, AmbiguousSetting, Channel, Config, Contract, Level, Limits, Log, LogFormat, OrderSetting, PollingSetting,
-    Profiles, Route,
+    Profiles, Route, Terminology, UnloadedSetting,
 };

@@ -292,12 +292,32 @@ const TABLES: &[Table] = &[
     Table {
         name: "channel.NAME.validate",
         text: "what the inspection lets pass",
-        entries: &[with(
-            "allow_modifier_extensions",
-            "list of URLs",
-            "[]",
-            "modifier extensions that your receiver understands",
-        )],
+        entries: &[
+            with(
+                "require",
+                "list of URLs",
+                "[]",
+                "profiles that must be met, whatever is claimed: one of Bundle by the Bundle, another by each entry of its type",
+            ),
+            with(
+                "allow",
+                "list of URLs",
+                "[]",
+                "profiles of which one must be met by each entry (or the Bundle) of their type; other types are free",
+            ),
+            with(
+                "unloaded_profiles",
+                "pass|hold|refuse",
+                "\"pass\"",
+                "a claimed profile that is not in profiles/: pass says that it was not checked, hold waits until it is loaded",
+            ),
+            with(
+                "allow_modifier_extensions",
+                "list of URLs",
+                "[]",
+                "modifier extensions that your receiver understands",
+            ),
+        ],
     },
     Table {
         name: "channel.NAME.validate.rules",
@@ -332,6 +352,27 @@ const TABLES: &[Table] = &[
                 "authorities to believe for the registry, instead of the system's",
             ),
             without("proxy", "URL", "\"http://proxy.example:3128\"", "the HTTP proxy on the way to the registry"),
+        ],
+    },
+    Table {
+        name: "terminology",
+        text: "a terminology server (FHIR STU3, ValueSet/$validate-code) for codes that are not in profiles/; none is asked unless it is named, and nothing but codes goes there",
+        entries: &[
+            without("url", "URL", "\"https://terminology.example/fhir\"", "the root of its API"),
+            without(
+                "ca_file",
+                "path",
+                "\"terminology-ca.pem\"",
+                "authorities to believe for it, instead of the system's",
+            ),
+            without("proxy", "URL", "\"http://proxy.example:3128\"", "the HTTP proxy on the way to it"),
+            with(
+                "timeout",
+                "duration",
+                "\"5s\"",
+                "the longest wait for what a file asks; after one it is left alone for a minute, and its codes are not checked",
+            ),
+            with("keep", "duration", "\"30d\"", "how long its answers are kept, in codes.jsonl of the state folder"),
         ],
     },
 ];

@@ -286,7 +286,7 @@ fn size(text: &str) -> Option<u64> {
 }
 
 /// The known word that a typing error most likely meant.
-pub(super) fn nearest<'k>(word: &str, known: impl Iterator<Item = &'k str>) -> Option<&'k str> {
+pub fn nearest<'k>(word: &str, known: impl Iterator<Item = &'k str>) -> Option<&'k str> {
     known
         .map(|key| (distance(word, key), key))
         .min()

@@ -29,6 +29,8 @@ pub struct Config {
     pub channels: BTreeMap<ChannelName, Channel>,
     /// Where packages of profiles are looked for.
     pub profiles: Profiles,
+    /// Who is asked about codes that are not known here.
+    pub terminology: Terminology,
     /// What is allowed and yet probably not meant.
     pub warnings: Vec<String>,
 }
@@ -178,6 +180,12 @@ pub struct Channel {
     pub tags: Labels,
     /// Modifier extensions that are understood.
     pub allow_modifier_extensions: Vec<String>,
+    /// Profiles that each resource of their type has to meet.
+    pub require: Vec<String>,
+    /// Profiles of which each resource of their type has to meet one.
+    pub allow: Vec<String>,
+    /// What a claimed profile that is not loaded means.
+    pub unloaded_profiles: UnloadedSetting,
     /// Rules whose level is changed: `error`, `warning`, `information` or `off`.
     pub rules: BTreeMap<String, String>,
 }
@@ -209,6 +217,17 @@ pub enum AmbiguousSetting {
     Resend,
 }
 
+/// `unloaded_profiles`
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum UnloadedSetting {
+    /// It was not checked.
+    Pass,
+    /// The Bundle waits until it is loaded.
+    Hold,
+    /// The Bundle is refused.
+    Refuse,
+}
+
 /// `[channel.NAME.route]`
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Route {
@@ -233,6 +252,28 @@ pub struct Profiles {
     pub ca_file: Option<PathBuf>,
     /// An HTTP proxy.
     pub proxy: Option<String>,
+}
+
+/// `[terminology]`: who is asked about codes that are not known here.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Terminology {
+    /// The server; none is asked where it is absent.
+    pub url: Option<String>,
+    /// A CA to trust in place of the system's.
+    pub ca_file: Option<PathBuf>,
+    /// An HTTP proxy.
+    pub proxy: Option<String>,
+    /// The longest wait for what a file asks.
+    pub timeout: Duration,
+    /// How long its answers are kept.
+    pub keep: Duration,
+}
+
+impl Default for Terminology {
+    fn default() -> Self {
+        let keep = Duration::from_secs(30 * 86_400);
+        Self { url: None, ca_file: None, proxy: None, timeout: Duration::from_secs(5), keep }
+    }
 }
 
 impl Profiles {

@@ -104,6 +104,7 @@ impl Engine {
         self.started = true;
         // Links and accounts may have come while nothing ran.
         self.mappings_changed(out);
+        self.profiles_changed(out);
         self.next_suspect(out);
         // The last run ended after the end of these ones' first and before they were judged again.
         let ended = |of: &SubmissionId| self.items.get(of).is_none_or(|item| matches!(item.phase, Phase::Over(_)));

@@ -1,6 +1,7 @@
 //! What may be asked of the running engine from outside: everything goes through its loop.
 
 use super::{
+    edition::{EditionFacts, Profiles},
     event::{AccountKey, PersonKey, Verb},
     run::Signal,
 };
@@ -27,6 +28,7 @@ pub(super) enum Asked {
     Refresh { person: PersonKey, answer: oneshot::Sender<bool> },
     Hold { answer: oneshot::Sender<Hold> },
     Renewal { person: PersonKey, answer: oneshot::Sender<Result<(), String>> },
+    Reload { answer: oneshot::Sender<Result<EditionFacts, String>> },
 }
 
 /// What the engine knows that the store does not.
@@ -40,6 +42,8 @@ pub struct StatusFacts {
     pub paused: Vec<ContractName>,
     /// What was noticed of each inbox.
     pub notices: BTreeMap<ChannelName, Vec<Notice>>,
+    /// The profiles that files are judged by.
+    pub profiles: Profiles,
 }
 
 /// The way to a running engine; clones are cheap.
@@ -138,6 +142,14 @@ impl Handle {
     /// It has ended or is about to.
     pub async fn hold(&self) -> Result<Hold, Stopping> {
         self.ask(|answer| Asked::Hold { answer }).await
+    }
+
+    /// Has the profiles read again; what is in force from then on, or what is wrong with what lies on the disk.
+    ///
+    /// # Errors
+    /// The engine has ended.
+    pub async fn reload(&self) -> Result<Result<EditionFacts, String>, Stopping> {
+        self.ask(|answer| Asked::Reload { answer }).await
     }
 
     /// Has a person's tokens renewed and waits until that has ended; why it did not work otherwise.

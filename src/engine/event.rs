@@ -82,6 +82,8 @@ pub struct Inspected {
     pub findings_total: u32,
     /// Which rules counted otherwise because the channel says so.
     pub overridden: Vec<RuleChange>,
+    /// Canonical URLs of the profiles that it was held to, at most [`crate::model::Submission::PROFILES_KEPT`].
+    pub profiles: Vec<String>,
 }
 
 /// What judging found.
@@ -108,6 +110,13 @@ pub enum Verdict {
     Held(HoldReason),
     /// It belongs to one account.
     Addressed(Box<Parcel>),
+}
+
+impl Verdict {
+    /// Other profiles may change it.
+    pub(super) const fn waits_for_profiles(&self) -> bool {
+        matches!(self, Self::Held(reason) if reason.is_answered_by_profiles())
+    }
 }
 
 /// What became of a refresh.
@@ -239,6 +248,8 @@ pub enum Event {
     },
     /// Links or accounts changed.
     MappingsChanged,
+    /// Other profiles are loaded.
+    ProfilesChanged,
     /// File and report are where the stage wants them.
     Placed {
         /// Which.

@@ -177,9 +177,14 @@ impl HoldReason {
         )
     }
 
+    /// Other profiles may answer it.
+    pub(super) const fn is_answered_by_profiles(&self) -> bool {
+        matches!(self, Self::ProfileNotLoaded)
+    }
+
     /// Judging again may answer it; the others wait for a person.
     pub(super) const fn is_answered_by_judging(&self) -> bool {
-        self.is_answered_by_mappings() || matches!(self, Self::DuplicateOpen { .. })
+        self.is_answered_by_mappings() || self.is_answered_by_profiles() || matches!(self, Self::DuplicateOpen { .. })
     }
 }
 

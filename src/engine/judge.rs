@@ -51,6 +51,8 @@ pub struct Bundles {
     pub routing: route::Rules,
     /// What the inspection lets pass.
     pub policy: Policy,
+    /// A Bundle that claims a profile which is not loaded waits for it.
+    pub waits_for_profiles: bool,
     /// What the reader lets pass.
     pub limits: json::Limits,
     /// The most entries that a Bundle may have.
@@ -103,7 +105,15 @@ impl Job {
 pub type JudgeError = String;
 
 /// What a judge hands back.
-pub type Judged = (SubmissionId, Result<Judgement, JudgeError>);
+#[derive(Debug)]
+pub struct Judged {
+    /// Of which file.
+    pub id: SubmissionId,
+    /// The number of the edition of the profiles that it was judged by.
+    pub edition: u32,
+    /// The judgement.
+    pub result: Result<Judgement, JudgeError>,
+}
 
 /// Why a file could not be judged now.
 #[derive(Debug, thiserror::Error)]
@@ -171,6 +181,10 @@ fn judge_bundle<D: Directory>(
         Err(outcome) => return Ok(refused(outcome)),
     };
     let facts = bundle.facts();
+    if rules.waits_for_profiles && outcome.claims_unloaded {
+        let verdict = Verdict::Held(HoldReason::ProfileNotLoaded);
+        return Ok(Judgement { inspected: inspected(Some(facts), outcome), verdict });
+    }
     let entries: u32 = facts.entries.values().sum();
     if entries > rules.max_entries {
         let why = format!("it has {entries} entries, and the channel's max_entries is {}", rules.max_entries);
@@ -234,7 +248,10 @@ fn inspected(bundle: Option<BundleFacts>, outcome: Outcome) -> Inspected {
         to: rule.to.as_str().to_owned(),
         count: rule.count,
     });
+    let mut profiles = outcome.profiles.into_vec();
+    profiles.truncate(Submission::PROFILES_KEPT);
     Inspected {
+        profiles,
         bundle,
         library: None,
         findings: findings.into(),

@@ -172,4 +172,21 @@ impl Engine {
             self.judge(id, out);
         }
     }
+
+    /// Other profiles are loaded: what waits for one is judged again. What they say of files that are judged already, or
+    /// that are being judged, does not count.
+    pub(super) fn profiles_changed(&mut self, out: &mut Vec<Effect>) {
+        let waits = |item: &Item| matches!(&item.phase, Phase::Held(reason) if reason.is_answered_by_profiles());
+        let mut waiting: Vec<SubmissionId> =
+            self.items.iter().filter(|(_, item)| waits(item) && !item.judging).map(|(id, _)| *id).collect();
+        for (id, place) in self.arrivals.values_mut().flatten() {
+            if matches!(place, Some((judgement, _)) if judgement.verdict.waits_for_profiles()) {
+                *place = None;
+                waiting.push(*id);
+            }
+        }
+        for id in waiting {
+            self.judge(id, out);
+        }
+    }
 }

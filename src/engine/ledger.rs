@@ -106,9 +106,9 @@ pub fn apply(record: &mut Submission, now: Moment, change: Change) {
     if let Some(recipient) = change.recipient {
         record.recipient = Some(recipient);
     }
-    if let Some(Inspected { bundle, library, findings, findings_total, overridden }) = change.judged {
+    if let Some(Inspected { bundle, library, findings, findings_total, overridden, profiles }) = change.judged {
         (record.bundle, record.library, record.findings) = (bundle, library, findings);
-        (record.findings_total, record.overridden) = (findings_total, overridden);
+        (record.findings_total, record.overridden, record.profiles) = (findings_total, overridden, profiles);
     }
     if let Some(attempt) = change.attempt {
         match record.attempts.last_mut().filter(|last| last.number == attempt.number) {

@@ -10,6 +10,7 @@ mod clerk;
 mod custody;
 mod decide;
 mod desk;
+mod edition;
 mod ends;
 mod event;
 mod gate;
@@ -32,6 +33,7 @@ mod vault;
 
 pub use decide::{NotPossible, decide, has_its_file};
 pub use desk::{Handle, Hold, StatusFacts, Stopping};
+pub use edition::{Edition, EditionFacts, Load, Profiles, Rejected};
 pub use event::{
     AccountKey, Alert, Change, Earlier, Effect, Event, Inspected, Judgement, Moment, Opened, PersonKey, PersonStanding,
     RefreshOutcome, TokenTimes, Verb, Verdict,

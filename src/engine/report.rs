@@ -90,6 +90,7 @@ fn held(reason: &HoldReason) -> String {
         HoldReason::Expired => "the API put it off for longer than the channel's max_age".to_owned(),
         HoldReason::Damaged => "our copy of it is missing or no longer has its digest".to_owned(),
         HoldReason::Poison => "judging it ended the program several times".to_owned(),
+        HoldReason::ProfileNotLoaded => "it claims a profile that is not loaded".to_owned(),
         HoldReason::ByPerson => "somebody holds it".to_owned(),
     }
 }
@@ -158,6 +159,7 @@ pub fn remedy(submission: &Submission) -> String {
             HoldReason::Poison => {
                 format!("report the file's shape to the developers; pushbridge queue release {id} tries again")
             }
+            HoldReason::ProfileNotLoaded => "pushbridge validate on the file names the profile; pushbridge profiles add it, then pushbridge profiles reload: it is then released by itself".to_owned(),
             HoldReason::ByPerson => format!("pushbridge queue release {id} when it may go on"),
         },
     }
@@ -206,6 +208,7 @@ fn json_report(submission: &Submission, now: Timestamp) -> Value {
         "findings": submission.findings,
         "findings_total": submission.findings_total,
         "overridden": submission.overridden,
+        "profiles": submission.profiles,
     })
 }
 
@@ -254,9 +257,10 @@ fn text_report(submission: &Submission, now: Timestamp) -> String {
             Severity::Warning => "warning",
             Severity::Information => "note",
         };
+        let profile = finding.profile.as_ref().map_or_else(String::new, |profile| format!(" (profile {profile})"));
         writeln!(
             text,
-            "{grave} {}:{} {} [{}] {}",
+            "{grave} {}:{} {} [{}] {}{profile}",
             finding.line, finding.column, finding.expression, finding.key, finding.text
         )
         .expect("text can be written to a string");
@@ -265,6 +269,12 @@ fn text_report(submission: &Submission, now: Timestamp) -> String {
     if submission.findings_total > kept {
         writeln!(text, "and {} more that are not listed", submission.findings_total - kept)
             .expect("text can be written to a string");
+    }
+    if !submission.profiles.is_empty() {
+        text.push_str("\nheld to the profiles\n");
+    }
+    for profile in &submission.profiles {
+        writeln!(text, "{profile}").expect("text can be written to a string");
     }
     if !submission.overridden.is_empty() {
         writeln!(text, "\nrules changed by [channel.{}.validate.rules]", submission.channel)

@@ -9,6 +9,7 @@ use super::{
     custody::{Custodian, Shared},
     decide::{decide, has_its_file},
     desk::{Asked, Handle, Hold, StatusFacts},
+    edition::{Edition, InForce, Load, Reloads},
     event::{
         AccountKey, Alert, Earlier, Effect, Event, Moment, Opened, PersonKey, PersonStanding, RefreshOutcome, Verb,
         Verdict,
@@ -24,12 +25,11 @@ use crate::{
     intake::{Inbox, Notice, Orphans, Spool, Stop, Watch, remove_claimed},
     model::{
         Account, AccountReference, ChannelName, ContractName, EvidenceKind, ForeignName, HashKey, KeyedHash, LinkValue,
-        Retention, Stage, Submission, SubmissionId, Timestamp, account_remedy, random_bytes, reauthorize,
+        Retention, Stage, Submission, SubmissionId, Timestamp, account_remedy, clock, random_bytes, reauthorize,
     },
     push::{self, Client},
     route::{Directory, Parcel},
     store::{Store, StoreError, StoreTrouble, Write, Writer},
-    validate::Validator,
 };
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -73,6 +73,10 @@ pub struct Setup {
     pub grace: Duration,
     /// Who is told of trouble.
     pub bell: Bell,
+    /// The profiles that files are judged by at first.
+    pub edition: Edition,
+    /// Makes the next ones, when somebody asks for it.
+    pub load: Load,
 }
 
 /// How long a run lasts.
@@ -130,12 +134,15 @@ pub(super) enum Signal {
     LetGo,
     Renewed { person: PersonKey, renewal: Option<Renewal> },
     Trouble(StoreTrouble),
+    Made(Result<Edition, String>),
     Asked(Asked),
 }
 
 const OPEN_PAGE: usize = 1_000;
 /// How often `run --once` looks whether everything has come to rest.
 const LOOK: Duration = Duration::from_millis(25);
+/// How long the loop sleeps where nothing is due.
+const UNCALLED: Duration = Duration::from_secs(60);
 /// How long alerts may take to leave at the end.
 const LAST_ALERTS: Duration = Duration::from_secs(10);
 /// Notices kept for `status`.
@@ -171,7 +178,7 @@ pub async fn run(
                     shell.take(signal);
                 }
             }
-            () = tokio::time::sleep_until(due.unwrap_or_else(|| Instant::now() + Duration::from_secs(60)).into()) => {
+            () = tokio::time::sleep(due.map_or(UNCALLED, clock::until)) => {
                 shell.step(Event::Tick);
             }
             () = tokio::time::sleep(LOOK), if mode != Mode::Daemon => {
@@ -222,6 +229,7 @@ struct Shell {
     renewals: BTreeMap<PersonKey, Vec<oneshot::Sender<Result<(), String>>>>,
     /// The decision that is being carried out: who waits until what it changes is on the disk, and the word for it.
     deciding: Option<(Decision, &'static str)>,
+    reloads: Reloads,
     /// How many things are on their way that must reach the disk before the end.
     holds: usize,
     /// Contracts whose API's clock is far from ours.
@@ -242,7 +250,16 @@ impl Shell {
         let writer = Writer::start(setup.store.clone(), move |told| {
             trouble.send(Signal::Trouble(told)).unwrap_or_default();
         })?;
-        let judges = start_judges(&setup.store, &setup.hash_key, judging, setup.judge_threads, setup.memory, &signals)?;
+        let reloads = Reloads::new(setup.edition, setup.load);
+        let bench = Bench {
+            store: setup.store.clone(),
+            hash_key: setup.hash_key.clone(),
+            channels: judging,
+            in_force: reloads.in_force.clone(),
+            signals: signals.clone(),
+        };
+        let judges = Judges::start(setup.judge_threads, setup.memory, move |job| bench.judge(&job));
+        let judges = judges.map_err(RunError::Thread)?;
         let placed = signals.clone();
         let clerk = Clerk::start(spools.clone(), move |done| placed.send(Signal::Placed(done)).unwrap_or_default());
         Ok(Self {
@@ -264,7 +281,7 @@ impl Shell {
             inboxes,
             hash_key: setup.hash_key,
             signals,
-            started: Instant::now(),
+            started: clock::now(),
             grace: setup.grace,
             doubtful: setup.bell.paused_destinations(),
             bell: setup.bell,
@@ -272,6 +289,7 @@ impl Shell {
             notices: BTreeMap::new(),
             renewals: BTreeMap::new(),
             deciding: None,
+            reloads,
             holds: 0,
             wrong_clocks: BTreeSet::new(),
         })
@@ -368,7 +386,7 @@ impl Shell {
     }
 
     fn now(&self) -> Moment {
-        Moment { monotonic: self.started.elapsed(), wall: Timestamp::now() }
+        Moment { monotonic: clock::now().saturating_duration_since(self.started), wall: Timestamp::now() }
     }
 
     // --- signals ----------------------------------------------------------------------------------
@@ -393,7 +411,13 @@ impl Shell {
                 }
             }
             Signal::Notice { channel, notice } => self.note(channel, notice),
-            Signal::Judged((id, Ok(judgement))) => {
+            // It may be answered by now.
+            Signal::Judged(Judged { id, edition, result: Ok(judgement) })
+                if judgement.verdict.waits_for_profiles() && edition != self.reloads.in_force.get().0 =>
+            {
+                self.judge(id);
+            }
+            Signal::Judged(Judged { id, result: Ok(judgement), .. }) => {
                 let earlier = match &judgement.verdict {
                     Verdict::Addressed(parcel) => earlier(&*self.store, parcel),
                     _ => Ok(None),
@@ -403,7 +427,7 @@ impl Shell {
                     Err(error) => self.judge_later(id, &error.to_string()),
                 }
             }
-            Signal::Judged((id, Err(why))) => self.judge_later(id, &why),
+            Signal::Judged(Judged { id, result: Err(why), .. }) => self.judge_later(id, &why),
             Signal::TryAgain(effect) => self.carry_out(vec![effect]),
             Signal::JudgeAgain(id) => self.carry_out(vec![Effect::Judge { id }]),
             Signal::Placed(placed) => placed.into_iter().for_each(|placed| self.placed(placed)),
@@ -419,6 +443,7 @@ impl Shell {
             Signal::LetGo => self.holds = self.holds.saturating_sub(1),
             Signal::Renewed { person, renewal } => self.renewed(person, renewal),
             Signal::Trouble(trouble) => self.store_trouble(&trouble),
+            Signal::Made(made) => self.edition_made(made),
             Signal::Asked(asked) => self.asked(asked),
         }
     }
@@ -705,6 +730,7 @@ impl Shell {
                     accounts: self.engine.waiting_by_account(),
                     paused: self.engine.paused_destinations(),
                     notices: self.notices.clone(),
+                    profiles: self.reloads.profiles(),
                 };
                 answer.send(facts).unwrap_or_default();
             }
@@ -733,6 +759,11 @@ impl Shell {
                 answer.send(Hold::new(self.signals.clone())).unwrap_or_default();
             }
             Asked::Hold { .. } => {}
+            Asked::Reload { answer } => {
+                if let Some(load) = self.reloads.ask(answer) {
+                    self.make_edition(load);
+                }
+            }
             Asked::Renewal { person, answer } => {
                 if self.engine.expire_token(self.now(), &person) {
                     self.renewals.entry(person).or_default().push(answer);
@@ -770,6 +801,34 @@ impl Shell {
                 }
             }
             Err(why) => answer.send(Err(why)).unwrap_or_default(),
+        }
+    }
+
+    /// Reads and compiles the profiles that lie on the disk, beside those in force.
+    fn make_edition(&self, load: Load) {
+        let signals = self.signals.clone();
+        tokio::spawn(async move {
+            let made = tokio::task::spawn_blocking(move || load()).await;
+            let made = made.unwrap_or_else(|_| Err("making them ready ended by a panic: please report it".to_owned()));
+            signals.send(Signal::Made(made)).unwrap_or_default();
+        });
+    }
+
+    fn edition_made(&mut self, made: Result<Edition, String>) {
+        let (told, again) = self.reloads.made(made, Timestamp::now());
+        match told {
+            Ok(facts) => {
+                tracing::info!(%facts, "profiles loaded");
+                self.bell.ring(News::of(Kind::ProfilesLoaded));
+                self.step(Event::ProfilesChanged);
+            }
+            Err(why) => {
+                tracing::error!(why, "alert: the profiles on the disk cannot be used; those before stay in force");
+                self.bell.ring(News::of(Kind::ProfilesRejected).because(why));
+            }
+        }
+        if let Some(load) = again {
+            self.make_edition(load);
         }
     }
 
@@ -875,33 +934,30 @@ pub(super) fn events_of(vault: &Vault, writes: Vec<Write>, now: Timestamp) -> Ve
     events
 }
 
-fn start_judges(
-    store: &Arc<dyn Store>,
-    hash_key: &Arc<HashKey>,
+/// What all judging threads share.
+struct Bench {
+    store: Arc<dyn Store>,
+    hash_key: Arc<HashKey>,
     channels: BTreeMap<ChannelName, judge::Channel>,
-    threads: usize,
-    memory: u64,
-    signals: &UnboundedSender<Signal>,
-) -> Result<Judges, RunError> {
-    let (store, hash_key, signals) = (store.clone(), hash_key.clone(), signals.clone());
-    let validator = Validator::new();
-    let work = move |job: Job| {
-        let id = job.submission.id;
-        let judged = match channels.get(&job.submission.channel) {
-            Some(channel) => {
-                let directory = ChannelDirectory {
-                    store: &*store,
-                    hash_key: &hash_key,
-                    channel: &job.submission.channel,
-                    contract: channel.contract(),
-                };
-                judge::judge(&job, channel, &validator, &directory).map_err(|error| error.to_string())
-            }
-            None => return, // its channel is gone from the configuration
+    in_force: InForce,
+    signals: UnboundedSender<Signal>,
+}
+
+impl Bench {
+    fn judge(&self, job: &Job) {
+        // Its channel may be gone from the configuration.
+        let Some(channel) = self.channels.get(&job.submission.channel) else { return };
+        let directory = ChannelDirectory {
+            store: &*self.store,
+            hash_key: &self.hash_key,
+            channel: &job.submission.channel,
+            contract: channel.contract(),
         };
-        signals.send(Signal::Judged((id, judged))).unwrap_or_default();
-    };
-    Judges::start(threads, memory, work).map_err(RunError::Thread)
+        let (number, edition) = self.in_force.get();
+        let result = judge::judge(job, channel, &edition.validator, &directory).map_err(|error| error.to_string());
+        let judged = Judged { id: job.submission.id, edition: number, result };
+        self.signals.send(Signal::Judged(judged)).unwrap_or_default();
+    }
 }
 
 /// The links of a channel and the accounts of its contract, as the store has them.

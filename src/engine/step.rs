@@ -151,6 +151,7 @@ impl Engine {
             }
             Event::Account { account, blocked } => self.account(&account, blocked, out),
             Event::MappingsChanged => self.mappings_changed(out),
+            Event::ProfilesChanged => self.profiles_changed(out),
             Event::Placed { id } => self.placed(id, out),
             Event::Decided { opened, verb } => self.decided(now, *opened, verb, out),
             Event::Tick => {}

@@ -103,6 +103,7 @@ pub(super) fn of_trouble(trouble: &StoreTrouble) -> News {
 /// What ended while nobody looked, as far as a start can see.
 pub(super) fn at_start(bell: &Bell, inboxes: &[Inbox]) {
     bell.ring(News::of(Kind::StoreWorks));
+    bell.ring(News::of(Kind::ProfilesLoaded));
     for inbox in inboxes {
         if std::fs::read_dir(&inbox.path).is_ok() {
             bell.ring(News::in_channel(Kind::InboxBack, &inbox.channel));

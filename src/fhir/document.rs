@@ -159,8 +159,13 @@ impl<'a> Document<'a> {
     /// Whether the member has this name.
     pub fn is_named(&self, id: NodeId, name: &str) -> bool {
         let node = self.node(id);
+        if node.marks & (NAMED | OTHER_NAME) == NAMED {
+            // most are of another length, and most of the others begin otherwise
+            let start = node.name_start as usize;
+            return node.name_length as usize == name.len()
+                && self.source.as_bytes()[start..start + name.len()] == *name.as_bytes();
+        }
         match self.raw_name(node) {
-            Some(raw) if node.marks & OTHER_NAME == 0 => raw == name,
             Some(raw) if node.marks & TWIN_NAME != 0 => name.strip_prefix('_') == Some(raw),
             Some(raw) => other_name(node.marks, raw) == name,
             None => false,
@@ -183,6 +188,12 @@ impl<'a> Document<'a> {
         }
     }
 
+    /// A string of JSON without escapes, in which the reader lets no control character stand.
+    pub(crate) fn is_plain(&self, id: NodeId) -> bool {
+        let node = self.node(id);
+        !self.is_xml && node.kind == Kind::String && node.marks & OTHER_TEXT == 0
+    }
+
     /// The text of a string, unescaped; `None` for anything else.
     pub fn string(&self, id: NodeId) -> Option<Cow<'a, str>> {
         if self.kind(id) == Kind::String { self.text(id) } else { None }
@@ -203,6 +214,11 @@ impl<'a> Document<'a> {
     /// The place of a byte of the source.
     pub fn position(&self, offset: usize) -> Position {
         self.lines.get_or_init(|| Lines::new(self.source)).position(self.source, offset)
+    }
+
+    /// Finds the places of many nodes, which come in the order of the source.
+    pub fn places(&self) -> Places<'_> {
+        Places { document: self, offset: 0, position: BEGIN }
     }
 
     /// The place of a node: of the first character of its name, or of its value.
@@ -246,54 +262,104 @@ impl Iterator for Children<'_> {
     }
 }
 
-/// Where lines begin, and how many characters stand before every stretch of the source, so that each
-/// look-up takes the same time in a file of one line and in a file of many.
+const BEGIN: Position = Position { line: 1, column: 1 };
+
+/// See [`Document::places`].
+#[derive(Debug)]
+pub struct Places<'d> {
+    document: &'d Document<'d>,
+    /// How far it has come.
+    offset: usize,
+    position: Position,
+}
+
+impl Places<'_> {
+    /// As [`Document::place`]. It goes on from the last one, and begins again where a node stands before that.
+    pub fn place(&mut self, id: NodeId) -> Position {
+        let (source, to) = (self.document.source, self.document.start(id).min(self.document.source.len()));
+        if to < self.offset {
+            (self.offset, self.position) = (0, BEGIN);
+        }
+        let between = &source.as_bytes()[self.offset..to];
+        match memchr::memrchr(b'\n', between) {
+            Some(end) => {
+                self.position.line += count_lines(between);
+                self.position.column = 1 + count_characters(&between[end + 1..]);
+            }
+            None => self.position.column += count_characters(between),
+        }
+        self.offset = to;
+        self.position
+    }
+}
+
+/// What stands before every stretch of the source, so that each look-up takes the same time in a file of one line and in a
+/// file of many.
 #[derive(Debug)]
 pub(super) struct Lines {
-    starts: Vec<u32>,
-    /// Characters before each stretch; empty where every character is one byte.
-    characters: Vec<u32>,
+    stretches: Vec<Before>,
+    /// Every character is one byte.
+    is_ascii: bool,
+}
+
+/// What stands before a stretch.
+#[derive(Clone, Copy, Debug, Default)]
+struct Before {
+    /// Ends of lines.
+    lines: u32,
+    /// Where the line begins that the stretch begins in.
+    line: u32,
+    /// Characters; not counted where every one is one byte.
+    characters: u32,
 }
 
 const STRETCH: usize = 1024;
 
 impl Lines {
     pub(super) fn new(source: &str) -> Self {
-        let bytes = source.as_bytes();
-        let starts = std::iter::once(0).chain(memchr::memchr_iter(b'\n', bytes).map(|at| narrow(at + 1))).collect();
-        let mut characters = Vec::new();
-        if !source.is_ascii() {
-            let mut before = 0;
-            for stretch in bytes.chunks(STRETCH) {
-                characters.push(narrow(before));
-                before += count_characters(stretch);
+        let is_ascii = source.is_ascii();
+        let mut stretches = Vec::with_capacity(source.len() / STRETCH + 1);
+        let mut before = Before::default();
+        for (number, stretch) in source.as_bytes().chunks(STRETCH).enumerate() {
+            stretches.push(before);
+            before.lines += count_lines(stretch);
+            if let Some(end) = memchr::memrchr(b'\n', stretch) {
+                before.line = narrow(number * STRETCH + end + 1);
+            }
+            if !is_ascii {
+                before.characters += count_characters(stretch);
             }
         }
-        Self { starts, characters }
+        stretches.push(before);
+        Self { stretches, is_ascii }
     }
 
     pub(super) fn position(&self, source: &str, offset: usize) -> Position {
         let offset = offset.min(source.len());
-        let line = self.starts.partition_point(|start| *start as usize <= offset);
-        let start = self.starts[line - 1] as usize;
-        let column = self.before(source, offset) - self.before(source, start) + 1;
-        Position { line: narrow(line), column: narrow(column) }
+        let before = self.stretches[offset / STRETCH];
+        let stretch = &source.as_bytes()[offset / STRETCH * STRETCH..offset];
+        let start =
+            memchr::memrchr(b'\n', stretch).map_or(before.line as usize, |end| offset - stretch.len() + end + 1);
+        let column = self.characters_before(source, offset) - self.characters_before(source, start) + 1;
+        Position { line: before.lines + count_lines(stretch) + 1, column }
     }
 
-    /// Characters before a byte.
-    fn before(&self, source: &str, offset: usize) -> usize {
-        let stretch = offset / STRETCH;
-        match self.characters.get(stretch) {
-            None if self.characters.is_empty() => offset,
-            None => self.before(source, offset - 1) + 1,
-            Some(before) => *before as usize + count_characters(&source.as_bytes()[stretch * STRETCH..offset]),
+    fn characters_before(&self, source: &str, offset: usize) -> u32 {
+        if self.is_ascii {
+            return narrow(offset);
         }
+        let stretch = offset / STRETCH;
+        self.stretches[stretch].characters + count_characters(&source.as_bytes()[stretch * STRETCH..offset])
     }
 }
 
+fn count_lines(bytes: &[u8]) -> u32 {
+    narrow(memchr::memchr_iter(b'\n', bytes).count())
+}
+
 /// Characters whose first byte is among these: all bytes but those that continue one.
-fn count_characters(bytes: &[u8]) -> usize {
-    bytes.iter().filter(|byte| **byte & 0xc0 != 0x80).count()
+fn count_characters(bytes: &[u8]) -> u32 {
+    narrow(bytes.iter().filter(|byte| **byte & 0xc0 != 0x80).count())
 }
 
 fn narrow(number: usize) -> u32 {
@@ -370,6 +436,16 @@ mod tests {
         assert_eq!(lines.position(&source, 2 + 6000), Position { line: 2, column: 3001 });
         assert_eq!(lines.position(&source, source.len() - 1), Position { line: 3, column: 1 });
         assert_eq!(lines.position(&source, source.len()), Position { line: 3, column: 2 });
+    }
+
+    #[test]
+    fn places_are_the_same_one_by_one_and_in_a_row() {
+        let source = "{\"a\":\"\u{e9}\",\"b\":\n[1,\n\n \"\u{e9}\", 2, {\"\u{1f600}\":3}]\n}";
+        let document = crate::fhir::json::read(source.as_bytes(), &crate::fhir::json::Limits::default()).unwrap();
+        let mut places = document.places();
+        for id in document.subtree(document.root()).chain(document.subtree(document.root()).step_by(3)) {
+            assert_eq!(places.place(id), document.place(id), "{id:?}");
+        }
     }
 
     #[test]

@@ -3,8 +3,10 @@
 //! One pass without recursion; a string costs one search for its end. The time is linear in the input
 //! whatever it holds.
 
-use super::document::{
-    Document, Kind, Lines, NAME_ESCAPED, NAMED, Node, Position, TEXT_ESCAPED, hexadecimal, unescape,
+use super::{
+    document::{Document, Kind, Lines, NAME_ESCAPED, NAMED, Node, Position, TEXT_ESCAPED, hexadecimal, unescape},
+    scan,
+    word::Word,
 };
 use std::{borrow::Cow, collections::HashSet, sync::OnceLock};
 
@@ -15,9 +17,14 @@ pub struct Limits {
     pub max_bytes: u64,
     /// Objects and arrays inside each other.
     pub max_depth: u32,
-    /// Values in all.
+    /// Values in all. In JSON also never more than a million and one for every four bytes, which no resource comes near: a
+    /// value takes more memory than the shortest text of one, and a reader's memory is to be in proportion to the file.
     pub max_nodes: u32,
 }
+
+/// See [`Limits::max_nodes`].
+const FREE_NODES: u32 = 1_000_000;
+const BYTES_FOR_A_NODE: usize = 4;
 
 impl Default for Limits {
     fn default() -> Self {
@@ -97,7 +104,10 @@ impl std::fmt::Display for ReadError {
                 write!(f, "the file holds more than {limit} values; split it into several Bundles")
             }
             ReadErrorKind::TooLarge(limit) => {
-                write!(f, "the file has more than {limit} bytes; split it, or raise the channel's max_size")
+                write!(
+                    f,
+                    "the file has more than {limit} bytes; split it, or raise the limit (max_size of the channel, --max-size of validate)"
+                )
             }
         }
     }
@@ -109,13 +119,15 @@ impl std::fmt::Display for ReadError {
 /// The first thing that makes it unreadable, with its place.
 pub fn read<'a>(bytes: &'a [u8], limits: &Limits) -> Result<Document<'a>, ReadError> {
     let (source, byte_order_mark) = decoded(bytes, limits)?;
+    let max_nodes = limits.max_nodes.min(FREE_NODES.saturating_add(narrow(source.len() / BYTES_FOR_A_NODE)));
     let mut reader = Reader {
         source,
         bytes: source.as_bytes(),
         at: 0,
         nodes: Vec::with_capacity(source.len() / 32 + 8),
         open: Vec::with_capacity(16),
-        limits,
+        max_depth: limits.max_depth,
+        max_nodes,
     };
     match reader.document() {
         Ok(()) => Ok(Document {
@@ -159,22 +171,22 @@ pub(super) fn decoded<'a>(bytes: &'a [u8], limits: &Limits) -> Result<(&'a str, 
 
 /// The text is a number as JSON writes them.
 pub(super) fn is_number(text: &str) -> bool {
-    let limits = Limits::default();
-    let mut reader =
-        Reader { source: text, bytes: text.as_bytes(), at: 0, nodes: Vec::new(), open: Vec::new(), limits: &limits };
+    let (nodes, open) = (Vec::new(), Vec::new());
+    let mut reader = Reader { source: text, bytes: text.as_bytes(), at: 0, nodes, open, max_depth: 0, max_nodes: 0 };
     reader.number() == Ok(text.len())
 }
 
 type Failure = (ReadErrorKind, usize);
 
-struct Reader<'a, 'l> {
+struct Reader<'a> {
     source: &'a str,
     bytes: &'a [u8],
     at: usize,
     nodes: Vec<Node>,
     /// Containers that are open, outermost first.
     open: Vec<u32>,
-    limits: &'l Limits,
+    max_depth: u32,
+    max_nodes: u32,
 }
 
 /// A raw string: its place without the quotes.
@@ -184,7 +196,7 @@ struct Raw {
     escaped: bool,
 }
 
-impl Reader<'_, '_> {
+impl Reader<'_> {
     fn document(&mut self) -> Result<(), Failure> {
         self.space();
         match self.peek() {
@@ -207,9 +219,13 @@ impl Reader<'_, '_> {
         self.bytes.get(self.at).copied()
     }
 
+    /// Where there is any, it is mostly a line's end and the spaces before the next line.
     fn space(&mut self) {
-        while let Some(b' ' | b'\n' | b'\r' | b'\t') = self.peek() {
+        while let Some(byte @ (b' ' | b'\n' | b'\r' | b'\t')) = self.peek() {
             self.at += 1;
+            if byte == b'\n' {
+                self.at += scan::spaces(&self.bytes[self.at..]);
+            }
         }
     }
 
@@ -268,8 +284,8 @@ impl Reader<'_, '_> {
             Some(_) => return Err((ReadErrorKind::Syntax("no value begins like this"), start)),
         };
         let id = u32::try_from(self.nodes.len()).unwrap_or(u32::MAX);
-        if id >= self.limits.max_nodes {
-            return Err((ReadErrorKind::TooManyNodes(self.limits.max_nodes), start));
+        if id >= self.max_nodes {
+            return Err((ReadErrorKind::TooManyNodes(self.max_nodes), start));
         }
         let mut marks = if escaped { TEXT_ESCAPED } else { 0 };
         let mut name_span = (0, 0);
@@ -288,8 +304,8 @@ impl Reader<'_, '_> {
             marks,
         });
         if matches!(kind, Kind::Object | Kind::Array) {
-            if self.open.len() >= self.limits.max_depth as usize {
-                return Err((ReadErrorKind::TooDeep(self.limits.max_depth), start));
+            if self.open.len() >= self.max_depth as usize {
+                return Err((ReadErrorKind::TooDeep(self.max_depth), start));
             }
             self.at += 1;
             self.open.push(id);
@@ -309,26 +325,39 @@ impl Reader<'_, '_> {
 
     /// Keys are compared as what they stand for: `"a"` and `"\u0061"` are the same.
     fn unique(&self, object: u32) -> Result<(), Failure> {
-        const FEW: usize = 12;
+        const FEW: u32 = 32;
         let behind = self.nodes[object as usize].behind;
-        let mut names: [(u32, u32); FEW] = [(0, 0); FEW];
+        // a bit for each key so far: only where it is set already a key may be there twice
+        let mut seen = 0_u128;
         let mut count = 0;
-        let mut any_escaped = false;
         let mut child = object + 1;
         while child < behind {
             let node = &self.nodes[child as usize];
-            any_escaped |= node.marks & NAME_ESCAPED != 0;
-            if count < FEW {
-                let name = self.raw(node.name_start, node.name_length);
-                if !any_escaped && names[..count].iter().any(|(start, length)| self.raw(*start, *length) == name) {
-                    return Err((ReadErrorKind::DuplicateKey, node.name_start as usize));
-                }
-                names[count] = (node.name_start, node.name_length);
-            }
             count += 1;
+            if count > FEW || node.marks & NAME_ESCAPED != 0 {
+                return self.unique_by_hash(object);
+            }
+            let name = self.raw(node);
+            let bit = 1 << (Word::of(name).hash(0) % 128);
+            if seen & bit != 0 && self.stands_before(object, child, name) {
+                return Err((ReadErrorKind::DuplicateKey, node.name_start as usize));
+            }
+            seen |= bit;
             child = node.behind;
         }
-        if count <= FEW && !any_escaped { Ok(()) } else { self.unique_by_hash(object) }
+        Ok(())
+    }
+
+    fn stands_before(&self, object: u32, child: u32, name: &[u8]) -> bool {
+        let mut earlier = object + 1;
+        while earlier < child {
+            let node = &self.nodes[earlier as usize];
+            if self.raw(node) == name {
+                return true;
+            }
+            earlier = node.behind;
+        }
+        false
     }
 
     #[cold]
@@ -337,7 +366,8 @@ impl Reader<'_, '_> {
         let mut child = object + 1;
         while child < self.nodes[object as usize].behind {
             let node = &self.nodes[child as usize];
-            let raw = self.raw(node.name_start, node.name_length);
+            let start = node.name_start as usize;
+            let raw = &self.source[start..start + node.name_length as usize];
             let name = if node.marks & NAME_ESCAPED == 0 { Cow::Borrowed(raw) } else { Cow::Owned(unescape(raw)) };
             if !seen.insert(name) {
                 return Err((ReadErrorKind::DuplicateKey, node.name_start as usize));
@@ -347,8 +377,10 @@ impl Reader<'_, '_> {
         Ok(())
     }
 
-    fn raw(&self, start: u32, length: u32) -> &str {
-        &self.source[start as usize..(start + length) as usize]
+    /// The name as it is written.
+    fn raw(&self, node: &Node) -> &[u8] {
+        let start = node.name_start as usize;
+        &self.bytes[start..start + node.name_length as usize]
     }
 
     fn string(&mut self) -> Result<Raw, Failure> {
@@ -356,7 +388,7 @@ impl Reader<'_, '_> {
         let mut escaped = false;
         let mut at = start;
         loop {
-            at += plain(&self.bytes[at..]);
+            at += scan::plain(&self.bytes[at..]);
             match self.bytes.get(at) {
                 Some(b'"') => break,
                 Some(b'\\') => {
@@ -469,29 +501,6 @@ impl Reader<'_, '_> {
     }
 }
 
-/// How many bytes at the beginning stand for themselves in a string: no quote, no backslash, no control character.
-///
-/// Eight bytes at a time: most strings are shorter than what a search with wider registers needs to begin.
-fn plain(bytes: &[u8]) -> usize {
-    const ONES: u64 = u64::from_le_bytes([1; 8]);
-    const HIGH: u64 = ONES << 7;
-    /// The high bit of the lowest byte that is zero; higher ones may be set too.
-    const fn zero(word: u64) -> u64 {
-        word.wrapping_sub(ONES) & !word & HIGH
-    }
-    let (words, rest) = bytes.as_chunks::<8>();
-    for (number, chunk) in words.iter().enumerate() {
-        let word = u64::from_le_bytes(*chunk);
-        let control = word.wrapping_sub(ONES * 0x20) & !word & HIGH;
-        let found = control | zero(word ^ (ONES * 0x22)) | zero(word ^ (ONES * 0x5c));
-        if found != 0 {
-            return number * 8 + (found.trailing_zeros() / 8) as usize;
-        }
-    }
-    let stops = |byte: &u8| *byte < 0x20 || matches!(byte, b'"' | b'\\');
-    words.len() * 8 + rest.iter().position(stops).unwrap_or(rest.len())
-}
-
 fn narrow(number: usize) -> u32 {
     u32::try_from(number).unwrap_or(u32::MAX)
 }
@@ -584,6 +593,9 @@ mod tests {
         assert!(read(format!("{}{}", "[".repeat(64), "]".repeat(64)).as_bytes(), &Limits::default()).is_ok());
         let limits = Limits { max_nodes: 3, ..Limits::default() };
         assert_eq!(read(b"[1,2,3]", &limits).unwrap_err().kind, ReadErrorKind::TooManyNodes(3));
+        // so many values in so few bytes are no resource
+        let dense = format!("[{}1]", "1,".repeat(2_000_000));
+        assert_eq!(fails(&dense).0, ReadErrorKind::TooManyNodes(2_000_000));
         let limits = Limits { max_bytes: 3, ..Limits::default() };
         assert_eq!(read(b"[1,2,3]", &limits).unwrap_err().kind, ReadErrorKind::TooLarge(3));
     }

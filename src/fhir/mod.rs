@@ -10,16 +10,19 @@ mod document;
 pub mod json;
 pub mod path;
 pub mod primitive;
+pub(crate) mod scan;
 mod types;
 pub mod ucum;
 mod wholeness;
 mod wholeness_xml;
+mod word;
 pub mod write;
 pub mod xml;
 
-pub use document::{Children, Document, Kind, NodeId, Position};
+pub use document::{Children, Document, Kind, NodeId, Places, Position};
 pub use types::{Content, Member, Primitive, Schema, StructureId};
 pub use wholeness::{Wholeness, WholenessCheck};
+pub(crate) use word::{Word, Words};
 pub use xml::{Remark, RemarkKind};
 
 /// Reads JSON or XML, whichever the first character says it is.

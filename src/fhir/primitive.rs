@@ -4,21 +4,20 @@
 //! Where the published patterns are wrong the text of the page decides: days are those of the calendar, base64 may
 //! hold `/` and whitespace, a second may be 60, an arc of an OID may be 0. Decimals have no exponent in STU3.
 
+use super::scan::{is_graphic, until};
+
 /// The longest string, in characters.
 const MOST_CHARACTERS: usize = 1024 * 1024;
 
-/// `date`: a year, a month or a day of the calendar; a year may be negative.
+/// `date`: a year, a month or a day of the calendar; a year may be negative, and as in XML Schema there is no year 0.
 pub fn is_date(text: &str) -> bool {
-    let (year, rest) = text.strip_prefix('-').unwrap_or(text).split_at_checked(4).unwrap_or_default();
-    let Some(year) = number(year) else { return false };
-    let mut parts = rest.split('-');
-    if parts.next() != Some("") {
-        return false;
-    }
-    match (parts.next(), parts.next(), parts.next()) {
-        (None, None, None) => true,
-        (Some(month), None, None) => two(month).is_some_and(|month| (1..=12).contains(&month)),
-        (Some(month), Some(day), None) => is_day(year, two(month), two(day)),
+    let unsigned = text.strip_prefix('-').unwrap_or(text).as_bytes();
+    let Some((year, rest)) = unsigned.split_first_chunk::<4>() else { return false };
+    let Some(year) = number(year).filter(|year| *year > 0) else { return false };
+    match rest {
+        [] => true,
+        [b'-', month @ ..] if month.len() == 2 => number(month).is_some_and(|month| (1..=12).contains(&month)),
+        [b'-', tens, ones, b'-', day @ ..] if day.len() == 2 => is_day(year, number(&[*tens, *ones]), number(day)),
         _ => false,
     }
 }
@@ -42,42 +41,43 @@ pub fn is_date_time(text: &str) -> bool {
 
 /// `instant`: a day, a time to the second, and a time zone.
 pub fn is_instant(text: &str) -> bool {
-    let Some((day, rest)) = text.split_once('T') else { return false };
-    let Some(zone) = rest.find(['Z', '+', '-']) else { return false };
-    let (time, zone) = rest.split_at(zone);
-    let full = day.trim_start_matches('-').len() == 10;
-    full && is_date(day) && is_time(time) && is_zone(zone)
+    let unsigned = text.strip_prefix('-').unwrap_or(text);
+    let Some((day, rest)) = unsigned.split_at_checked(DAY) else { return false };
+    let Some(rest) = rest.strip_prefix('T') else { return false };
+    let (time, zone) = rest.split_at(until(rest.as_bytes(), [b'Z', b'+', b'-']));
+    is_date(day) && is_time(time) && is_zone(zone)
 }
 
+/// Characters of a whole day.
+const DAY: usize = 10;
+
 fn is_zone(text: &str) -> bool {
-    if text == "Z" {
-        return true;
-    }
-    let offset = text.strip_prefix(['+', '-']).and_then(|offset| offset.split_once(':'));
-    let Some((hours, minutes)) = offset else { return false };
-    match (two(hours), two(minutes)) {
-        (Some(hours), Some(minutes)) => (hours < 14 && minutes < 60) || (hours == 14 && minutes == 0),
+    match text.as_bytes() {
+        b"Z" => true,
+        [b'+' | b'-', hours @ .., b':', tens, ones] if hours.len() == 2 => {
+            match (number(hours), number(&[*tens, *ones])) {
+                (Some(hours), Some(minutes)) => (hours < 14 && minutes < 60) || (hours == 14 && minutes == 0),
+                _ => false,
+            }
+        }
         _ => false,
     }
 }
 
 /// `time`: hours, minutes and seconds, with any fraction.
 pub fn is_time(text: &str) -> bool {
-    let (whole, fraction) = text.split_once('.').map_or((text, None), |(whole, fraction)| (whole, Some(fraction)));
-    let mut parts = whole.split(':');
-    let clock = (parts.next().and_then(two), parts.next().and_then(two), parts.next().and_then(two));
+    let Some(([h, hh, b':', m, mm, b':', s, ss], fraction)) = text.as_bytes().split_first_chunk::<8>() else {
+        return false;
+    };
+    let clock = (number(&[*h, *hh]), number(&[*m, *mm]), number(&[*s, *ss]));
     let sound =
         matches!(clock, (Some(hours), Some(minutes), Some(seconds)) if hours < 24 && minutes < 60 && seconds <= 60);
-    sound && parts.next().is_none() && fraction.is_none_or(are_digits)
+    sound && matches!(fraction, [] | [b'.', _, ..]) && fraction.iter().skip(1).all(u8::is_ascii_digit)
 }
 
-/// Two digits.
-fn two(text: &str) -> Option<u32> {
-    if text.len() == 2 { number(text) } else { None }
-}
-
-fn number(text: &str) -> Option<u32> {
-    if are_digits(text) { text.parse().ok() } else { None }
+/// A few digits.
+fn number(digits: &[u8]) -> Option<u32> {
+    digits.iter().try_fold(0, |number, digit| digit.is_ascii_digit().then(|| number * 10 + u32::from(digit - b'0')))
 }
 
 fn are_digits(text: &str) -> bool {
@@ -110,6 +110,10 @@ pub fn is_decimal(text: &str) -> bool {
 
 /// `code`: no whitespace at the ends, single whitespace inside.
 pub fn is_code(text: &str) -> bool {
+    // nearly all are one word
+    if is_graphic(text) {
+        return !text.is_empty();
+    }
     let mut spaced = true;
     for character in text.chars() {
         let space = character.is_whitespace();
@@ -137,28 +141,41 @@ pub fn is_oid(text: &str) -> bool {
 /// `uuid`: `urn:uuid:` and a UUID in lower case.
 pub fn is_uuid(text: &str) -> bool {
     let Some(uuid) = text.strip_prefix("urn:uuid:") else { return false };
-    let lengths = uuid.split('-').map(str::len);
-    lengths.eq([8, 4, 4, 4, 12]) && uuid.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f' | b'-'))
+    let dashes = [8, 13, 18, 23];
+    uuid.len() == 36
+        && uuid.bytes().enumerate().all(|(place, byte)| match byte {
+            b'-' => dashes.contains(&place),
+            b'0'..=b'9' | b'a'..=b'f' => !dashes.contains(&place),
+            _ => false,
+        })
 }
 
 /// `uri`: no whitespace, no control characters.
 pub fn is_uri(text: &str) -> bool {
-    !text.chars().any(|character| character.is_whitespace() || character.is_control())
+    is_graphic(text) || !text.chars().any(|character| character.is_whitespace() || character.is_control())
 }
 
 /// A URI begins with its scheme, as absolute ones do: <https://www.rfc-editor.org/rfc/rfc3986#section-3.1>.
 pub fn has_scheme(text: &str) -> bool {
-    text.split_once(':').is_some_and(|(scheme, rest)| {
-        !rest.is_empty()
-            && scheme.starts_with(|first: char| first.is_ascii_alphabetic())
-            && scheme.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'-' | b'.'))
-    })
+    let (scheme, rest) = text.split_at(until(text.as_bytes(), [b':']));
+    rest.len() > 1
+        && scheme.starts_with(|first: char| first.is_ascii_alphabetic())
+        && scheme.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'-' | b'.'))
 }
 
 /// `string` and `markdown`: no control characters but tab, line feed and carriage return; at most 1 MB.
 pub fn is_string(text: &str) -> bool {
-    let sound = text.bytes().all(|byte| byte >= b' ' || matches!(byte, b'\t' | b'\n' | b'\r'));
-    sound && (text.len() <= MOST_CHARACTERS || text.chars().count() <= MOST_CHARACTERS)
+    text.bytes().all(|byte| byte >= b' ' || matches!(byte, b'\t' | b'\n' | b'\r')) && is_short(text)
+}
+
+/// At most 1 MB, which is counted in characters.
+pub(crate) fn is_short(text: &str) -> bool {
+    text.len() <= MOST_CHARACTERS || text.chars().count() <= MOST_CHARACTERS
+}
+
+/// Nothing but what XML counts as white space.
+pub fn is_blank(text: &str) -> bool {
+    text.bytes().all(|byte| matches!(byte, b' ' | b'\t' | b'\n' | b'\r'))
 }
 
 /// `base64Binary`: groups of four, whitespace anywhere.
@@ -218,6 +235,8 @@ mod tests {
             "\u{661}\u{661}\u{661}\u{661}",
             "",
             "2020x",
+            "0000",
+            "-0000-01",
             "2\u{e9}20",
         ];
         check(is_date, &good, &bad);
@@ -276,6 +295,11 @@ mod tests {
         check(is_id, &["a", "A-1.b"], &["", "a b", "a_b", &"a".repeat(65)]);
         check(is_string, &["a\n\tb", "\u{e9}"], &["a\u{1}b"]);
         check(is_string, &[&"\u{e9}".repeat(MOST_CHARACTERS)], &[&"a".repeat(MOST_CHARACTERS + 1)]);
+    }
+
+    #[test]
+    fn blanks_are_those_of_xml() {
+        check(is_blank, &["", " \t\r\n"], &["a", " .", "\u{a0}"]);
     }
 
     #[test]

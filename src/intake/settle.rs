@@ -3,6 +3,7 @@
 //! A file's own modification time says nothing: Windows copies keep the old one, and another machine's
 //! clock is another clock. What counts is for how long *we* have seen it unchanged.
 
+use super::watch::Overlooked;
 use crate::{fhir::Wholeness, model::SourceIdentity};
 use std::time::Duration;
 
@@ -85,7 +86,7 @@ pub(super) struct Observation {
     not_before: Duration,
     looks: u32,
     /// It is left for a reason of its own, and does not come to rest by itself.
-    pub(super) left: bool,
+    pub(super) left: Option<Overlooked>,
     /// A notice about it was given in this state.
     pub(super) noticed: bool,
     /// The scan that saw it last.
@@ -100,7 +101,7 @@ impl Observation {
             renamed_in: false,
             not_before: now,
             looks: 0,
-            left: false,
+            left: None,
             noticed: false,
             scan: 0,
         }

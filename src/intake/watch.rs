@@ -134,6 +134,8 @@ pub enum Notice {
 
 /// Files that are waited for at once.
 const OBSERVED: usize = 10_000;
+/// Files that are left for a reason of their own and known as such. They take no place from those that are waited for.
+const LEFT: usize = 50_000;
 /// Files that are named where somebody asks what is waited for.
 const NAMED: usize = 20;
 /// Files claimed with one flush.
@@ -227,6 +229,8 @@ pub struct Watch {
     stop: Stop,
     started: Instant,
     seen: HashMap<ForeignName, Observation>,
+    /// How many of them are left for a reason of their own.
+    left: usize,
     scan: u64,
     gone: bool,
     full: bool,
@@ -280,6 +284,7 @@ impl Watch {
             stop,
             started: Instant::now(),
             seen: HashMap::new(),
+            left: 0,
             scan: 0,
             gone: false,
             full: false,
@@ -419,7 +424,7 @@ impl Watch {
         for path in renamed {
             let Ok(relative) = path.strip_prefix(&self.inbox.path) else { continue };
             let Ok(metadata) = path.symlink_metadata() else { continue };
-            if metadata.is_file() && self.seen.len() < OBSERVED {
+            if metadata.is_file() && self.has_place() {
                 let name = ForeignName::new(relative.as_os_str().as_bytes());
                 let seen = self.seen.entry(name).or_insert_with(|| Observation::new(identity(&metadata), now));
                 seen.look(identity(&metadata), now);
@@ -458,6 +463,7 @@ impl Watch {
         }
         let scan = self.scan;
         self.seen.retain(|_, seen| seen.scan == scan);
+        self.left = self.seen.values().filter(|seen| seen.left.is_some()).count();
         // One that is told of does not keep a later file of its name waiting.
         let earlier = self.seen.iter().filter(|(_, seen)| !seen.noticed).filter_map(|(path, _)| later_of(path));
         let waiting: HashSet<ForeignName> = earlier.collect();
@@ -505,22 +511,29 @@ impl Watch {
         due: &mut Vec<Candidate>,
         next: &mut Duration,
     ) {
+        let waits = self.inbox.completeness.sidecar && !self.local(&name, SIDECAR).exists();
         let is_known = self.seen.contains_key(&name);
-        if !is_known && self.seen.len() >= OBSERVED {
-            self.settling = true;
+        if !is_known && if waits { self.left >= LEFT } else { !self.has_place() } {
+            self.settling |= !waits;
             return; // its turn comes in a later scan
         }
         let Ok(metadata) = entry.metadata() else { return };
+        if !is_known && self.left >= LEFT && metadata.len() > self.inbox.max_bytes {
+            return; // so many are known as too large that this one would only be tried in vain at every scan
+        }
         let (now, scan) = (self.now(), self.scan);
         let marked = self.is_marked(&name);
         let seen = self.seen.entry(name.clone()).or_insert_with(|| Observation::new(identity(&metadata), now));
         seen.look(identity(&metadata), now);
         seen.scan = scan;
-        let is_left = seen.left;
+        if !waits && seen.left == Some(Overlooked::WaitsForSidecar) {
+            seen.left = None;
+        }
+        let is_left = seen.left.is_some();
         let at = seen.due(&self.inbox.completeness, marked);
-        if self.inbox.completeness.sidecar && !self.local(&name, SIDECAR).exists() {
+        if waits {
             // Its arrival makes an event, and every rescan looks again.
-            self.notice_once(&name, Overlooked::WaitsForSidecar);
+            self.leave(&name, Overlooked::WaitsForSidecar);
         } else if at > now {
             // What is left for a reason of its own does not come to rest by itself.
             if !is_left {
@@ -530,6 +543,8 @@ impl Watch {
                 }
             }
             *next = (*next).min(at - now);
+        } else if metadata.len() > self.inbox.max_bytes {
+            self.overlook(&name, Overlooked::TooLarge);
         } else if due.len() < DUE {
             let folder = (!folder.as_os_str().is_empty()).then(|| ForeignName::new(folder.as_os_str().as_bytes()));
             due.push(Candidate { path: name, folder, marked });
@@ -568,23 +583,30 @@ impl Watch {
     fn overlook(&mut self, path: &ForeignName, reason: Overlooked) {
         let now = self.now();
         let nowhere = SourceIdentity { inode: 0, size: 0, modified: 0 };
-        if self.seen.len() >= OBSERVED && !self.seen.contains_key(path) {
+        if self.left >= LEFT && self.seen.get(path).is_none_or(|seen| seen.left.is_none()) {
+            self.seen.remove(path);
             return;
         }
         let scan = self.scan;
         let seen = self.seen.entry(path.clone()).or_insert_with(|| Observation::new(nowhere, now));
         seen.scan = scan;
         seen.put_off(now);
-        seen.left = true;
-        self.notice_once(path, reason);
+        self.leave(path, reason);
     }
 
-    fn notice_once(&mut self, path: &ForeignName, reason: Overlooked) {
-        if let Some(seen) = self.seen.get_mut(path)
-            && !std::mem::replace(&mut seen.noticed, true)
-        {
+    fn leave(&mut self, path: &ForeignName, reason: Overlooked) {
+        let Some(seen) = self.seen.get_mut(path) else { return };
+        if seen.left.replace(reason).is_none() {
+            self.left += 1;
+        }
+        if !std::mem::replace(&mut seen.noticed, true) {
             self.custody.notice(Notice::Overlooked { path: path.clone(), reason });
         }
+    }
+
+    /// Whether one more file can be waited for.
+    fn has_place(&self) -> bool {
+        self.seen.len().saturating_sub(self.left) < OBSERVED
     }
 
     // --- claiming ---------------------------------------------------------------------------------

@@ -112,6 +112,11 @@ impl HashKey {
         Self(Secret::new(bytes))
     }
 
+    /// As its file and a backup have it: 64 hexadecimal digits.
+    pub fn to_text(&self) -> Secret<String> {
+        Secret::new(Digest::from_bytes(*self.0.expose()).to_string())
+    }
+
     /// The hash that stands for a file name in logs and look-ups.
     pub fn name(&self, name: &super::ForeignName) -> KeyedHash {
         self.hash("name", &[name.as_bytes()])

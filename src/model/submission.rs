@@ -273,6 +273,8 @@ pub enum HoldReason {
     Damaged,
     /// Judging it made the program panic or the daemon end, repeatedly.
     Poison,
+    /// A resource claims a profile that is not loaded, and the channel waits for such.
+    ProfileNotLoaded,
     /// A person holds it.
     ByPerson,
 }
@@ -495,6 +497,9 @@ pub struct Submission {
     /// Which rules counted otherwise because the channel says so; earlier records have none.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub overridden: Vec<RuleChange>,
+    /// Canonical URLs of the profiles that it was held to, at most [`Submission::PROFILES_KEPT`].
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub profiles: Vec<String>,
     /// Every attempt to push.
     pub attempts: Vec<Attempt>,
     /// Time already spent waiting for an open destination, in milliseconds; the maximum age is measured by it.
@@ -542,6 +547,9 @@ impl Submission {
     /// How many findings a record keeps.
     pub const FINDINGS_KEPT: usize = 100;
 
+    /// How many profiles a record keeps.
+    pub const PROFILES_KEPT: usize = 100;
+
     /// The record of a file that is claimed now: not judged yet, and its source may still stand.
     pub fn claimed(id: SubmissionId, at: Timestamp, file: ClaimedFile) -> Self {
         let ClaimedFile { channel, push, origin, name_hash, sidecar, digest, size } = file;
@@ -565,6 +573,7 @@ impl Submission {
             findings: Arc::default(),
             findings_total: 0,
             overridden: Vec::new(),
+            profiles: Vec::new(),
             attempts: Vec::new(),
             waited_millis: 0,
             forced: false,

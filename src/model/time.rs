@@ -1,11 +1,12 @@
 //! Instants on the wall clock.
 
+use crate::faults;
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
 /// An instant: milliseconds since the Unix epoch, UTC.
 ///
-/// Waits inside a running process never use this but the monotonic clock: a wall clock jumps.
+/// Waits inside a running process never use this but the monotonic [`clock`](super::clock): a wall clock jumps.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Timestamp(i64);
@@ -14,7 +15,7 @@ impl Timestamp {
     /// The wall clock's present instant.
     pub fn now() -> Self {
         let since_epoch = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
-        Self(i64::try_from(since_epoch.as_millis()).unwrap_or(i64::MAX))
+        Self(faults::wall(i64::try_from(since_epoch.as_millis()).unwrap_or(i64::MAX)))
     }
 
     /// From milliseconds since the Unix epoch.

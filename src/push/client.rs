@@ -10,7 +10,7 @@ use super::{
 };
 use crate::{
     faults,
-    model::{Attempt, AttemptOutcome, Secret, Timestamp},
+    model::{Attempt, AttemptOutcome, Secret, Timestamp, clock},
     route::{Contents, Parcel},
 };
 use reqwest::{
@@ -228,7 +228,7 @@ impl Client {
         let name = format!("{} {}", token.key_set, token.key_id);
         if let Some((known, key, since)) = &*self.key.lock().unwrap_or_else(PoisonError::into_inner)
             && *known == name
-            && since.elapsed() < KEY_KEPT
+            && clock::now().saturating_duration_since(*since) < KEY_KEPT
         {
             return Ok(key.clone());
         }
@@ -246,7 +246,7 @@ impl Client {
             serde_json::from_slice(&body).map_err(|_| Failure::Unreadable("the key set is not readable"))?;
         let key = set.keys.iter().find(|key| key.kid == token.key_id).ok_or(Untrusted::UnknownKey)?;
         let key = Arc::new(PublicKey::from_pem(&key.pem)?);
-        *self.key.lock().unwrap_or_else(PoisonError::into_inner) = Some((name, key.clone(), Instant::now()));
+        *self.key.lock().unwrap_or_else(PoisonError::into_inner) = Some((name, key.clone(), clock::now()));
         Ok(key)
     }
 

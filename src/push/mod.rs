@@ -1,4 +1,5 @@
-//! COURIER: the only room that speaks to the API, and to a package registry where somebody named one.
+//! COURIER: the only room that speaks to the API, and to a package registry or a
+//! terminology server where somebody named one.
 //!
 //! Every request is signed anew ([`sign`](self) with a key that is parsed once), no redirect is followed,
 //! every wait and every answer is bounded. [`send`] takes only a [`crate::route::Parcel`] and says what
@@ -18,6 +19,7 @@ mod library;
 mod pem;
 mod registry;
 mod sign;
+mod terminology;
 mod token;
 mod verify;
 mod webhook;
@@ -32,6 +34,7 @@ pub use destination::{Agent, Destination, PushError, Timeouts, Trust};
 pub use pem::PemError;
 pub use registry::{Fetched, Listing, Registry, RegistryAddress, RegistryError, RegistryLimits};
 pub use sign::KeyError;
+pub use terminology::{TerminologyAddress, TerminologyError, TerminologyServer};
 pub use token::{OfficialTokens, Refreshed, Tokens};
 pub use verify::Untrusted;
 pub use webhook::Webhook;

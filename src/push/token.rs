@@ -1,7 +1,7 @@
 //! Tokens: renewal and the exchange of a code, each answered by a signed token of the API.
 
 use super::client::{Client, Failure};
-use crate::model::{PersonId, Secret, Timestamp, TokenPair, TokenValue};
+use crate::model::{PersonId, Secret, Timestamp, TokenPair, TokenValue, clock};
 use reqwest::Method;
 use serde::Deserialize;
 use std::time::Duration;
@@ -140,7 +140,7 @@ impl Client {
         for wait in KEY_SET_WAITS {
             match self.believe(body).await {
                 Err(Failure::NoAnswer | Failure::NoConnection(_) | Failure::Status { .. }) => {
-                    tokio::time::sleep(wait).await;
+                    tokio::time::sleep(clock::span(wait)).await;
                 }
                 believed => return believed,
             }

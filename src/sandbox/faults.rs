@@ -1,7 +1,22 @@
 //! Bad days to order.
 
+use super::{connection::Connection, state::State};
+use axum::{
+    body::Body,
+    extract::{ConnectInfo, Request, State as Shared},
+    http::{HeaderMap, HeaderName, HeaderValue, StatusCode},
+    middleware::Next,
+    response::{IntoResponse, Response},
+};
+use http_body::Body as _;
 use serde::{Deserialize, Serialize};
-use std::collections::{BTreeMap, VecDeque};
+use std::{
+    collections::{BTreeMap, VecDeque},
+    future::poll_fn,
+    pin::Pin,
+    sync::Arc,
+    time::Duration,
+};
 
 /// Which requests a fault is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -69,4 +84,72 @@ impl Orders {
     pub(super) fn next(&mut self, target: Target) -> Option<Fault> {
         self.waiting.get_mut(&target)?.pop_front()
     }
+}
+
+/// What stands in the way of the requests of one route.
+#[derive(Clone)]
+pub(super) struct Way {
+    pub(super) state: Arc<State>,
+    /// The route's name in the counts.
+    pub(super) route: &'static str,
+    pub(super) target: Target,
+}
+
+/// Counts a request, and carries out the fault that is due for it. The handler finds in the request's extensions a
+/// fault that only it can carry out.
+pub(super) async fn in_the_way(
+    Shared(way): Shared<Way>,
+    ConnectInfo(connection): ConnectInfo<Connection>,
+    request: Request,
+    next: Next,
+) -> Response {
+    way.state.count(way.route);
+    let (parts, mut body) = request.into_parts();
+    let fault = match due(&way.state, way.target, &connection, &mut body).await {
+        Ok(fault) => fault,
+        Err(answer) => return *answer,
+    };
+    let mut request = Request::from_parts(parts, body);
+    if let Some(fault) = fault.clone() {
+        request.extensions_mut().insert(fault);
+    }
+    let answer = next.run(request).await;
+    match fault {
+        Some(Fault::ResetAfter) if answer.status().is_success() => connection.cut(),
+        Some(Fault::Hang) if answer.status().is_success() => std::future::pending().await,
+        _ => answer,
+    }
+}
+
+/// What is due for a request: an answer or an end in its place, or a wait, or what is returned and comes with the answer.
+pub(super) async fn due(
+    state: &State,
+    target: Target,
+    connection: &Connection,
+    body: &mut Body,
+) -> Result<Option<Fault>, Box<Response>> {
+    let fault = state.lock().orders.next(target);
+    match fault {
+        Some(Fault::ResetBefore) => Err(Box::new(connection.cut())),
+        Some(Fault::Status { status, headers, body: text }) => {
+            // What was sent is read, so that the answer is not lost in a reset.
+            while let Some(Ok(_)) = poll_fn(|cx| Pin::new(&mut *body).poll_frame(cx)).await {}
+            Err(Box::new(ordered(status, &headers, text)))
+        }
+        Some(Fault::Slow { millis }) => {
+            tokio::time::sleep(Duration::from_millis(millis)).await;
+            Ok(None)
+        }
+        fault => Ok(fault),
+    }
+}
+
+fn ordered(status: u16, headers: &BTreeMap<String, String>, body: String) -> Response {
+    let status = StatusCode::from_u16(status).unwrap_or(StatusCode::SERVICE_UNAVAILABLE);
+    let parsed = headers
+        .iter()
+        .filter_map(|(name, value)| Some((name.parse::<HeaderName>().ok()?, value.parse::<HeaderValue>().ok()?)));
+    let mut response = (status, body).into_response();
+    response.headers_mut().extend(parsed.collect::<HeaderMap>());
+    response
 }

@@ -3,42 +3,24 @@
 //! The body is read through without keeping it, as large as it may be.
 
 use super::{
-    connection::Connection,
-    faults::{Fault, Target},
     jwt,
-    push::{authenticate, check_account, ordered, person_of},
+    push::{authenticate, check_account, person_of},
     server::error,
     state::{BODY_KEPT, Described, Received, State},
 };
 use crate::model::{Digest, Digester};
 use axum::{
     body::Body,
-    extract::{ConnectInfo, Request, State as Shared},
+    extract::{Request, State as Shared},
     http::{HeaderMap, StatusCode, header},
     response::{IntoResponse, Response},
 };
 use http_body::Body as _;
 use serde_json::{Value, json};
-use std::{future::poll_fn, pin::Pin, sync::Arc, time::Duration};
+use std::{future::poll_fn, pin::Pin, sync::Arc};
 
 /// `POST permission-access/import`
-pub(super) async fn library(
-    Shared(state): Shared<Arc<State>>,
-    ConnectInfo(connection): ConnectInfo<Connection>,
-    request: Request,
-) -> Response {
-    state.count("library");
-    let fault = state.lock().orders.next(Target::Library);
-    match &fault {
-        Some(Fault::ResetBefore) => return connection.cut(),
-        Some(status @ Fault::Status { .. }) => {
-            // What was sent is read, so that the answer is not lost in a reset.
-            read_through(request.into_body()).await;
-            return ordered(status);
-        }
-        Some(Fault::Slow { millis }) => tokio::time::sleep(Duration::from_millis(*millis)).await,
-        _ => {}
-    }
+pub(super) async fn library(Shared(state): Shared<Arc<State>>, request: Request) -> Response {
     let (parts, body) = request.into_parts();
     let checked = check(&state, &parts.headers);
     let Some(read) = read_through(body).await else {
@@ -59,11 +41,7 @@ pub(super) async fn library(
         described: Some(described),
         body: read.body,
     });
-    match fault {
-        Some(Fault::ResetAfter) => connection.cut(),
-        Some(Fault::Hang) => std::future::pending().await,
-        _ => axum::Json(json!({"reference": format!("receipt-{number}")})).into_response(),
-    }
+    axum::Json(json!({"reference": format!("receipt-{number}")})).into_response()
 }
 
 /// Everything that a library push must carry; the person, and what it says of its file.

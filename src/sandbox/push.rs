@@ -1,24 +1,21 @@
 //! Provider pushes, accounts and the contract.
 
 use super::{
-    connection::Connection,
-    faults::{Fault, Target},
+    faults::Fault,
     jwt,
     server::error,
     state::{BODY_KEPT, NewAccount, Received, State, now_millis},
 };
 use crate::model::Digest;
 use axum::{
+    Extension,
     body::to_bytes,
-    extract::{ConnectInfo, Path, Request, State as Shared},
-    http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header},
+    extract::{Path, Request, State as Shared},
+    http::{HeaderMap, StatusCode, header},
     response::{IntoResponse, Response},
 };
 use serde_json::{Value, json};
-use std::{
-    sync::Arc,
-    time::{Duration, Instant},
-};
+use std::sync::Arc;
 
 /// A timestamp may be so far from the sandbox' clock.
 const CLOCK_TOLERANCE: i64 = 5 * 60 * 1000;
@@ -49,10 +46,10 @@ pub(super) fn authenticate(state: &State, headers: &HeaderMap) -> Result<Value, 
 
 /// The person whose access token the claims carry.
 pub(super) fn person_of(state: &State, claims: &Value) -> Result<String, Box<Response>> {
-    let token = claims["access_token"].as_str().unwrap_or_default();
+    let (token, now) = (claims["access_token"].as_str().unwrap_or_default(), state.now());
     let person = state.lock().persons.iter().find_map(|(id, person)| {
         let access = person.access.as_ref()?;
-        (access.value == token && access.ends > Instant::now()).then(|| id.clone())
+        (access.value == token && access.ends > now).then(|| id.clone())
     });
     person.ok_or_else(|| {
         Box::new(error(state, StatusCode::UNAUTHORIZED, "InvalidToken", "the access token is not valid"))
@@ -62,23 +59,10 @@ pub(super) fn person_of(state: &State, claims: &Value) -> Result<String, Box<Res
 /// `POST permission-access/import/h:accountId/{standard}/{version}`
 pub(super) async fn provider(
     Shared(state): Shared<Arc<State>>,
-    ConnectInfo(connection): ConnectInfo<Connection>,
     Path((_, standard, version)): Path<(String, String, String)>,
+    fault: Option<Extension<Fault>>,
     request: Request,
 ) -> Response {
-    state.count("push");
-    let fault = state.lock().orders.next(Target::Push);
-    match &fault {
-        Some(Fault::ResetBefore) => return connection.cut(),
-        Some(Fault::Status { .. }) => {
-            let (_, body) = request.into_parts();
-            // What was sent is read, so that the answer is not lost in a reset.
-            drop(to_bytes(body, BODY_MAX).await);
-            return fault.map_or_else(|| StatusCode::OK.into_response(), |fault| ordered(&fault));
-        }
-        Some(Fault::Slow { millis }) => tokio::time::sleep(Duration::from_millis(*millis)).await,
-        _ => {}
-    }
     let raw_is_literal = request.uri().path().contains("/import/h:accountId/");
     let known = standard == "fhir" && (version == "stu3" || version == "3.0.2");
     if !raw_is_literal || !known {
@@ -110,16 +94,14 @@ pub(super) async fn provider(
         described: None,
         body: (bytes.len() <= BODY_KEPT).then(|| bytes.to_vec()),
     });
-    match fault {
-        Some(Fault::ResetAfter) => connection.cut(),
-        Some(Fault::Hang) => std::future::pending().await,
-        Some(Fault::RejectedEntry) => axum::Json(json!({
+    let answer = match fault {
+        Some(Extension(Fault::RejectedEntry)) => json!({
             "resourceType": "Bundle", "type": "batch-response",
             "entry": [{"response": {"status": "201"}}, {"response": {"status": "422"}}],
-        }))
-        .into_response(),
-        _ => axum::Json(json!({"reference": format!("receipt-{number}")})).into_response(),
-    }
+        }),
+        _ => json!({"reference": format!("receipt-{number}")}),
+    };
+    axum::Json(answer).into_response()
 }
 
 /// Everything that a provider push must carry; the account and the person.
@@ -161,10 +143,6 @@ pub(super) fn check_account(state: &State, person: &str, account: &str) -> Resul
 
 /// `GET permission-access/accounts`
 pub(super) async fn accounts(Shared(state): Shared<Arc<State>>, headers: HeaderMap) -> Response {
-    state.count("accounts");
-    if let Some(fault) = state.lock().orders.next(Target::Accounts) {
-        return ordered(&fault);
-    }
     let person = match authenticate(&state, &headers).and_then(|claims| person_of(&state, &claims)) {
         Ok(person) => person,
         Err(refusal) => return *refusal,
@@ -190,29 +168,10 @@ pub(super) async fn accounts(Shared(state): Shared<Arc<State>>, headers: HeaderM
 
 /// `GET permission-access/contract`
 pub(super) async fn contract(Shared(state): Shared<Arc<State>>, headers: HeaderMap) -> Response {
-    state.count("contract");
-    if let Some(fault) = state.lock().orders.next(Target::Accounts) {
-        return ordered(&fault);
-    }
     if let Err(refusal) = authenticate(&state, &headers) {
         return *refusal;
     }
     let expires = now_millis() + 365 * 24 * 3600 * 1000;
     axum::Json(json!({"id": state.contract_id, "accessType": "w", "type": "user", "expirationDate": expires}))
         .into_response()
-}
-
-/// The answer that was ordered.
-pub(super) fn ordered(fault: &Fault) -> Response {
-    let Fault::Status { status, headers, body } = fault else {
-        return StatusCode::SERVICE_UNAVAILABLE.into_response();
-    };
-    let status = StatusCode::from_u16(*status).unwrap_or(StatusCode::SERVICE_UNAVAILABLE);
-    let mut response = (status, body.clone()).into_response();
-    for (name, value) in headers {
-        if let (Ok(name), Ok(value)) = (name.parse::<HeaderName>(), value.parse::<HeaderValue>()) {
-            response.headers_mut().insert(name, value);
-        }
-    }
-    response
 }

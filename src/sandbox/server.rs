@@ -3,6 +3,7 @@
 use super::{
     connection::{Connection, CuttableListener},
     control,
+    faults::{self, Target, Way},
     jwt::PublicKey,
     library, pages, push,
     state::State,
@@ -13,7 +14,7 @@ use axum::{
     Router,
     extract::{DefaultBodyLimit, State as Shared},
     http::{HeaderValue, StatusCode, header},
-    middleware::map_response_with_state,
+    middleware::{from_fn_with_state, map_response_with_state},
     response::{IntoResponse, Response},
     routing::{get, post},
 };
@@ -99,16 +100,23 @@ impl Sandbox {
 }
 
 fn router(state: Arc<State>) -> Router {
+    let in_the_way = |route, target| {
+        let way = Way { state: state.clone(), route, target };
+        from_fn_with_state(way, faults::in_the_way)
+    };
     Router::new()
         // `h:accountId` stands literally in the path; what else arrives here is refused by the handler.
-        .route("/v1.7/permission-access/import/{account}/{standard}/{version}", post(push::provider))
-        .route("/v1.7/permission-access/import", post(library::library))
-        .route("/v1.7/permission-access/accounts", get(push::accounts))
-        .route("/v1.7/permission-access/contract", get(push::contract))
+        .route(
+            "/v1.7/permission-access/import/{account}/{standard}/{version}",
+            post(push::provider).layer(in_the_way("push", Target::Push)),
+        )
+        .route("/v1.7/permission-access/import", post(library::library).layer(in_the_way("library", Target::Library)))
+        .route("/v1.7/permission-access/accounts", get(push::accounts).layer(in_the_way("accounts", Target::Accounts)))
+        .route("/v1.7/permission-access/contract", get(push::contract).layer(in_the_way("contract", Target::Accounts)))
         .route("/v1.7/oauth/authorize", post(tokens::authorize))
         .route("/v1.7/oauth/token", post(tokens::token))
         .route("/v1.7/oauth/token/reference", post(tokens::reference))
-        .route("/v1.7/jwks", get(tokens::key_set))
+        .route("/v1.7/jwks", get(tokens::key_set).layer(in_the_way("key-set", Target::KeySet)))
         .route("/apps/saas/{page}", get(pages::ask).post(pages::answer))
         .route("/sandbox/received", get(control::received))
         .route("/sandbox/received/{number}/body", get(control::body))

@@ -9,11 +9,8 @@ use serde::Serialize;
 use serde_json::{Value, json};
 use std::{
     collections::{BTreeMap, BTreeSet},
-    sync::{
-        Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicI64, Ordering},
-    },
-    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
+    sync::{Mutex, MutexGuard, PoisonError},
+    time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
 /// Bodies up to this size are kept whole; of larger ones the digest alone.
@@ -102,9 +99,10 @@ pub(super) struct Person {
 #[derive(Clone, Debug)]
 pub(super) struct Token {
     pub(super) value: String,
-    pub(super) ends: Instant,
-    /// Seconds since the Unix epoch.
-    pub(super) expiry: u64,
+    /// By the sandbox' clock, in milliseconds.
+    pub(super) ends: i64,
+    /// What is said of it: seconds since the Unix epoch.
+    pub(super) expiry: i64,
 }
 
 /// An authorisation that a person has not finished.
@@ -129,6 +127,9 @@ pub(super) struct Inner {
     pub(super) codes: BTreeMap<String, Pending>,
 }
 
+/// The sandbox' clock, made of this machine's milliseconds.
+type Clock = Box<dyn Fn(i64) -> i64 + Send>;
+
 /// The sandbox' state, shared by all its connections.
 pub struct State {
     pub(super) client_id: String,
@@ -138,8 +139,7 @@ pub struct State {
     pub(super) base: String,
     pub(super) access_lifetime: Duration,
     pub(super) refresh_lifetime: Duration,
-    /// The sandbox' clock less this machine's, in milliseconds.
-    pub(super) clock: AtomicI64,
+    clock: Mutex<Clock>,
     inner: Mutex<Inner>,
 }
 
@@ -153,7 +153,7 @@ impl State {
             base,
             access_lifetime: options.access_lifetime,
             refresh_lifetime: options.refresh_lifetime,
-            clock: AtomicI64::new(0),
+            clock: Mutex::new(Box::new(|machine| machine)),
             inner: Mutex::default(),
         }
     }
@@ -186,7 +186,7 @@ impl State {
 
     /// A new pair; the old one is spent from this moment on.
     pub(super) fn renew(&self, person: &str) -> (Token, Token) {
-        let (access, refresh) = (token(self.access_lifetime), token(self.refresh_lifetime));
+        let (access, refresh) = (self.token(self.access_lifetime), self.token(self.refresh_lifetime));
         if let Some(person) = self.lock().persons.get_mut(person) {
             (person.access, person.refresh) = (Some(access.clone()), Some(refresh.clone()));
         }
@@ -196,7 +196,7 @@ impl State {
     /// The person's access token ends now, before the time that it was given with.
     pub fn expire_access_token(&self, person: &str) {
         if let Some(access) = self.lock().persons.get_mut(person).and_then(|person| person.access.as_mut()) {
-            access.ends = Instant::now();
+            access.ends = i64::MIN;
         }
     }
 
@@ -224,12 +224,18 @@ impl State {
     /// The sandbox' clock is so many milliseconds ahead of this machine's (behind, where negative): it says so by its
     /// `Date`, and judges timestamps by it.
     pub fn set_clock_ahead(&self, millis: i64) {
-        self.clock.store(millis, Ordering::Relaxed);
+        self.set_clock(move |machine| machine.saturating_add(millis));
+    }
+
+    /// The sandbox goes by this clock, made of this machine's milliseconds since the Unix epoch: for its `Date`, for
+    /// timestamps, and for the ends of tokens.
+    pub fn set_clock(&self, clock: impl Fn(i64) -> i64 + Send + 'static) {
+        *self.clock.lock().unwrap_or_else(PoisonError::into_inner) = Box::new(clock);
     }
 
     /// The present time by the sandbox' clock, in milliseconds.
     pub(super) fn now(&self) -> i64 {
-        now_millis().saturating_add(self.clock.load(Ordering::Relaxed))
+        self.clock.lock().unwrap_or_else(PoisonError::into_inner)(now_millis())
     }
 
     /// Orders a fault for the next requests of that kind.
@@ -260,6 +266,12 @@ impl State {
         number
     }
 
+    fn token(&self, lifetime: Duration) -> Token {
+        let bytes: [u8; 16] = random_bytes();
+        let ends = self.now().saturating_add(i64::try_from(lifetime.as_millis()).unwrap_or(i64::MAX));
+        Token { value: format!("token-{:032x}", u128::from_be_bytes(bytes)), ends, expiry: ends / 1000 }
+    }
+
     pub(super) fn count(&self, route: &'static str) {
         *self.lock().stats.requests.entry(route).or_default() += 1;
     }
@@ -269,16 +281,6 @@ impl State {
 pub(super) fn word(kind: &str) -> String {
     let bytes: [u8; 8] = random_bytes();
     format!("{kind}-{:016x}", u64::from_be_bytes(bytes))
-}
-
-fn token(lifetime: Duration) -> Token {
-    let bytes: [u8; 16] = random_bytes();
-    let expiry = UNIX_EPOCH.elapsed().unwrap_or_default() + lifetime;
-    Token {
-        value: format!("token-{:032x}", u128::from_be_bytes(bytes)),
-        ends: Instant::now() + lifetime,
-        expiry: expiry.as_secs(),
-    }
 }
 
 pub(super) fn now_millis() -> i64 {

@@ -2,23 +2,21 @@
 
 use super::{
     connection::Connection,
-    faults::{Fault, Target},
-    push::{authenticate, ordered},
+    faults::{Fault, Target, due},
+    push::authenticate,
     server::error,
     state::{Pending, State, word},
 };
 use aws_lc_rs::digest;
 use axum::{
+    body::Body,
     extract::{ConnectInfo, State as Shared},
     http::{HeaderMap, StatusCode},
     response::{IntoResponse, Response},
 };
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use serde_json::{Value, json};
-use std::{
-    sync::Arc,
-    time::{Duration, Instant},
-};
+use std::sync::Arc;
 
 /// `POST oauth/authorize`
 pub(super) async fn authorize(Shared(state): Shared<Arc<State>>, headers: HeaderMap, body: String) -> Response {
@@ -91,23 +89,21 @@ pub(super) async fn token(
         Some("refresh_token") => {
             refresh(&state, &connection, claims["refresh_token"].as_str().unwrap_or_default()).await
         }
-        Some("authorization_code") => exchange(&state, &claims).await,
+        Some("authorization_code") => exchange(&state, &connection, &claims).await,
         _ => error(&state, StatusCode::BAD_REQUEST, "InvalidRequest", "grant_type"),
     }
 }
 
 async fn refresh(state: &State, connection: &Connection, token: &str) -> Response {
     state.count("refresh");
-    let fault = state.lock().orders.next(Target::Refresh);
-    match &fault {
-        Some(Fault::ResetBefore) => return connection.cut(),
-        Some(fault @ Fault::Status { .. }) => return ordered(fault),
-        Some(Fault::Slow { millis }) => tokio::time::sleep(Duration::from_millis(*millis)).await,
-        _ => {}
-    }
+    let fault = match due(state, Target::Refresh, connection, &mut Body::empty()).await {
+        Ok(fault) => fault,
+        Err(answer) => return *answer,
+    };
+    let now = state.now();
     let person = state.lock().persons.iter().find_map(|(id, person)| {
         let refresh = person.refresh.as_ref()?;
-        (refresh.value == token && refresh.ends > Instant::now()).then(|| id.clone())
+        (refresh.value == token && refresh.ends > now).then(|| id.clone())
     });
     let Some(person) = person else {
         return error(state, StatusCode::UNAUTHORIZED, "InvalidToken", "the refresh token is spent or over");
@@ -127,13 +123,10 @@ async fn refresh(state: &State, connection: &Connection, token: &str) -> Respons
     }
 }
 
-async fn exchange(state: &State, claims: &Value) -> Response {
+async fn exchange(state: &State, connection: &Connection, claims: &Value) -> Response {
     state.count("exchange");
-    let fault = state.lock().orders.next(Target::Exchange);
-    match &fault {
-        Some(fault @ Fault::Status { .. }) => return ordered(fault),
-        Some(Fault::Slow { millis }) => tokio::time::sleep(Duration::from_millis(*millis)).await,
-        _ => {}
+    if let Err(answer) = due(state, Target::Exchange, connection, &mut Body::empty()).await {
+        return *answer;
     }
     let code = claims["code"].as_str().unwrap_or_default();
     let pending = state.lock().codes.remove(code);
@@ -148,10 +141,6 @@ async fn exchange(state: &State, claims: &Value) -> Response {
 
 /// `GET jwks`
 pub(super) async fn key_set(Shared(state): Shared<Arc<State>>) -> Response {
-    state.count("key-set");
-    if let Some(fault) = state.lock().orders.next(Target::KeySet) {
-        return ordered(&fault);
-    }
     axum::Json(json!({"keys": [{"kid": state.issuer.kid, "pem": state.issuer.public_pem()}]})).into_response()
 }
 

@@ -17,8 +17,8 @@ use super::{
     export::{everything, export, import},
 };
 use crate::model::{
-    ContractName, Digest, Purpose, SealError, Sealed, Sealer, Secret, Stage, Submission, Timestamp, TokenState,
-    random_bytes,
+    ContractName, Digest, HashKey, Purpose, SealError, Sealed, Sealer, Secret, Stage, Submission, Timestamp,
+    TokenState, random_bytes,
 };
 use serde::{Deserialize, Serialize};
 use std::{
@@ -107,13 +107,14 @@ pub struct Restored {
     pub needs_confirmation: bool,
 }
 
-/// Writes everything that the store knows, sealed, with the key of the keyed hashes.
+/// Writes everything that the store knows, sealed, with the key of the keyed hashes. The store may be written to
+/// meanwhile: each record is whole, as it was at some moment of the backup, and a restored copy doubts all that was open.
 ///
 /// # Errors
 /// Of the store and of the output.
 pub fn backup(
     store: &dyn Store,
-    hash_key: &Secret<String>,
+    hash_key: &HashKey,
     source: Source,
     sealer: &Sealer,
     out: &mut dyn io::Write,
@@ -124,7 +125,7 @@ pub fn backup(
     serde_json::to_writer(&mut *out, &head).map_err(io::Error::from)?;
     out.write_all(b"\n")?;
     let mut sealing = Sealing { sealer, head: &head, out, block: Secret::new(Vec::with_capacity(BLOCK)), number: 0 };
-    io::Write::write_all(&mut sealing, format!("{}\n", hash_key.expose().trim()).as_bytes())?;
+    io::Write::write_all(&mut sealing, format!("{}\n", hash_key.to_text().expose()).as_bytes())?;
     export(store, Secrets::With, &mut sealing)?;
     sealing.seal(true)?;
     out.flush()?;
@@ -351,7 +352,7 @@ mod tests {
 
     fn made(source: Source) -> Vec<u8> {
         let mut out = Vec::new();
-        let key = Secret::new("ab".repeat(32));
+        let key = HashKey::new([0xab; 32]);
         backup(&store(), &key, source, &sealer(1), &mut out).unwrap();
         out
     }

@@ -14,7 +14,12 @@
 use super::{DestinationState, Order, Store, StoreError, Write};
 use crate::model::{Account, Link, Person, Secret, Submission, Timestamp, TokenPair, TokenState, TokenValue};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
-use std::io;
+use std::{
+    fs::{self, File, OpenOptions},
+    io,
+    os::unix::fs::OpenOptionsExt,
+    path::Path,
+};
 
 /// The form of the lines that this program writes.
 const VERSION: u32 = 1;
@@ -92,6 +97,29 @@ struct Head {
 #[derive(Serialize, Deserialize)]
 struct End {
     records: u64,
+}
+
+/// Fills a new file, for us alone and on the disk when this returns. A file of that name is left as it is; one that
+/// could not be filled is taken away again.
+///
+/// # Errors
+/// Of the file system, or of what fills it.
+pub fn fill_new_file<E: From<io::Error>>(
+    path: &Path,
+    fill: impl FnOnce(&mut dyn io::Write) -> Result<(), E>,
+) -> Result<(), E> {
+    let file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
+    let mut out = io::BufWriter::new(file);
+    let filled = fill(&mut out).and_then(|()| {
+        io::Write::flush(&mut out)?;
+        out.get_ref().sync_all()?;
+        let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
+        Ok(File::open(folder.unwrap_or(Path::new(".")))?.sync_all()?)
+    });
+    if filled.is_err() {
+        fs::remove_file(path)?;
+    }
+    filled
 }
 
 /// Writes everything that the store knows, in the order of the kinds above.

@@ -29,7 +29,7 @@ mod sled_engine;
 mod writer;
 
 pub use backup::{BackupError, Restored, Source, backup, confirm, restore, unconfirmed};
-pub use export::{ExportError, ImportError, Imported, Secrets, export, import};
+pub use export::{ExportError, ImportError, Imported, Secrets, export, fill_new_file, import};
 pub use sled_engine::{Rebuilt, SledStore};
 pub use writer::{Shutdown, StoreTrouble, Writer};
 

@@ -1,10 +1,13 @@
-//! From a structure and a JSON member's name to the element: an open hash table, filled once.
+//! From a structure and a JSON member's name to the element, and from a name to the structure: open hash tables, filled once.
 
-use super::{Element, Release, StructureId, Way};
+use super::{Element, Release, Structure, StructureId, Way};
+use crate::fhir::Word;
 
 /// Where an element and one of its types stand in the release's lists.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Slot {
+    /// The member's name; empty where the slot is.
+    word: Word,
     structure: StructureId,
     element: u16,
     way: u16,
@@ -23,19 +26,20 @@ impl Slot {
 /// Slots by hash; the size is a power of two and at least twice the number of members.
 #[derive(Debug, Default)]
 pub(super) struct Index {
-    slots: Vec<Option<Slot>>,
+    slots: Vec<Slot>,
 }
 
 impl Index {
     /// Of every element of every structure, a choice by each of its types.
     pub(super) fn new(release: &Release) -> Self {
         let members: usize = release.elements.iter().map(|element| usize::from(element.ways.length)).sum();
-        let mut index = Self { slots: vec![None; (2 * members).next_power_of_two()] };
+        let empty = Slot { word: Word::default(), structure: StructureId(0), element: 0, way: 0 };
+        let mut index = Self { slots: vec![empty; (2 * members).next_power_of_two()] };
         for (structure, facts) in release.structures() {
             for element in facts.elements.start..facts.elements.start + facts.elements.length {
                 let ways = release.elements[usize::from(element)].ways;
                 for way in ways.start..ways.start + ways.length {
-                    index.insert(release, Slot { structure, element, way });
+                    index.insert(release, Slot { structure, element, way, ..empty });
                 }
             }
         }
@@ -44,31 +48,65 @@ impl Index {
 
     fn insert(&mut self, release: &Release, slot: Slot) {
         let element = &release.elements[slot.element()];
-        let hash = if element.choice {
-            let mut name = element.name.to_owned();
+        let mut name = element.name.to_owned();
+        if element.choice {
             let (first, rest) = release.ways[slot.way()].type_name.split_at(1);
             name.push_str(&first.to_ascii_uppercase());
             name.push_str(rest);
-            hash(slot.structure, &name)
-        } else {
-            hash(slot.structure, element.name)
-        };
+        }
+        let word = Word::of(name.as_bytes());
         let mask = self.slots.len() - 1;
-        let mut place = hash & mask;
-        while self.slots[place].is_some() {
+        let mut place = word.hash(slot.structure.0) & mask;
+        while !self.slots[place].word.is_empty() {
             place = (place + 1) & mask;
         }
-        self.slots[place] = Some(slot);
+        self.slots[place] = Slot { word, ..slot };
     }
 
     pub(super) fn find(&self, release: &Release, structure: StructureId, name: &str) -> Option<Slot> {
+        let word = Word::of(name.as_bytes());
         let mask = self.slots.len() - 1;
-        let mut place = hash(structure, name) & mask;
-        while let Some(slot) = self.slots[place] {
-            if slot.structure == structure
-                && is_named(&release.elements[slot.element()], &release.ways[slot.way()], name)
-            {
+        let mut place = word.hash(structure.0) & mask;
+        loop {
+            let slot = self.slots[place];
+            if slot.word.is_empty() {
+                return None;
+            }
+            let is_same =
+                || word.is_whole() || is_named(&release.elements[slot.element()], &release.ways[slot.way()], name);
+            if slot.word == word && slot.structure == structure && is_same() {
                 return Some(slot);
+            }
+            place = (place + 1) & mask;
+        }
+    }
+}
+
+/// Structures by name.
+#[derive(Debug, Default)]
+pub(super) struct Names {
+    slots: Vec<Option<StructureId>>,
+}
+
+impl Names {
+    pub(super) fn new(structures: &[Structure]) -> Self {
+        let mut slots = vec![None; (2 * structures.len()).next_power_of_two()];
+        for (id, structure) in (0..).map(StructureId).zip(structures) {
+            let mut place = Word::of(structure.name.as_bytes()).hash(0) & (slots.len() - 1);
+            while slots[place].is_some() {
+                place = (place + 1) & (slots.len() - 1);
+            }
+            slots[place] = Some(id);
+        }
+        Self { slots }
+    }
+
+    pub(super) fn find(&self, structures: &[Structure], name: &str) -> Option<StructureId> {
+        let mask = self.slots.len() - 1;
+        let mut place = Word::of(name.as_bytes()).hash(0) & mask;
+        while let Some(id) = self.slots[place] {
+            if structures[id.index()].name == name {
+                return Some(id);
             }
             place = (place + 1) & mask;
         }
@@ -84,23 +122,4 @@ fn is_named(element: &Element, way: &Way, name: &str) -> bool {
         let (written, named) = (suffix.as_bytes(), way.type_name.as_bytes());
         written.len() == named.len() && written[0] == named[0].to_ascii_uppercase() && written[1..] == named[1..]
     })
-}
-
-/// Of the first and last eight bytes and the length: names that agree in all three are told apart by comparison.
-fn hash(structure: StructureId, name: &str) -> usize {
-    const MULTIPLIER: u64 = 0x9E37_79B9_7F4A_7C15;
-    let bytes = name.as_bytes();
-    let mut state = u64::from(structure.0) << 32 | bytes.len() as u64;
-    match (bytes.first_chunk::<8>(), bytes.last_chunk::<8>()) {
-        (Some(first), Some(last)) => {
-            state = (state ^ u64::from_le_bytes(*first)).wrapping_mul(MULTIPLIER).rotate_left(29);
-            state ^= u64::from_le_bytes(*last);
-        }
-        _ => {
-            let short = bytes.iter().fold(0, |short: u64, byte| short << 8 | u64::from(*byte));
-            state = (state.rotate_left(29) ^ short).wrapping_mul(MULTIPLIER).rotate_left(29) ^ short;
-        }
-    }
-    let mixed = state.wrapping_mul(MULTIPLIER);
-    usize::try_from(mixed >> 40).expect("24 bits fit")
 }

@@ -18,9 +18,8 @@ mod terminology;
 pub use crate::fhir::{Content, Primitive, StructureId};
 use crate::fhir::{Member, Schema};
 pub use extensions::{Extension, Holder, Invariant, ValueType};
-use index::Index;
+use index::{Index, Names};
 use std::{
-    collections::HashMap,
     ops::Range,
     sync::{Arc, OnceLock},
 };
@@ -45,7 +44,7 @@ pub struct Release {
     ways: Vec<Way>,
     targets: Vec<&'static str>,
     rules: Vec<Rule>,
-    by_name: HashMap<&'static str, StructureId>,
+    names: Names,
     index: Index,
 }
 
@@ -214,7 +213,7 @@ impl Release {
 
     /// The type of this name, or the nested structure of this path.
     pub fn structure_named(&self, name: &str) -> Option<StructureId> {
-        self.by_name.get(name).copied()
+        self.names.find(&self.structures, name)
     }
 
     /// The structure at a place.

@@ -11,13 +11,14 @@
 
 use super::{
     Binding, Content, Element, Most, Primitive, Release, Rule, Run, Strength, Structure, StructureId, StructureKind,
-    Way, index::Index,
+    Way,
+    index::{Index, Names},
 };
 use std::collections::HashMap;
 
 /// The release that the table describes.
 pub(super) fn decode(table: &'static str) -> Release {
-    let mut decoder = Decoder { release: empty(), owner: Owner::Structure };
+    let mut decoder = Decoder { release: empty(), by_name: HashMap::new(), owner: Owner::Structure };
     for line in table.lines() {
         let mut columns = line.split('\t');
         match columns.next() {
@@ -34,7 +35,7 @@ pub(super) fn decode(table: &'static str) -> Release {
             _ => unreachable!("the table of facts has no other lines"),
         }
     }
-    finish(decoder.release)
+    finish(decoder)
 }
 
 type Columns = std::str::Split<'static, char>;
@@ -47,6 +48,7 @@ enum Owner {
 
 struct Decoder {
     release: Release,
+    by_name: HashMap<&'static str, StructureId>,
     owner: Owner,
 }
 
@@ -57,13 +59,13 @@ impl Decoder {
         let start = position(&release.elements);
         let base = Some(base).filter(|base| !base.is_empty());
         if let Some(base) = base.filter(|_| kind != StructureKind::Primitive) {
-            let inherited = release.structure(release.by_name[base]).elements;
+            let inherited = release.structure(self.by_name[base]).elements;
             let inherited = usize::from(inherited.start)..usize::from(inherited.start + inherited.length);
             release.elements.extend_from_within(inherited);
         }
         let elements = Run { start, length: position(&release.elements) - start };
         let rules = Run { start: position(&release.rules), length: 0 };
-        release.by_name.insert(name, StructureId(position(&release.structures)));
+        self.by_name.insert(name, StructureId(position(&release.structures)));
         release.structures.push(Structure { name, kind, base, elements, required: 0, rules });
         self.owner = Owner::Structure;
     }
@@ -132,7 +134,7 @@ fn empty() -> Release {
         ways: Vec::new(),
         targets: Vec::new(),
         rules: Vec::new(),
-        by_name: HashMap::new(),
+        names: Names::default(),
         index: Index::default(),
     }
 }
@@ -163,25 +165,27 @@ fn binding(mut columns: Columns) -> Option<Binding> {
 }
 
 /// What can be settled only when everything is read: contents, required elements, the index.
-fn finish(mut release: Release) -> Release {
+fn finish(decoder: Decoder) -> Release {
+    let Decoder { mut release, by_name, .. } = decoder;
     for place in 0..release.ways.len() {
-        release.ways[place].content = content(&release, release.ways[place].type_name);
+        release.ways[place].content = content(&by_name, release.ways[place].type_name);
     }
     for place in 0..release.structures.len() {
         let elements = release.structures[place].elements.of(&release.elements);
         release.structures[place].required =
             elements.iter().filter(|element| element.min > 0).fold(0, |all, element| all | 1 << element.place);
     }
+    release.names = Names::new(&release.structures);
     release.index = Index::new(&release);
     release
 }
 
-fn content(release: &Release, type_name: &str) -> Content {
+fn content(by_name: &HashMap<&str, StructureId>, type_name: &str) -> Content {
     if type_name == "Resource" {
         return Content::Resource;
     }
     match Primitive::named(type_name) {
         Some(primitive) => Content::Primitive(primitive),
-        None => Content::Structure(release.by_name[type_name]),
+        None => Content::Structure(by_name[type_name]),
     }
 }

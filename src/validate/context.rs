@@ -1,7 +1,7 @@
 //! What the rules see while a document is walked: the facts, the document, where the walk stands, and
 //! the resource and the Bundle around it.
 
-use super::{policy::Policy, rules::questionnaire::Form};
+use super::{code_server::Asking, policy::Policy, rules::questionnaire::Form};
 use crate::{
     fhir::{Document, Kind, NodeId},
     stu3::{Holder, Membership, Release, Terminology, package::Library},
@@ -9,7 +9,7 @@ use crate::{
 use std::{
     borrow::Cow,
     cell::{OnceCell, RefCell},
-    collections::{HashMap, HashSet},
+    collections::{HashMap, HashSet, hash_map::Entry},
     fmt,
     rc::Rc,
     sync::Arc,
@@ -32,6 +32,8 @@ pub(super) struct Context<'v, 'd> {
     pub(super) trials: Trials,
     /// How many times anything was tried.
     pub(super) tries: u32,
+    /// Codes that nobody here can tell.
+    pub(super) asking: Asking<'v>,
     /// Questionnaires that responses were held to.
     pub(super) forms: RefCell<HashMap<NodeId, Rc<Form<'d>>>>,
 }
@@ -75,6 +77,22 @@ impl<'v, 'd> Context<'v, 'd> {
 pub(super) fn string<'d>(document: &'d Document<'d>, object: NodeId, name: &str) -> Option<Cow<'d, str>> {
     let member = document.get(object, name)?;
     if document.kind(member) == Kind::String { document.text(member) } else { None }
+}
+
+/// Members of these names, in one pass; of equal names the first.
+pub(super) fn members<const N: usize>(
+    document: &Document<'_>,
+    object: NodeId,
+    names: [&str; N],
+) -> [Option<NodeId>; N] {
+    let mut found = [None; N];
+    for child in document.children(object) {
+        let place = names.iter().position(|name| document.is_named(child, name));
+        if let Some(slot) = place.map(|place| &mut found[place]) {
+            slot.get_or_insert(child);
+        }
+    }
+    found
 }
 
 /// The items of an array member; none where it is absent or no array.
@@ -205,6 +223,8 @@ pub(super) struct BundleScope<'d> {
     pub(super) kind: Option<Cow<'d, str>>,
     /// The entries by fullUrl; of equal ones the first.
     by_full_url: HashMap<Cow<'d, str>, BundleTarget<'d>>,
+    /// Further versions of them, by fullUrl and version.
+    further: HashMap<Cow<'d, str>, HashMap<Cow<'d, str>, BundleTarget<'d>>>,
     /// `Type/id` of all resources; made when it is first asked for.
     own_names: OnceCell<HashSet<String>>,
     /// The number of the entry that the walk is in.
@@ -232,11 +252,21 @@ impl<'d> BundleScope<'d> {
     /// The index of a Bundle, built once, in one pass over its entries.
     pub(super) fn new(document: &'d Document<'d>, bundle: NodeId) -> Self {
         let mut by_full_url = HashMap::new();
+        let mut further: HashMap<_, HashMap<_, _>> = HashMap::new();
         for (entry, node) in (0..).zip(items(document, bundle, "entry")) {
-            if let Some(full_url) = string(document, node, "fullUrl") {
-                let resource_type =
-                    document.get(node, "resource").and_then(|resource| string(document, resource, "resourceType"));
-                by_full_url.entry(full_url).or_insert(BundleTarget { entry, node, resource_type });
+            let Some(full_url) = string(document, node, "fullUrl") else { continue };
+            let resource_type =
+                document.get(node, "resource").and_then(|resource| string(document, resource, "resourceType"));
+            let target = BundleTarget { entry, node, resource_type };
+            match by_full_url.entry(full_url) {
+                Entry::Vacant(place) => {
+                    place.insert(target);
+                }
+                Entry::Occupied(first) => {
+                    if let Some(version) = version(document, node) {
+                        further.entry(first.key().clone()).or_default().entry(version).or_insert(target);
+                    }
+                }
             }
         }
         Self {
@@ -244,6 +274,7 @@ impl<'d> BundleScope<'d> {
             own_names: OnceCell::new(),
             kind: string(document, bundle, "type"),
             by_full_url,
+            further,
             entry: 0,
             base: None,
             versions: HashSet::new(),
@@ -281,6 +312,29 @@ impl<'d> BundleScope<'d> {
     pub(super) fn at(&self, full_url: &str) -> Option<&BundleTarget<'d>> {
         self.by_full_url.get(full_url)
     }
+
+    /// The entry with this fullUrl and version. A resource without a version may be any; and those of a transaction get
+    /// theirs from the server.
+    pub(super) fn at_version(
+        &self,
+        document: &Document<'_>,
+        full_url: &str,
+        wanted: &str,
+    ) -> Option<&BundleTarget<'d>> {
+        let first = self.at(full_url)?;
+        let of_first = version(document, first.node);
+        if of_first.as_deref() == Some(wanted) {
+            return Some(first);
+        }
+        let further = self.further.get(full_url).and_then(|versions| versions.get(wanted));
+        further.or_else(|| (of_first.is_none() || self.is("transaction")).then_some(first))
+    }
+}
+
+/// `meta.versionId` of an entry's resource.
+pub(super) fn version<'d>(document: &'d Document<'d>, entry: NodeId) -> Option<Cow<'d, str>> {
+    let meta = document.get(document.get(entry, "resource")?, "meta")?;
+    string(document, meta, "versionId")
 }
 
 /// Splits a RESTful URL `http://server/base/Type/id` into base (with slash), type and id.

@@ -12,7 +12,7 @@ use crate::{
 };
 use std::{
     borrow::Cow,
-    collections::{BTreeMap, HashSet},
+    collections::{BTreeMap, BTreeSet, HashSet},
     sync::Arc,
 };
 
@@ -143,6 +143,9 @@ pub(super) struct Findings<'v> {
     overridden: BTreeMap<String, Overridden>,
     /// What profiles said, so that two that ask for the same say it once.
     told: HashSet<(NodeId, String, String)>,
+    /// The profiles that resources were held to.
+    profiles: BTreeSet<Arc<str>>,
+    claims_unloaded: bool,
     foreign: Vec<Foreign>,
 }
 
@@ -154,6 +157,8 @@ pub(super) struct Gathered {
     pub(super) warnings: u64,
     pub(super) not_checked: Vec<NotChecked>,
     pub(super) overridden: Vec<Overridden>,
+    pub(super) profiles: Box<[String]>,
+    pub(super) claims_unloaded: bool,
     pub(super) foreign: Vec<Foreign>,
 }
 
@@ -170,6 +175,8 @@ impl<'v> Findings<'v> {
             unknown_systems: Vec::new(),
             overridden: BTreeMap::new(),
             told: HashSet::new(),
+            profiles: BTreeSet::new(),
+            claims_unloaded: false,
             foreign: Vec::new(),
         }
     }
@@ -235,6 +242,18 @@ impl<'v> Findings<'v> {
         if self.foreign.len() < MOST_FOREIGN {
             self.foreign.push(Foreign { structure, name: name.to_owned() });
         }
+    }
+
+    /// A resource is held to a profile.
+    pub(super) fn held_to(&mut self, profile: &Arc<str>) {
+        if !self.profiles.contains(profile) {
+            self.profiles.insert(profile.clone());
+        }
+    }
+
+    /// A resource claims a profile that cannot be judged by.
+    pub(super) const fn claims_unloaded(&mut self) {
+        self.claims_unloaded = true;
     }
 
     /// Something that could not be judged.
@@ -324,11 +343,12 @@ impl<'v> Findings<'v> {
             let (left, right) = (start(a.node), start(b.node));
             (left, a.severity, &a.key, &a.expression).cmp(&(right, b.severity, &b.key, &b.expression))
         });
+        let mut places = cx.document.places();
         let findings = self
             .drafts
             .into_iter()
             .map(|draft| {
-                let position = cx.document.place(draft.node);
+                let position = places.place(draft.node);
                 Finding {
                     severity: draft.severity,
                     code: draft.code.to_owned(),
@@ -342,8 +362,9 @@ impl<'v> Findings<'v> {
             })
             .collect();
         self.not_checked.sort_by_key(|left| start(left.node));
+        let mut places = cx.document.places();
         let not_checked = self.not_checked.into_iter().map(|left| {
-            let position = cx.document.place(left.node);
+            let position = places.place(left.node);
             NotChecked {
                 key: left.key.into_owned(),
                 expression: left.expression,
@@ -360,6 +381,8 @@ impl<'v> Findings<'v> {
             warnings: self.warnings,
             not_checked: not_checked.collect(),
             overridden: self.overridden.into_values().collect(),
+            profiles: self.profiles.iter().map(ToString::to_string).collect(),
+            claims_unloaded: self.claims_unloaded,
             foreign: self.foreign,
         }
     }

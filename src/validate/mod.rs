@@ -5,6 +5,7 @@
 //! a resource once more for each profile that it claims. Linear in the input: references are resolved through one index per Bundle.
 
 mod bundle;
+mod code_server;
 mod conformance;
 mod context;
 mod issue;
@@ -19,9 +20,10 @@ mod testing;
 mod walk;
 
 pub use bundle::{Bundle, Entry};
+pub use code_server::CodeServer;
 pub use issue::Rule;
 pub use outcome::{NotChecked, Outcome, Overridden};
-pub use policy::{Policy, RuleLevel, RuleRefusal, UnknownLevel};
+pub use policy::{Policy, RuleLevel, RuleRefusal, UnknownLevel, Unloaded};
 pub use release::OtherRelease;
 
 use crate::{
@@ -29,6 +31,7 @@ use crate::{
         self, Document,
         json::{Limits, ReadError},
     },
+    model::CodeQuestion,
     stu3::{self, Release, StructureId, Terminology, package::Library},
 };
 use std::{ops::Deref, sync::Arc};
@@ -50,6 +53,7 @@ impl<T> Deref for Valid<T> {
 #[derive(Debug)]
 pub struct Validator {
     families: Families,
+    server: Option<Arc<dyn CodeServer>>,
 }
 
 /// The release and which rule family looks at which structure.
@@ -98,22 +102,45 @@ impl Validator {
                 "Identifier" => Family::Identifier,
                 "Bundle" => Family::Bundle,
                 "Bundle.entry" => Family::BundleEntry,
+                "CodeSystem" => Family::CodeSystem,
+                "Questionnaire" => Family::Questionnaire,
                 "QuestionnaireResponse" => Family::QuestionnaireResponse,
                 "Coding" | "Quantity" | "Age" | "Count" | "Distance" | "Duration" | "Money" => Family::Coded,
                 _ => Family::Plain,
             })
             .collect();
         let element = release.structure_named("Element").expect("the release has Element");
-        Self { families: Families { release, terminology: stu3::terminology(), library, by_structure, element } }
+        let families = Families { release, terminology: stu3::terminology(), library, by_structure, element };
+        Self { families, server: None }
+    }
+
+    /// The same, with somebody who is asked about codes that are not here.
+    #[must_use]
+    pub fn asking(self, server: Arc<dyn CodeServer>) -> Self {
+        Self { server: Some(server), ..self }
     }
 
     /// Judges any resource.
     pub fn resource(&self, document: &Document<'_>, policy: &Policy) -> Outcome {
-        let (cx, out) = walk::check(&self.families, document, policy);
+        let (mut outcome, mut open) = self.once(document, policy);
+        if let Some(server) = &self.server {
+            for _ in 0..code_server::ROUNDS {
+                if open.is_empty() || !server.learn(&open) {
+                    break;
+                }
+                (outcome, open) = self.once(document, policy);
+            }
+        }
+        outcome
+    }
+
+    /// With what is known now, and the questions that are open.
+    fn once(&self, document: &Document<'_>, policy: &Policy) -> (Outcome, Vec<CodeQuestion>) {
+        let (cx, out) = walk::check(&self.families, document, policy, self.server.as_deref());
         let mut gathered = out.finish(&cx);
         let foreign = std::mem::take(&mut gathered.foreign);
         let outcome = Outcome::new(gathered);
-        release::recognise(document, &outcome, &foreign).unwrap_or(outcome)
+        (release::recognise(document, &outcome, &foreign).unwrap_or(outcome), cx.asking.into_open())
     }
 
     /// Judges a document that has to be a Bundle.

@@ -16,6 +16,13 @@ pub struct Outcome {
     pub not_checked: Vec<NotChecked>,
     /// The rules whose breaches counted otherwise, or not, because a policy says so.
     pub overridden: Vec<Overridden>,
+    /// Canonical URLs of the profiles that resources of the file were held to, because they claim them or because a policy
+    /// asks for it; sorted.
+    #[serde(default)]
+    pub profiles: Box<[String]>,
+    /// Resources claim profiles that are not loaded, or that are unusable.
+    #[serde(default)]
+    pub claims_unloaded: bool,
     /// How many findings came after the first 10,000.
     pub cut: u64,
     /// The file is of another release of FHIR.
@@ -63,6 +70,8 @@ impl Outcome {
             findings: gathered.findings,
             not_checked: gathered.not_checked,
             overridden: gathered.overridden,
+            profiles: gathered.profiles,
+            claims_unloaded: gathered.claims_unloaded,
             cut: gathered.cut,
             other_release: None,
             errors: gathered.errors,

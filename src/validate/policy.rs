@@ -75,9 +75,26 @@ pub struct Policy {
     pub rules: BTreeMap<String, RuleLevel>,
     /// URLs of the modifier extensions, and `implicitRules`, that the channel understands.
     pub modifier_extensions: BTreeSet<String>,
-    /// Canonical URLs of profiles that the outermost resource has to meet, whatever it claims.
+    /// Canonical URLs of profiles that each resource of their type has to meet, whatever it claims: the file's own where it
+    /// is of that type, else those of a Bundle's entries.
     #[serde(skip)]
     pub require: BTreeSet<String>,
+    /// Canonical URLs of profiles of which each resource of their type has to meet one; other types are free.
+    #[serde(skip)]
+    pub allow: BTreeSet<String>,
+    /// What a claimed profile that is not loaded means.
+    #[serde(skip)]
+    pub unloaded: Unloaded,
+}
+
+/// What it means that a resource claims a profile that is not loaded, or that is unusable.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Unloaded {
+    /// It is said that it was not checked.
+    #[default]
+    NotChecked,
+    /// The claim is an error.
+    Refused,
 }
 
 /// Why no policy can change the rule of a key.

@@ -1,16 +1,18 @@
 //! The traversal by the release's own rules: every node once, in document order; the rules are called where they apply.
 
 use super::{
-    Families, conformance,
+    Families,
+    code_server::{Asking, CodeServer},
+    conformance,
     context::{BundleScope, Context, Path, ResourceScope, Standing},
     issue::Findings,
     policy::Policy,
     rules::{
         attachment,
         binding::{self, Value},
-        bundle, cardinality, choice, code_system, contained, element_id, extension, identifier, invariant,
+        bundle, cardinality, choice, code_system, concepts, contained, element_id, extension, identifier, invariant,
         known_extension::{self, List},
-        meta, narrative, primitive, questionnaire, range, reference, structure, xml,
+        meta, narrative, primitive, quantity, questionnaire, range, reference, structure, xml,
     },
 };
 use crate::{
@@ -45,6 +47,10 @@ pub(super) enum Family {
     Bundle,
     /// `Bundle.entry`.
     BundleEntry,
+    /// `CodeSystem`.
+    CodeSystem,
+    /// `Questionnaire`.
+    Questionnaire,
     /// `QuestionnaireResponse`.
     QuestionnaireResponse,
     /// `Coding`, and what has a unit: `Quantity` and the types made of it.
@@ -56,6 +62,7 @@ pub(super) fn check<'v, 'd>(
     families: &'v Families,
     document: &'d Document<'d>,
     policy: &'v Policy,
+    server: Option<&'v dyn CodeServer>,
 ) -> (Context<'v, 'd>, Findings<'v>) {
     let resource = ResourceScope::new(document, document.root());
     let cx = Context {
@@ -70,6 +77,7 @@ pub(super) fn check<'v, 'd>(
         bundle: None,
         trials: HashMap::new(),
         tries: 0,
+        asking: Asking::of(server),
         forms: RefCell::default(),
     };
     let mut walk = Walk { families, cx, out: Findings::new(policy), remarks: document.remarks() };
@@ -147,8 +155,11 @@ impl<'d> Walk<'_, 'd> {
         }
         self.held(holder, id, node);
         conformance::check(&mut self.cx, id, node, &mut self.out);
-        if family == Family::QuestionnaireResponse {
-            questionnaire::check(&self.cx, node, &mut self.out);
+        match family {
+            Family::CodeSystem => concepts::check(&self.cx, node, &mut self.out),
+            Family::Questionnaire => questionnaire::check_definition(&self.cx, node, &mut self.out),
+            Family::QuestionnaireResponse => questionnaire::check(&self.cx, node, &mut self.out),
+            _ => {}
         }
         if let Some(outer) = outer_bundle {
             self.cx.bundle = outer;
@@ -359,7 +370,11 @@ impl<'d> Walk<'_, 'd> {
     fn family(&mut self, id: StructureId, member: Member, node: NodeId) {
         let (cx, out) = (&mut self.cx, &mut self.out);
         match self.families.of(id) {
-            Family::Plain | Family::Bundle | Family::QuestionnaireResponse => {}
+            Family::Plain
+            | Family::Bundle
+            | Family::CodeSystem
+            | Family::Questionnaire
+            | Family::QuestionnaireResponse => {}
             Family::Reference => reference::check(cx, member.way, node, out),
             Family::Extension => {
                 extension::check(cx, node, out);
@@ -371,7 +386,10 @@ impl<'d> Walk<'_, 'd> {
             Family::Attachment => attachment::check(cx, node, out),
             Family::Identifier => identifier::check(cx, node, out),
             Family::BundleEntry => bundle::entry(cx, node, out),
-            Family::Coded => code_system::check(cx, node, out),
+            Family::Coded => {
+                code_system::check(cx, node, out);
+                quantity::check(cx, member.way, node, out);
+            }
         }
     }
 }

@@ -5,6 +5,7 @@
 
 use pushbridge::{
     fhir::json::{self, Limits},
+    stu3::package::{ArchiveLimits, Shelf},
     validate::{Policy, Validator},
 };
 use std::{
@@ -14,6 +15,7 @@ use std::{
     io::Write,
     path::{Path, PathBuf},
     process::Command,
+    sync::Arc,
     time::Instant,
 };
 
@@ -68,6 +70,7 @@ fn main() {
         allocations.count_total as f64 / bundles.len() as f64
     ));
     growth(&validator);
+    profiles(&validator);
     second_opinion(&bundles, megabytes / judge);
 }
 
@@ -92,6 +95,64 @@ fn second_opinion(bundles: &[String], ours: f64) {
         }
         _ => say("the HL7 Java validator is not there, or needs a JDK: skipped"),
     }
+}
+
+/// The same resources with and without the profiles that they claim: those of the package zib2017.
+fn profiles(plain: &Validator) {
+    let Ok(package) = fs::read(shared().join("stu3/nictiz.fhir.nl.stu3.zib2017-2.2.18.tgz")) else {
+        return say("the package zib2017 is not there: profiles are not measured");
+    };
+    let before = resident_megabytes();
+    let mut held = None;
+    let ready = seconds(|| {
+        let mut shelf = Shelf::new();
+        shelf.add_package(&package, &ArchiveLimits::default()).expect("it is a package");
+        held = Some(Validator::with(Arc::new(shelf.library())));
+    });
+    let held = held.expect("it was made");
+    let grown = resident_megabytes().saturating_sub(before);
+    say(&format!("the package zib2017: ready in {:.0} ms, {grown} MB more memory", ready * 1e3));
+    let corpus = shared().join("corpus");
+    for (what, texts) in [
+        ("examples of zib2017", files(&corpus.join("zib2017-examples"))),
+        ("pushes of MedMij", files(&corpus.join("medmij-push"))),
+        ("20,000 small Observations", vec![claiming(&observations(20_000))]),
+    ] {
+        let limits = Limits { max_bytes: 1 << 30, ..Limits::default() };
+        let judged = |validator: &Validator| {
+            for text in &texts {
+                let document = pushbridge::validate::read(text.as_bytes(), &limits).expect("it can be read");
+                black_box(validator.resource(&document, &Policy::default()));
+            }
+        };
+        judged(&held);
+        let rounds = (0..ROUNDS).map(|_| (seconds(|| judged(plain)), seconds(|| judged(&held))));
+        let (without, with): (Vec<f64>, Vec<f64>) = rounds.unzip();
+        let (without, with) = (median(without), median(with));
+        let megabytes = texts.iter().map(String::len).sum::<usize>() as f64 / 1e6;
+        say(&format!("{what:26} {:.0} MB/s with it = {:.2} x without", megabytes / with, without / with));
+    }
+}
+
+/// Every Observation claims a profile of the package.
+fn claiming(bundle: &str) -> String {
+    let claim = r#""resourceType":"Observation","meta":{"profile":["http://nictiz.nl/fhir/StructureDefinition/zib-BodyWeight"]}"#;
+    bundle.replace(r#""resourceType":"Observation""#, claim)
+}
+
+/// All files of a folder, in their order.
+fn files(folder: &Path) -> Vec<String> {
+    let entries = fs::read_dir(folder).expect("the folder can be read");
+    let mut paths: Vec<PathBuf> = entries.map(|entry| entry.expect("an entry").path()).collect();
+    paths.sort_unstable();
+    let named = |path: &PathBuf| path.extension().is_some_and(|ending| ending == "json" || ending == "xml");
+    paths.into_iter().filter(named).filter_map(|path| fs::read_to_string(path).ok()).collect()
+}
+
+fn resident_megabytes() -> u64 {
+    let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap_or_default();
+    line.trim().trim_end_matches(" kB").parse::<u64>().unwrap_or(0) / 1024
 }
 
 /// One Bundle with N Observations that refer to one Patient: the time has to grow with N, not with its square.

@@ -80,3 +80,41 @@ fn a_store_that_moves_goes_on_elsewhere_and_is_retired_here() {
     assert_eq!(stand.once(), 0);
     assert_eq!(names(&stand.path("channels/clinic/done")).len(), 3);
 }
+
+#[test]
+fn a_backup_is_made_while_the_daemon_works_and_is_whole() {
+    let mut stand = linked();
+    stand.start_daemon();
+    let text = String::from_utf8(sample("valid/weight-batch.json")).unwrap();
+    let files: Vec<_> = (0..60).map(|number| text.replace("72.50", &format!("72.{number}")).into_bytes()).collect();
+    assert!(files[0] != files[1], "each is another Bundle");
+    for (number, file) in files.iter().enumerate() {
+        stand.drop_file(&format!("alex/{number}.json"), file);
+    }
+    stand.wait("the first delivery", || !stand.received(&files[0]).is_empty());
+    let backup = stand.path("backup.sealed");
+    stand.ok(&["store", "backup", backup.to_str().unwrap()]);
+    let bytes = fs::read(&backup).unwrap();
+    assert_eq!(fs::metadata(&backup).unwrap().permissions().mode() & 0o777, 0o600);
+    let again = stand.run(&["store", "backup", backup.to_str().unwrap()]);
+    assert_eq!(again.status.code(), Some(1), "no file is ever replaced");
+    assert_eq!(fs::read(&backup).unwrap(), bytes);
+    assert!(stand.ok(&["audit"]).contains("store backup"));
+    let moved = stand.run(&["store", "backup", "--move", stand.path("moving").to_str().unwrap()]);
+    assert_eq!(moved.status.code(), Some(5), "a daemon that pushes cannot be retired");
+    stand.wait("all of them", || files.iter().all(|file| stand.received(file).len() == 1));
+    assert_eq!(stand.stop_daemon(), Some(0));
+
+    // The machine is lost, and what was done since the backup with it.
+    let key = stand.path("state/secrets.key");
+    fs::rename(stand.path("state"), stand.path("lost")).unwrap();
+    fs::create_dir(stand.path("state")).unwrap();
+    fs::copy(stand.path("lost/secrets.key"), &key).unwrap();
+    stand.ok(&["store", "restore", backup.to_str().unwrap()]);
+    stand.ok(&["store", "confirm"]);
+    let known: Vec<_> = stand.records();
+    assert!(!known.is_empty() && known.len() <= files.len());
+    let sent = known.iter().filter(|record| record["submission"]["stage"]["stage"] == "delivered").count();
+    let doubted = known.iter().filter(|record| record["submission"]["stage"]["stage"] == "unknown").count();
+    assert!(sent > 0 && sent + doubted == known.len(), "{sent} sent and {doubted} in doubt of {}", known.len());
+}

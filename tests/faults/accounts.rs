@@ -2,7 +2,7 @@
 
 use super::{
     many,
-    run::{Draws, count, open_store},
+    run::{Draws, count, either, open_store},
     stand::{Stand, names},
     wire::{Act, Door, Wire, answer},
     world::{Channel, File, Key, Link, World, world},
@@ -286,7 +286,7 @@ impl Staged {
 fn a_daemon_sends_each_bundle_where_the_oracle_says_also_when_links_change_while_it_waits() {
     let (mut draws, files) = (Draws::new("accounts"), count(150, 2_000));
     let mut sent = 0;
-    let worlds = count(2, 20);
+    let worlds = either(2, 20);
     for _ in 0..worlds {
         let mut runner = runner(&mut draws, 1);
         let first = loop {

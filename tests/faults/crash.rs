@@ -2,7 +2,7 @@
 //! started again.
 
 use super::{
-    run::{Draws, count},
+    run::{Draws, rounds},
     siege::Siege,
     stand::Stand,
 };
@@ -17,7 +17,8 @@ use std::{
 fn kills_at_each_point_and_at_random_moments_lose_nothing_and_send_nothing_twice() {
     let mut siege = Siege::of(Stand::by_folder(), Draws::new("crash"));
     let (mut at_points, mut at_random) = (BTreeMap::<&str, usize>::new(), 0);
-    for round in 0..count(200, 10_000) {
+    let begun = Instant::now();
+    for round in rounds(200, 10_000) {
         let point = POINTS[round / 2 % POINTS.len()];
         let named = cfg!(feature = "faults") && round.is_multiple_of(2);
         siege.drop_files(2);
@@ -27,15 +28,21 @@ fn kills_at_each_point_and_at_random_moments_lose_nothing_and_send_nothing_twice
         let times = if point.starts_with("refresh") { 1 } else { 1 + siege.draws.below(2) };
         let order = if named { format!("{point} abort {times}\n") } else { String::new() };
         fs::write(siege.stand.path("orders"), order).unwrap();
+        // Half of the random moments are counted from the daemon's first line, which a busy machine may be long about.
+        let awake = named || siege.draws.below(2) == 0;
         let random = Duration::from_millis(20 + siege.draws.next() % 400);
-        // A busy machine takes long to reach a point; each must be reached once.
+        let known = siege.log_length();
+        siege.stand.spawn_daemon(&[("PUSHBRIDGE_FAULT_ORDERS", siege.stand.path("orders"))]);
+        if awake {
+            siege.wait_until_awake(known);
+        }
+        // A busy machine may take long to reach a point; each must be reached once.
         let patience = Duration::from_secs(if at_points.contains_key(point) { 2 } else { 10 });
         let limit = Instant::now() + if named { patience } else { random };
-        siege.stand.spawn_daemon(&[("PUSHBRIDGE_FAULT_ORDERS", siege.stand.path("orders"))]);
-        while Instant::now() < limit && !has_ended(&mut siege.stand) {
+        while Instant::now() < limit && !siege.has_ended() {
             std::thread::sleep(Duration::from_millis(5));
         }
-        if has_ended(&mut siege.stand) {
+        if siege.has_ended() {
             *at_points.entry(point).or_default() += 1;
         } else {
             at_random += 1;
@@ -45,26 +52,20 @@ fn kills_at_each_point_and_at_random_moments_lose_nothing_and_send_nothing_twice
             siege.authorise_paused();
         }
     }
+    let minutes = begun.elapsed().as_secs_f64() / 60.0;
+    let ends: usize = at_points.values().sum();
+    println!(
+        "crash: {ends} ends at {} points, {at_random} kills at random moments in {minutes:.0} min",
+        at_points.len()
+    );
     let outcome = siege.judge();
-    let kills: usize = at_points.values().sum();
-    println!("crash: {kills} ends at {} points, {at_random} kills at random moments; {outcome}", at_points.len());
-    if cfg!(feature = "faults") {
+    println!("crash: {outcome}");
+    // Fewer rounds are too few for every point.
+    if cfg!(feature = "faults") && ends + at_random >= 200 {
         let missed: Vec<_> = POINTS.iter().filter(|point| !at_points.contains_key(**point)).collect();
         assert!(missed.is_empty(), "never reached: {missed:?}");
-    } else {
+    }
+    if !cfg!(feature = "faults") {
         println!("crash: SKIPPED the named points: this build has none (cargo test --features faults)");
     }
-}
-
-/// Whether the daemon has ended by itself.
-fn has_ended(stand: &mut Stand) -> bool {
-    stand.daemon.as_mut().is_none_or(|daemon| daemon.try_wait().unwrap().is_some())
-}
-
-#[test]
-fn a_default_build_has_no_faults_to_order() {
-    let program = fs::read(env!("CARGO_BIN_EXE_pushbridge")).unwrap();
-    let name = b"PUSHBRIDGE_FAULT_ORDERS";
-    let has_them = program.windows(name.len()).any(|window| window == name);
-    assert_eq!(has_them, cfg!(feature = "faults"));
 }

@@ -182,7 +182,7 @@ fn pace(stand: &Stand, good: usize, first: usize, between: impl Fn(usize)) -> Du
         dropped.push(bundle(number));
         stand.drop_file(&format!("{}/good{number}.json", number % 4), &bundle(number));
     }
-    stand.wait("the good ones are delivered", || all_taken(stand, &dropped));
+    stand.wait_at_most(Duration::from_secs(600), "the good ones are delivered", || all_taken(stand, &dropped));
     begun.elapsed()
 }
 
@@ -224,6 +224,60 @@ fn bombs_are_refused_and_good_files_keep_their_pace() {
     // An unoptimised program takes a few seconds for a bomb; what good files wait for is one thread of two.
     assert!(among < alone * 4 + Duration::from_secs(20), "{alone:?} and {among:?}");
     assert!(peak < 400, "{peak} MB");
+    assert_eq!(stand.stop_daemon(), Some(0));
+}
+
+/// Names that are never claimed, of each kind: an unfinished upload, a link, a file that is too large.
+fn crowd(stand: &Stand, names: usize) {
+    let folder = stand.path("inbox/0");
+    fs::create_dir_all(&folder).unwrap();
+    let large = stand.path("large");
+    fs::File::create(&large).unwrap().set_len(9 << 20).unwrap();
+    for number in 0..names {
+        match number % 3 {
+            0 => drop(fs::File::create(folder.join(format!("upload-of-a-hospital-{number}.json.part"))).unwrap()),
+            1 => std::os::unix::fs::symlink(&large, folder.join(format!("link-of-a-hospital-{number}.json"))).unwrap(),
+            // A few tens of thousands of names are all that one file may have.
+            _ => {
+                let path = folder.join(format!("scan-of-a-hospital-{number}.json"));
+                if fs::hard_link(&large, &path).is_err() {
+                    fs::remove_file(&large).unwrap();
+                    fs::File::create(&large).unwrap().set_len(9 << 20).unwrap();
+                    fs::hard_link(&large, path).unwrap();
+                }
+            }
+        }
+    }
+}
+
+/// Those that are left are known up to a number, and take no place from the others.
+#[test]
+fn names_that_are_never_claimed_keep_no_good_file_from_its_turn() {
+    let (mut stand, _) = stand();
+    let names = count(40_000, 1_000_000);
+    stand.start_daemon();
+    let alone = pace(&stand, 100, 0, |_| {});
+    let before = stand.peak_megabytes();
+    crowd(&stand, names);
+    let among = pace(&stand, 100, 100, |_| {});
+    // It has looked at all of them more than once by now; the good ones are claimed from among them at a start too.
+    assert_eq!(stand.stop_daemon(), Some(0));
+    for number in 200..300 {
+        stand.drop_file(&format!("0/good{number}.json"), &bundle(number));
+    }
+    stand.start_daemon();
+    let good: Vec<_> = (0..300).map(bundle).collect();
+    stand.wait_at_most(Duration::from_secs(600), "the good ones are delivered after a start", || {
+        all_taken(&stand, &good)
+    });
+    let peak = stand.peak_megabytes();
+    println!(
+        "files: {names} names that are never claimed: 100 good files took {:.1} s without them, {:.1} s among them; \
+         memory {before} MB, then {peak} MB",
+        alone.as_secs_f64(),
+        among.as_secs_f64()
+    );
+    assert!(peak < before + 64, "{before} MB, then {peak} MB");
     assert_eq!(stand.stop_daemon(), Some(0));
 }
 

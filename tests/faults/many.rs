@@ -2,17 +2,19 @@
 //! for one of them is no other's matter, so hundreds of bad days fit into one run of the daemon.
 
 use super::{
-    run::open_store,
+    run::{Pace, open_store},
     stand::{Stand, sample},
     wire::{Door, Wire},
 };
 use pushbridge::{
-    model::{Account, EvidenceKind, Link, LinkValue, Person, Secret, Timestamp, TokenPair, TokenState, TokenValue},
+    model::{
+        Account, Digest, EvidenceKind, Link, LinkValue, Person, Secret, Timestamp, TokenPair, TokenState, TokenValue,
+    },
     sandbox::NewPerson,
     store::{Store, Write},
 };
 use serde_json::Value;
-use std::{fs, os::unix::fs::DirBuilderExt};
+use std::{collections::BTreeMap, fs, os::unix::fs::DirBuilderExt, path::PathBuf};
 
 /// The stand, the wire, and a lane for each contract.
 pub(super) struct Many {
@@ -34,15 +36,16 @@ pub(super) struct Settings {
     pub(super) channel: &'static str,
 }
 
-/// Short limits: a silence is over after a second.
+/// Short limits: a silence is over after a second. What an account's own answers led to stays so: nobody reads the
+/// accounts a minute after the start.
 pub(super) const USUAL: Settings = Settings {
-    contract: "connect_timeout = \"2s\"\nidle_timeout = \"1s\"\ntotal_timeout = \"4s\"\n",
+    contract: "connect_timeout = \"2s\"\nidle_timeout = \"1s\"\ntotal_timeout = \"4s\"\naccounts_sync = \"0s\"\n",
     channel: "quiet = \"100ms\"\npolling = \"always\"\n",
 };
 
 /// Long enough for large bodies on a busy machine.
 pub(super) const PATIENT: Settings = Settings {
-    contract: "connect_timeout = \"3s\"\nidle_timeout = \"4s\"\ntotal_timeout = \"12s\"\n",
+    contract: "connect_timeout = \"3s\"\nidle_timeout = \"4s\"\ntotal_timeout = \"12s\"\naccounts_sync = \"0s\"\n",
     channel: USUAL.channel,
 };
 
@@ -94,11 +97,65 @@ impl Many {
     }
 
     /// What `queue why` tells of every file, by file name.
-    pub(super) fn why(&self) -> std::collections::BTreeMap<String, Value> {
+    pub(super) fn why(&self) -> BTreeMap<String, Value> {
         // It ends with 1 while there is none.
         let text = String::from_utf8(self.stand.run(&["--json", "queue", "why", "ALL"]).stdout).unwrap();
         let told = text.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
         told.map(|why| (why["file"].as_str().unwrap().rsplit('/').next().unwrap().to_owned(), why)).collect()
+    }
+
+    /// Starts the daemon, by a clock that goes so many times as fast from now on, for the sandbox too.
+    pub(super) fn start_at_pace(&mut self, times: u32) {
+        let pace = Pace::of(times);
+        let orders = if times == 1 { String::new() } else { pace.order() };
+        self.stand.sandbox.set_clock(move |machine| pace.at(machine));
+        self.start_with(&orders);
+    }
+
+    /// Starts the daemon with these orders.
+    pub(super) fn start_with(&mut self, orders: &str) {
+        let path = self.stand.path("orders");
+        fs::write(&path, orders).unwrap();
+        self.stand.start_daemon_with(&[("PUSHBRIDGE_FAULT_ORDERS", path)]);
+    }
+
+    /// The folder of a lane's inbox that leads to an account.
+    pub(super) fn inbox(&self, lane: &Lane, folder: usize) -> PathBuf {
+        self.stand.path("inbox").join(&lane.name).join(folder.to_string())
+    }
+
+    /// How many lines of the log say this of a lane.
+    pub(super) fn alerts(&self, lane: usize, text: &str) -> usize {
+        let of_lane = format!("contract={} ", self.lanes[lane].name);
+        let log = self.stand.log();
+        log.lines().filter(|line| line.contains(text) && format!("{line} ").contains(&of_lane)).count()
+    }
+
+    /// Nothing of a lane was taken twice, and what is delivered came in the order of its account's claims. Its files are
+    /// called `LANE-NUMBER.json` and go to the account NUMBER leaves when it is divided; `content` numbers their Bundles.
+    pub(super) fn judge_order(
+        &self,
+        lane: usize,
+        accounts: usize,
+        why: &BTreeMap<String, Value>,
+        content: impl Fn(usize) -> usize,
+    ) {
+        let name = &self.lanes[lane].name;
+        let mut taken: BTreeMap<Digest, usize> = BTreeMap::new();
+        for (place, push) in self.stand.sandbox.received().iter().enumerate() {
+            assert!(taken.insert(push.sha256, place).is_none(), "{name}: one was taken twice");
+        }
+        let mut claims: Vec<Vec<(&str, usize)>> = vec![Vec::new(); accounts];
+        for (file, why) in why.iter().filter(|(_, why)| why["outcome"] == "delivered") {
+            let number = file.strip_prefix(&format!("{lane}-")).and_then(|rest| rest.strip_suffix(".json"));
+            let Some(number) = number.map(|number| number.parse::<usize>().unwrap()) else { continue };
+            let place = *taken.get(&Digest::of(&bundle(content(number)))).expect("what is delivered was taken");
+            claims[number % accounts].push((why["id"].as_str().unwrap(), place));
+        }
+        for (account, mut claims) in claims.into_iter().enumerate() {
+            claims.sort_unstable();
+            assert!(claims.is_sorted_by_key(|(_, place)| *place), "{name}: account {account} was served out of order");
+        }
     }
 
     /// How many requests came at a lane's door.
@@ -159,7 +216,7 @@ pub(super) fn link_record(channel: &str, folder: &str, reference: &str) -> Write
     })
 }
 
-/// The same Bundle with bytes of its own.
+/// The same Bundle with bytes that no other number has.
 pub(super) fn bundle(number: usize) -> Vec<u8> {
     let ending = format!("{}{}", " ".repeat(number % 1000), "\n".repeat(number / 1000));
     [sample("valid/weight-batch.json"), ending.into_bytes()].concat()

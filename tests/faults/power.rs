@@ -2,7 +2,7 @@
 //! daemon ends, and what had not reached the images is lost, as on a disk. Then they are mounted again.
 
 use super::{
-    run::{Draws, count},
+    run::{Draws, rounds},
     siege::Siege,
     stand::Stand,
 };
@@ -94,8 +94,9 @@ fn when_the_power_goes_nothing_is_lost_and_nothing_is_sent_twice() {
     };
     forgets(&disks[0], &stand.path("state"));
     let mut siege = Siege::of(stand, Draws::new("power"));
-    let cuts = count(40, 1_000);
-    for _ in 0..cuts {
+    let mut cuts = 0;
+    for _ in rounds(40, 1_000) {
+        cuts += 1;
         siege.drop_files(3);
         if siege.draws.below(4) == 0 {
             siege.expire_a_token();

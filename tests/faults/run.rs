@@ -1,11 +1,14 @@
 //! How long a suite runs, from which seed, and what it stands on.
 
 use super::stand::Stand;
-use pushbridge::{model::Sealer, store::SledStore};
+use pushbridge::{
+    model::{Sealer, Timestamp},
+    store::SledStore,
+};
 use std::{
     fs,
     sync::Arc,
-    time::{SystemTime, UNIX_EPOCH},
+    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
 
 /// Short runs belong to every `cargo test`.
@@ -24,8 +27,47 @@ pub(super) fn length() -> Length {
 }
 
 /// So many in a short run, so many in a long one.
-pub(super) fn count(short: usize, long: usize) -> usize {
+pub(super) fn either(short: usize, long: usize) -> usize {
     if length() == Length::Long { long } else { short }
+}
+
+/// The size of a suite: as [`either`], but `PUSHBRIDGE_FAULTS_COUNT` may say otherwise where one is run alone.
+pub(super) fn count(short: usize, long: usize) -> usize {
+    number("PUSHBRIDGE_FAULTS_COUNT").unwrap_or_else(|| either(short, long))
+}
+
+/// The rounds of a suite: as many as [`count`] says, and no new one after `PUSHBRIDGE_FAULTS_MINUTES`.
+pub(super) fn rounds(short: usize, long: usize) -> impl Iterator<Item = usize> {
+    let limit = number("PUSHBRIDGE_FAULTS_MINUTES").map(|minutes| Duration::from_secs(60 * minutes as u64));
+    let begun = Instant::now();
+    (0..count(short, long)).take_while(move |_| limit.is_none_or(|limit| begun.elapsed() < limit))
+}
+
+fn number(variable: &str) -> Option<usize> {
+    std::env::var(variable).ok().map(|text| text.parse().unwrap_or_else(|_| panic!("{variable} is a number")))
+}
+
+/// A clock that goes so many times as fast as the machine's, for the program and the sandbox alike.
+pub(super) struct Pace {
+    times: u32,
+    since: i64,
+}
+
+impl Pace {
+    /// From now on.
+    pub(super) fn of(times: u32) -> Self {
+        Self { times, since: Timestamp::now().as_millis() }
+    }
+
+    /// What it makes of the machine's milliseconds.
+    pub(super) const fn at(&self, machine: i64) -> i64 {
+        self.since + (machine - self.since) * self.times as i64
+    }
+
+    /// As an order to the program.
+    pub(super) fn order(&self) -> String {
+        format!("clock pace {} {}\n", self.times, self.since)
+    }
 }
 
 /// Draws from a seed (splitmix64): the same seed gives the same draws.

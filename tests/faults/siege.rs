@@ -10,6 +10,7 @@ use serde_json::Value;
 use std::{
     collections::BTreeMap,
     fmt, fs,
+    io::{Read, Seek, SeekFrom},
     time::{Duration, Instant},
 };
 
@@ -103,6 +104,30 @@ impl Siege {
                 self.stand.ok(&["tokens", "import", "--contract", "main", tokens.to_str().unwrap()]);
                 self.authorised_again += 1;
             }
+        }
+    }
+
+    /// Whether the daemon has ended by itself.
+    pub(super) fn has_ended(&mut self) -> bool {
+        self.stand.daemon.as_mut().is_none_or(|daemon| daemon.try_wait().unwrap().is_some())
+    }
+
+    /// How many bytes the log has.
+    pub(super) fn log_length(&self) -> u64 {
+        fs::metadata(self.stand.path("log")).map_or(0, |log| log.len())
+    }
+
+    /// Waits until the daemon says behind these bytes of its log that it has started, or has ended by itself.
+    pub(super) fn wait_until_awake(&mut self, behind: u64) {
+        let limit = Instant::now() + Duration::from_secs(120);
+        let mut said = String::new();
+        while !self.has_ended() && !said.contains("started open=") {
+            assert!(Instant::now() < limit, "it starts\n{said}");
+            std::thread::sleep(Duration::from_millis(5));
+            let mut log = fs::File::open(self.stand.path("log")).unwrap();
+            log.seek(SeekFrom::Start(behind)).unwrap();
+            said.clear();
+            log.read_to_string(&mut said).unwrap();
         }
     }
 

@@ -7,7 +7,7 @@ use super::{
     lock::Locked,
     origin::Origins,
     plan::{Plan, Staged},
-    print,
+    print, reload,
 };
 use crate::stu3::package::{Library, PackageName, VersionRange};
 use std::{
@@ -27,6 +27,8 @@ pub(in crate::cli) struct Args {
     /// Leave out the packages that these need
     #[arg(long)]
     no_dependencies: bool,
+    #[command(flatten)]
+    reload: reload::After,
 }
 
 /// What an argument means.
@@ -74,7 +76,8 @@ pub(super) fn run(config: &Path, args: &Args, form: Form) -> Result<Exit, Failed
     }
     folder.write_lock()?;
     warnings.iter().for_each(|text| print::complain(&format!("pushbridge: {text}")));
-    tell(&staged, &library, form)
+    tell(&staged, &library, form)?;
+    reload::after(config, args.reload, form)
 }
 
 /// A file where there is one or the name is one's; else a package.
@@ -125,7 +128,7 @@ struct Row<'r> {
     locked: &'r Locked,
 }
 
-fn tell(staged: &BTreeMap<String, Staged>, library: &Library, form: Form) -> Result<Exit, Failed> {
+fn tell(staged: &BTreeMap<String, Staged>, library: &Library, form: Form) -> Result<(), Failed> {
     for staged in staged.values() {
         let locked = &staged.locked;
         match form {
@@ -142,5 +145,5 @@ fn tell(staged: &BTreeMap<String, Staged>, library: &Library, form: Form) -> Res
             [library.profiles().len(), library.value_sets().len(), library.code_systems().len()];
         print::line(&format!("loaded now: {profiles} profiles, {sets} value sets, {systems} code systems"))?;
     }
-    Ok(Exit::Done)
+    Ok(())
 }

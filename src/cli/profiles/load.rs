@@ -27,13 +27,19 @@ const LARGEST_FILE: u64 = 256 << 20;
 
 /// Everything in the folder, where there is one, and everything named.
 pub(in crate::cli) fn library_if_any(config: &Path, named: &[PathBuf]) -> Result<Library, Failed> {
+    everything_if_any(config, named).map(|loaded| loaded.library)
+}
+
+/// The same, with the files.
+pub(super) fn everything_if_any(config: &Path, named: &[PathBuf]) -> Result<Loaded, Failed> {
     match in_folder(&folder(config)) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound && named.is_empty() => Ok(Library::default()),
-        _ => library(config, named),
+        Err(error) if error.kind() == io::ErrorKind::NotFound && named.is_empty() => Ok(Loaded::default()),
+        _ => everything(config, named),
     }
 }
 
 /// All definitions, and the files that they came from.
+#[derive(Default)]
 pub(super) struct Loaded {
     pub(super) library: Library,
     pub(super) files: Vec<LoadedFile>,

@@ -1,12 +1,14 @@
 //! `profiles`: what is loaded, what a profile asks for, and what is wrong with any of it.
 
 mod add;
+pub(super) mod edition;
 mod folder;
 mod list;
 pub(super) mod load;
 mod lock;
 mod origin;
 mod plan;
+mod reload;
 mod remove;
 mod show;
 
@@ -29,6 +31,7 @@ Examples:
   pushbridge profiles add nictiz.fhir.nl.stu3.zib2017-2.2.18.tgz
   pushbridge profiles add nictiz.fhir.nl.stu3.zib2017@2.2.18 --registry https://packages.simplifier.net
   pushbridge profiles check
+  pushbridge profiles reload
   pushbridge profiles ls
   pushbridge profiles show zib-BloodPressure
   pushbridge profiles show --json http://nictiz.nl/fhir/StructureDefinition/zib-BloodPressure | jq -r .id"
@@ -56,6 +59,20 @@ reached or refuses."
   pushbridge profiles rm nictiz.fhir.nl.stu3.zib2017@2.2.18
   pushbridge profiles rm own-profile.json")]
     Rm(remove::Args),
+    /// Have the running daemon judge by what lies in profiles/ now
+    #[command(
+        after_help = "All of it is read and compiled beside what is in force, and takes its place as a whole. Where anything is unusable, or not \
+as profiles.lock says, the daemon keeps the profiles that it has and says what is wrong: here, in its log, in `pushbridge status` \
+and by an alert. SIGHUP does the same. Bundles that are held because they claim a profile that was not loaded are judged again; \
+what is being judged ends by the profiles it began with, and what is ready to be sent keeps its verdict.
+
+Examples:
+  pushbridge profiles add zib.tgz && pushbridge profiles reload
+  pushbridge profiles reload --json | jq .files
+
+Ends with 0 when they are in force, 1 when they cannot be used or no daemon runs."
+    )]
+    Reload,
     /// List what is loaded: the files, and what is in them
     #[command(after_help = "Examples:
   pushbridge profiles ls
@@ -104,6 +121,7 @@ pub(super) fn run(config: &Path, command: &Command, form: Form) -> Result<Exit, 
     match command {
         Command::Add(args) => add::run(config, args, form),
         Command::Rm(args) => remove::run(config, args, form),
+        Command::Reload => reload::run(config, form),
         Command::Ls { release, source } => list::all(&load::everything(config, &source.packages)?, *release, form),
         Command::Show { url, source } => show::profile(&load::library(config, &source.packages)?, url, form),
         Command::Check { source } => check(&load::library(config, &source.packages)?, form),

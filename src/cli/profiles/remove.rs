@@ -5,7 +5,7 @@ use super::{
     folder::Folder,
     load::{self, is_definition},
     lock::{Locked, PackageId},
-    print,
+    print, reload,
 };
 use crate::stu3::package::{Archive, ArchiveLimits, VersionRange};
 use serde_json::json;
@@ -20,6 +20,8 @@ pub(in crate::cli) struct Args {
     /// Also what other packages need
     #[arg(long)]
     force: bool,
+    #[command(flatten)]
+    reload: reload::After,
 }
 
 pub(super) fn run(config: &Path, args: &Args, form: Form) -> Result<Exit, Failed> {
@@ -72,7 +74,8 @@ pub(super) fn run(config: &Path, args: &Args, form: Form) -> Result<Exit, Failed
             Form::Text => print::line(&format!("removed: {file}"))?,
         }
     }
-    Ok(Exit::Done)
+    drop(folder);
+    reload::after(config, args.reload, form)
 }
 
 /// The packages of the folder: as the lock says, or as a file that was dropped there says itself.

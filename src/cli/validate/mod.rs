@@ -14,14 +14,18 @@ mod spill;
 
 use super::{
     Form,
+    context::Context,
     exit::{Exit, Failed},
-    profiles::load,
+    print,
+    profiles::{edition::unknown, load},
+    terminology::{Asked, FILE},
 };
 use crate::{
+    config::Terminology,
     fhir::json::Limits,
     model::Severity,
     validate::{
-        Policy, RuleLevel, Validator,
+        Policy, RuleLevel, Unloaded, Validator,
         render::{Colour, Look},
     },
 };
@@ -79,9 +83,20 @@ pub(super) struct Args {
     /// A FHIR package (.tgz) or a definition (.json, .xml) beside those of the folder profiles/; may be named again
     #[arg(long = "package", value_name = "FILE")]
     packages: Vec<PathBuf>,
-    /// The canonical URL of a profile that every file has to meet, whatever it claims; may be named again
+    /// The canonical URL of a profile that must be met, whatever is claimed: by the file, or by each entry of a Bundle that
+    /// is of the profile's type; may be named again
     #[arg(long = "profile", value_name = "URL")]
     profiles: Vec<String>,
+    /// A profile of which one must be met by each resource of its type; other types are free; may be named again
+    #[arg(long = "allow-profile", value_name = "URL")]
+    allowed: Vec<String>,
+    /// What a claimed profile that is not loaded means
+    #[arg(long, value_name = "WHAT", default_value = "pass")]
+    unloaded_profiles: UnloadedProfiles,
+    /// A terminology server (FHIR STU3) that is asked about codes that are not known here; only codes go there. Its proxy,
+    /// CA and timeout are those of [terminology], and answers are kept, where there is a configuration file
+    #[arg(long, value_name = "URL")]
+    terminology: Option<String>,
     /// Larger files are refused
     #[arg(long, default_value_t = 64, value_name = "MB")]
     max_size: u64,
@@ -110,6 +125,14 @@ enum FailOn {
     Warning,
 }
 
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+enum UnloadedProfiles {
+    /// It is said that it was not checked
+    Pass,
+    /// The claim is an error
+    Refuse,
+}
+
 fn parse_rule(text: &str) -> Result<(String, RuleLevel), String> {
     let form = "write KEY=error, KEY=warning, KEY=information or KEY=off";
     let (key, level) = text.split_once('=').ok_or(form)?;
@@ -123,7 +146,8 @@ pub(super) fn run(config: &Path, args: &Args, form: Form) -> Result<Exit, Failed
     if args.rules {
         return explain::list(form);
     }
-    let judge = judge(config, args, form)?;
+    let server = args.terminology.as_deref().map(|url| terminology(config, url)).transpose()?;
+    let judge = judge(config, args, form, server.clone())?;
     let mut output = Output::new(judge.format, args.quiet, &args.paths);
     let mut written = output.begin();
     let files = Files::new(args.paths.clone());
@@ -138,6 +162,9 @@ pub(super) fn run(config: &Path, args: &Args, form: Form) -> Result<Exit, Failed
             },
         );
     }
+    if let Some(why) = server.and_then(|server| server.trouble()) {
+        print::complain(&format!("pushbridge: {why}: codes that only it knows were not checked"));
+    }
     match written.and_then(|()| output.finish(&judge.policy)) {
         Ok(exit) => Ok(exit),
         // The reader went away: nobody needs the rest, and nobody may take it for the whole.
@@ -146,8 +173,19 @@ pub(super) fn run(config: &Path, args: &Args, form: Form) -> Result<Exit, Failed
     }
 }
 
+/// The server that was named; a set-up's own answers and way to it are used where there is one.
+fn terminology(config: &Path, url: &str) -> Result<Arc<Asked>, Failed> {
+    let (settings, state) = if config.exists() {
+        let config = Context::load(config)?.config;
+        (config.terminology, Some(config.state).filter(|state| state.is_dir()))
+    } else {
+        (Terminology::default(), None)
+    };
+    Asked::new(&settings, url, state.map(|state| state.join(FILE))).map(Arc::new)
+}
+
 /// What was typed, checked.
-fn judge(config: &Path, args: &Args, form: Form) -> Result<Judge, Failed> {
+fn judge(config: &Path, args: &Args, form: Form, server: Option<Arc<Asked>>) -> Result<Judge, Failed> {
     let format = match (form, args.format) {
         (Form::Text, format) => format.unwrap_or(Format::Text),
         (Form::Json, None | Some(Format::Json)) => Format::Json,
@@ -164,15 +202,22 @@ fn judge(config: &Path, args: &Args, form: Form) -> Result<Judge, Failed> {
         explain::admit(&library, key)?;
         policy.rules.insert(key.clone(), *level);
     }
-    for url in &args.profiles {
-        if library.snapshot(url).is_none() {
-            let text = format!(
-                "hold files to {url}: no such profile is loaded, or it is unusable; pushbridge profiles check says more"
-            );
-            return Err(Failed::say(Exit::Usage, text));
+    for (urls, asked) in [(&args.profiles, &mut policy.require), (&args.allowed, &mut policy.allow)] {
+        for url in urls {
+            if library.profile(url).is_some_and(|profile| profile.snapshot.is_none()) {
+                let text = format!("hold files to {url}: it is unusable; pushbridge profiles check says why");
+                return Err(Failed::say(Exit::Usage, text));
+            }
+            if library.snapshot(url).is_none() {
+                return Err(Failed::sentence(Exit::Usage, unknown(&library, url)));
+            }
+            asked.insert(url.clone());
         }
-        policy.require.insert(url.clone());
     }
+    policy.unloaded = match args.unloaded_profiles {
+        UnloadedProfiles::Pass => Unloaded::NotChecked,
+        UnloadedProfiles::Refuse => Unloaded::Refused,
+    };
     let fail_on = match args.fail_on {
         FailOn::Error => Severity::Error,
         FailOn::Warning => Severity::Warning,
@@ -180,7 +225,12 @@ fn judge(config: &Path, args: &Args, form: Form) -> Result<Judge, Failed> {
     let look = Look { colour: colour(), least: if args.quiet { fail_on } else { Severity::Information } };
     let limits = Limits { max_bytes: args.max_size.saturating_mul(1 << 20), ..Limits::default() };
     let several = args.paths.len() > 1 || args.paths.iter().any(|path| path.is_dir());
-    Ok(Judge { validator: Validator::with(Arc::new(library)), policy, limits, format, look, fail_on, several })
+    let validator = Validator::with(Arc::new(library));
+    let validator = match server {
+        Some(server) => validator.asking(server),
+        None => validator,
+    };
+    Ok(Judge { validator, policy, limits, format, look, fail_on, several })
 }
 
 fn threads(args: &Args, judge: &Judge) -> usize {

@@ -239,7 +239,7 @@ impl Referee {
                     self.begin(opened);
                 }
             }
-            Event::Started | Event::Placed { .. } | Event::Tick | Event::Shutdown => {}
+            Event::Started | Event::ProfilesChanged | Event::Placed { .. } | Event::Tick | Event::Shutdown => {}
         }
     }
 

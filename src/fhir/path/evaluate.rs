@@ -3,7 +3,7 @@
 use super::{
     Environment, PathError,
     ast::{Ast, Literal, TypeTest, Variable},
-    patterns::Patterns,
+    patterns::{Patterns, Stated},
     twins::Twins,
     value::{Collection, Element, Item},
 };
@@ -19,6 +19,7 @@ pub(super) struct Evaluator<'e, 'd> {
     steps: u64,
     twins: Twins<'d>,
     patterns: Patterns,
+    stated: &'e Stated,
 }
 
 /// What `$this`, `$index` and `$total` are at present.
@@ -44,8 +45,8 @@ pub(super) fn truth<'d>(environment: &Environment<'_, 'd>, items: &[Item<'d>]) -
 }
 
 impl<'e, 'd> Evaluator<'e, 'd> {
-    pub(super) fn new(environment: &'e Environment<'e, 'd>, context: Element) -> Self {
-        Self { environment, context, steps: 0, twins: Twins::default(), patterns: Patterns::default() }
+    pub(super) fn new(environment: &'e Environment<'e, 'd>, context: Element, stated: &'e Stated) -> Self {
+        Self { environment, context, steps: 0, twins: Twins::default(), patterns: Patterns::default(), stated }
     }
 
     pub(super) fn evaluate(&mut self, ast: &Ast) -> Result<Collection<'d>, PathError> {
@@ -59,13 +60,13 @@ impl<'e, 'd> Evaluator<'e, 'd> {
         if self.steps > BUDGET { Err(PathError::Budget) } else { Ok(()) }
     }
 
-    /// A regular expression, read once however many items it is asked of.
+    /// A regular expression, read once however many items it is asked of; paid for in each evaluation, whoever was the first.
     pub(super) fn pattern(&mut self, text: &str) -> Result<regex::Regex, PathError> {
         if let Some(pattern) = self.patterns.known(text) {
             return Ok(pattern);
         }
         self.spend(Patterns::STEPS)?;
-        self.patterns.read(text)
+        self.patterns.read(text, self.stated)
     }
 
     /// Text that is about to be made is paid for, so that no expression fills the memory by doubling what it has.

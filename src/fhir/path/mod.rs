@@ -30,11 +30,13 @@ pub use value::{Collection, Element, Item};
 
 use super::{Document, Schema};
 use evaluate::Evaluator;
+use patterns::Stated;
 
 /// An expression, parsed.
 #[derive(Clone, Debug)]
 pub struct Expression {
     root: Ast,
+    patterns: Stated,
 }
 
 /// Why an expression cannot be used.
@@ -80,7 +82,9 @@ impl Expression {
     /// # Errors
     /// As [`Expression::parse`].
     pub fn parse_with(text: &str, variables: &[&str]) -> Result<Self, PathError> {
-        Ok(Self { root: parser::parse(&lexer::tokens(text)?, variables)? })
+        let root = parser::parse(&lexer::tokens(text)?, variables)?;
+        let patterns = Stated::of(&root);
+        Ok(Self { root, patterns })
     }
 
     /// The expression as a tree.
@@ -93,7 +97,7 @@ impl Expression {
     /// # Errors
     /// It has no single meaning here, needs a resource that is not here, or takes too many steps.
     pub fn evaluate<'d>(&self, environment: &Environment<'_, 'd>, focus: Element) -> Result<Collection<'d>, PathError> {
-        Evaluator::new(environment, focus).evaluate(&self.root)
+        Evaluator::new(environment, focus, &self.patterns).evaluate(&self.root)
     }
 
     /// Whether it is true of an element; `None` where it has no value.

@@ -73,6 +73,8 @@ pub(in crate::store) struct Change {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     overridden: Vec<RuleChange>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    profiles: Vec<String>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     attempts: Vec<Attempt>,
     waited_millis: u64,
     forced: bool,
@@ -98,6 +100,7 @@ impl Change {
             library: submission.library.clone(),
             findings_total,
             overridden: submission.overridden.clone(),
+            profiles: submission.profiles.clone(),
             attempts: submission.attempts.clone(),
             waited_millis,
             forced,
@@ -113,6 +116,7 @@ impl Change {
         (submission.stage, submission.since, submission.settled) = (self.stage, self.since, self.settled);
         (submission.recipient, submission.bundle, submission.library) = (self.recipient, self.bundle, self.library);
         (submission.findings_total, submission.overridden) = (self.findings_total, self.overridden);
+        submission.profiles = self.profiles;
         (submission.attempts, submission.waited_millis) = (self.attempts, self.waited_millis);
         (submission.forced, submission.judgings, submission.rank) = (self.forced, self.judgings, self.rank);
         submission.pruned = self.pruned;

@@ -57,23 +57,23 @@ impl Fit {
 
 /// A discriminator, ready to be followed.
 #[derive(Clone, Debug)]
-pub(super) struct Way {
+pub(super) struct Way<'p> {
     kind: DiscriminatorKind,
-    steps: Vec<Step>,
+    steps: Vec<Step<'p>>,
 }
 
 /// A part of a discriminator's path.
-#[derive(Clone, Debug, PartialEq, Eq)]
-enum Step {
-    Member(String),
-    Extension(String),
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Step<'p> {
+    Member(&'p str),
+    Extension(&'p str),
     Resolve,
-    OfType(String),
+    OfType(&'p str),
 }
 
-impl Way {
+impl<'p> Way<'p> {
     /// `None` where the path has anything but names, `$this`, `resolve()`, `extension('url')`, `ofType(Type)`.
-    pub(super) fn read(discriminator: &Discriminator) -> Option<Self> {
+    pub(super) fn read(discriminator: &'p Discriminator) -> Option<Self> {
         let parts = split(&discriminator.path)?;
         let steps = parts.into_iter().filter(|part| *part != "$this").map(Step::read).collect::<Option<Vec<_>>>()?;
         Some(Self { kind: discriminator.kind, steps })
@@ -98,28 +98,28 @@ fn split(path: &str) -> Option<Vec<&str>> {
     Some(parts)
 }
 
-impl Step {
-    fn read(part: &str) -> Option<Self> {
+impl<'p> Step<'p> {
+    fn read(part: &'p str) -> Option<Self> {
         if part == "resolve()" {
             return Some(Self::Resolve);
         }
         let argument = |name: &str| part.strip_prefix(name)?.strip_prefix('(')?.strip_suffix(')').map(str::trim);
         if let Some(url) = argument("extension") {
             let quoted = |quote: char| url.strip_prefix(quote)?.strip_suffix(quote);
-            return quoted('\'').or_else(|| quoted('"')).map(|url| Self::Extension(url.to_owned()));
+            return quoted('\'').or_else(|| quoted('"')).map(Self::Extension);
         }
         if let Some(name) = argument("ofType").or_else(|| argument("as")) {
-            return Some(Self::OfType(name.to_owned()));
+            return Some(Self::OfType(name));
         }
         let name = part.strip_suffix("[x]").unwrap_or(part);
         let is_name = !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
-        is_name.then(|| Self::Member(name.to_owned()))
+        is_name.then_some(Self::Member(name))
     }
 }
 
 impl Judge<'_, '_, '_> {
     /// A value is of a slice where all discriminators say so.
-    pub(super) fn fits_all(&mut self, slice: &Node, ways: &[Way], at: Occurrence) -> Fit {
+    pub(super) fn fits_all(&mut self, slice: &Node, ways: &[Way<'_>], at: Occurrence) -> Fit {
         let mut all = Fit::Yes;
         for way in ways {
             match self.fits(slice, way.kind, &way.steps, at) {
@@ -131,9 +131,9 @@ impl Judge<'_, '_, '_> {
         all
     }
 
-    fn fits(&mut self, node: &Node, kind: DiscriminatorKind, steps: &[Step], at: Occurrence) -> Fit {
+    fn fits(&mut self, node: &Node, kind: DiscriminatorKind, steps: &[Step<'_>], at: Occurrence) -> Fit {
         let Some((step, rest)) = steps.split_first() else { return self.fits_here(node, kind, at) };
-        match step {
+        match *step {
             Step::Member(name) => {
                 if name == "url"
                     && let Some(fit) = self.fits_url(node, at)
@@ -145,7 +145,7 @@ impl Judge<'_, '_, '_> {
             }
             Step::Extension(url) => {
                 let mut values = at.named(self.cx, "extension");
-                values.retain(|value| self.cx.string(value.node, "url").is_some_and(|known| known == *url));
+                values.retain(|value| self.cx.string(value.node, "url").is_some_and(|known| known == url));
                 self.fits_member(node, ("extension", Some(url)), kind, rest, &values)
             }
             Step::OfType(name) if is_a(self.cx, at.type_name, name) => self.fits(node, kind, rest, at),
@@ -168,7 +168,7 @@ impl Judge<'_, '_, '_> {
         node: &Node,
         (name, url): (&str, Option<&str>),
         kind: DiscriminatorKind,
-        rest: &[Step],
+        rest: &[Step<'_>],
         values: &[Occurrence],
     ) -> Fit {
         let children = self.children_of(node);
@@ -198,13 +198,13 @@ impl Judge<'_, '_, '_> {
         if fits.is_empty() { Fit::Open } else { Fit::any(fits.into_iter()) }
     }
 
-    fn any_fits(&mut self, node: &Node, kind: DiscriminatorKind, rest: &[Step], values: &[Occurrence]) -> Fit {
+    fn any_fits(&mut self, node: &Node, kind: DiscriminatorKind, rest: &[Step<'_>], values: &[Occurrence]) -> Fit {
         let fits: Vec<Fit> = values.iter().map(|value| self.fits(node, kind, rest, *value)).collect();
         Fit::any(fits.into_iter())
     }
 
     /// By what a reference leads to.
-    fn fits_target(&mut self, node: &Node, kind: DiscriminatorKind, rest: &[Step], at: Occurrence) -> Fit {
+    fn fits_target(&mut self, node: &Node, kind: DiscriminatorKind, rest: &[Step<'_>], at: Occurrence) -> Fit {
         let Some(text) = self.cx.string(at.node, "reference") else { return Fit::Open };
         let lead = reference::lead(self.cx, &text);
         let targets: Vec<Arc<str>> = node.element.types.iter().filter_map(|known| known.target.clone()).collect();
@@ -348,23 +348,25 @@ fn fixes(node: &Node, depth: usize) -> bool {
 mod tests {
     use super::*;
 
-    fn steps(path: &str) -> Option<Vec<Step>> {
-        Way::read(&Discriminator { kind: DiscriminatorKind::Value, path: path.into() }).map(|way| way.steps)
+    fn check(path: &str, expected: Option<&[Step<'_>]>) {
+        let discriminator = Discriminator { kind: DiscriminatorKind::Value, path: path.into() };
+        let way = Way::read(&discriminator);
+        assert_eq!(way.as_ref().map(|way| &way.steps[..]), expected, "{path}");
     }
 
     #[test]
     fn paths_are_names_and_a_few_functions() {
-        let member = |name: &str| Step::Member(name.to_owned());
-        assert_eq!(steps("$this"), Some(vec![]));
-        assert_eq!(steps("code.coding.code"), Some(vec![member("code"), member("coding"), member("code")]));
-        assert_eq!(steps("$this.resolve()"), Some(vec![Step::Resolve]));
+        let member = Step::Member;
+        check("$this", Some(&[]));
+        check("code.coding.code", Some(&[member("code"), member("coding"), member("code")]));
+        check("$this.resolve()", Some(&[Step::Resolve]));
         let url = "http://example.org/a.b";
-        assert_eq!(
-            steps(&format!("extension('{url}').value.ofType(Quantity)")),
-            Some(vec![Step::Extension(url.to_owned()), member("value"), Step::OfType("Quantity".to_owned())])
+        check(
+            &format!("extension('{url}').value.ofType(Quantity)"),
+            Some(&[Step::Extension(url), member("value"), Step::OfType("Quantity")]),
         );
         for unusable in ["a..b", "@type", "where(a = 'b')", "a)", ""] {
-            assert_eq!(steps(unusable), None, "{unusable}");
+            check(unusable, None);
         }
     }
 }

@@ -58,12 +58,20 @@ impl Occurrence {
 
     /// All elements directly in it, in the order of the source.
     pub(super) fn within(&self, cx: &Context<'_, '_>) -> Vec<Self> {
+        self.beginning_with(cx, "")
+    }
+
+    /// Those whose name on the wire begins so.
+    fn beginning_with(&self, cx: &Context<'_, '_>, beginning: &str) -> Vec<Self> {
         let Some((id, object)) = self.object(cx) else { return Vec::new() };
         let document = cx.document;
         let mut named: Vec<Named> = Vec::new();
         for node in document.children(object) {
             let Some(name) = document.name(node) else { continue };
             let (stem, is_twin) = name.strip_prefix('_').map_or((&*name, false), |stem| (stem, true));
+            if !stem.starts_with(beginning) {
+                continue;
+            }
             let Some((element, way)) = cx.release.member(id, stem).filter(|(known, _)| known.most != Most::None) else {
                 continue;
             };
@@ -87,7 +95,8 @@ impl Occurrence {
 
     /// The elements of one name in it.
     pub(super) fn named(&self, cx: &Context<'_, '_>, name: &str) -> Vec<Self> {
-        let mut all = self.within(cx);
+        // a choice has the name of a type behind its own
+        let mut all = self.beginning_with(cx, name);
         all.retain(|found| found.name() == name);
         all
     }
@@ -104,18 +113,24 @@ struct Named {
 
 impl Named {
     fn each(&self, cx: &Context<'_, '_>, all: &mut Vec<Occurrence>) {
-        let items = |node: Option<NodeId>| -> Vec<NodeId> {
-            match node {
-                Some(node) if cx.document.kind(node) == Kind::Array => cx.document.children(node).collect(),
-                other => other.into_iter().collect(),
-            }
+        // the items of an array, or the one value
+        let items = |node: Option<NodeId>| {
+            let (list, one) = match node {
+                Some(node) if cx.document.kind(node) == Kind::Array => (Some(cx.document.children(node)), None),
+                one => (None, one),
+            };
+            list.into_iter().flatten().chain(one)
         };
-        let (values, twins) = (items(self.value), items(self.twin));
-        for place in 0..values.len().max(twins.len()) {
-            let there = |list: &[NodeId]| list.get(place).copied().filter(|node| cx.document.kind(*node) != Kind::Null);
-            let (value, twin) = (there(&values), there(&twins));
+        let (mut values, mut twins) = (items(self.value), items(self.twin));
+        for place in 0.. {
+            let (value, twin) = (values.next(), twins.next());
+            if value.is_none() && twin.is_none() {
+                break;
+            }
+            let there = |node: Option<NodeId>| node.filter(|node| cx.document.kind(*node) != Kind::Null);
+            let (value, twin) = (there(value), there(twin));
             let Some(node) = value.or(twin) else { continue };
-            let index = (self.element.most == Most::Many).then(|| u32::try_from(place).unwrap_or(u32::MAX));
+            let index = (self.element.most == Most::Many).then_some(place);
             let element = Some(self.element);
             let found =
                 Occurrence { node, value, twin, index, element, type_name: self.type_name, content: self.content };

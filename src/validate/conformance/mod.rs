@@ -13,6 +13,7 @@ mod element;
 #[cfg(test)]
 mod element_test;
 mod extension;
+mod required;
 mod slicing;
 #[cfg(test)]
 mod slicing_test;
@@ -27,6 +28,7 @@ mod walk;
 use super::{
     context::{Context, items},
     issue::{Asked, At, Findings, Rule},
+    policy::Unloaded,
 };
 use crate::{
     fhir::{Kind, NodeId},
@@ -34,7 +36,7 @@ use crate::{
         StructureId,
         package::Library,
         profile::{Node, RELEASE_URL, Snapshot},
-        type_snapshot,
+        release,
     },
 };
 use element::Occurrence;
@@ -48,6 +50,10 @@ const STRENGTH: &str = "https://hl7.org/fhir/STU3/terminologies.html#strength";
 
 static CLAIMED: Rule =
     Rule::warning("profile", "not-supported", "https://hl7.org/fhir/STU3/resource.html#profile-tags");
+static UNLOADED: Rule =
+    Rule::error("profile-not-loaded", "not-supported", "https://hl7.org/fhir/STU3/resource.html#profile-tags");
+static NOT_ALLOWED: Rule =
+    Rule::error("profile-not-allowed", "business-rule", "https://hl7.org/fhir/STU3/profiling.html#mustsupport");
 static OTHER_TYPE: Rule = Rule::error("profile-other-type", "structure", PAGE);
 static MIN: Rule = Rule::error("profile-min", "required", ELEMENT);
 static MAX: Rule = Rule::error("profile-max", "structure", ELEMENT);
@@ -70,6 +76,8 @@ static CONSTRAINT: Rule =
 /// The keys of this family; constraints of profiles go by their own keys.
 pub(super) static RULES: &[&Rule] = &[
     &CLAIMED,
+    &UNLOADED,
+    &NOT_ALLOWED,
     &OTHER_TYPE,
     &MIN,
     &MAX,
@@ -131,13 +139,9 @@ impl<'v> Judge<'_, 'v, '_> {
     }
 }
 
-/// The profiles that a resource claims, and those that are required of the outermost one; the path has reached it.
+/// The profiles that a resource claims, and those that a policy asks of it; the path has reached it.
 pub(super) fn check<'v>(cx: &mut Context<'v, '_>, id: StructureId, node: NodeId, out: &mut Findings<'v>) {
-    if node == cx.document.root() {
-        for url in &cx.policy.require {
-            held(cx, id, node, url, At::here(node), out);
-        }
-    }
+    required::check(cx, id, node, out);
     let document = cx.document;
     let Some(meta) = document.get(node, "meta").filter(|meta| document.kind(*meta) == Kind::Object) else { return };
     for (number, claim) in (0_u32..).zip(items(document, meta, "profile")) {
@@ -160,11 +164,9 @@ fn held<'v>(
         Found::Usable(snapshot) => snapshot,
         Found::Broken => {
             let text = format!("{} cannot be used: pushbridge profiles check says why", called(canonical));
-            return out.not_checked(cx, &CLAIMED, named, text);
+            return unloaded(cx, named, text, out);
         }
-        Found::Missing => {
-            return out.not_checked(cx, &CLAIMED, named, format!("{} is not loaded", called(canonical)));
-        }
+        Found::Missing => return unloaded(cx, named, format!("{} is not loaded", called(canonical)), out),
     };
     let type_name = cx.release.structure(id).name;
     if !is_a(cx, type_name, &snapshot.type_name) {
@@ -176,12 +178,22 @@ fn held<'v>(
         return out.add_of_profile(cx, &asked, named, text);
     }
     let at = Occurrence::resource(node, id, type_name);
+    out.held_to(&snapshot.url);
     let mut judge = Judge { cx, out, snapshot: &snapshot, is_trial: false, depth: 0 };
     judge.root(at);
     if cx.tries == MOST_TRIES {
         let text = "there are more alternatives in the profiles than can be tried on a file: not all were";
         let asked = Asked::by(&TYPE_PROFILE, &snapshot.url);
         out.profile_not_checked(cx, &asked, At::here(node), text.to_owned());
+    }
+}
+
+/// A profile that is claimed or asked for is not there.
+fn unloaded(cx: &Context<'_, '_>, named: At<'_>, text: String, out: &mut Findings<'_>) {
+    out.claims_unloaded();
+    match cx.policy.unloaded {
+        Unloaded::NotChecked => out.not_checked(cx, &CLAIMED, named, text),
+        Unloaded::Refused => out.add(cx, &UNLOADED, named, format!("{text}: add it, or take the claim out")),
     }
 }
 
@@ -222,7 +234,8 @@ fn is_a(cx: &Context<'_, '_>, type_name: &str, wanted: &str) -> bool {
 
 /// The profile is the release's own definition of a type: the first walk has judged by it.
 fn is_type(url: &str) -> bool {
-    url.strip_prefix(RELEASE_URL).is_some_and(|name| type_snapshot(name).is_some())
+    let is_named = |name: &str| !name.contains('.') && release().structure_named(name).is_some();
+    url.strip_prefix(RELEASE_URL).is_some_and(is_named)
 }
 
 /// The element of the release that a node of a profile is made from: the one at the same place, or one further on.

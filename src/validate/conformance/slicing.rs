@@ -66,12 +66,16 @@ impl Judge<'_, '_, '_> {
     }
 
     fn cut(&mut self, cut: Cut<'_>, name: &str, those: &[Occurrence], owner: Occurrence) {
+        // of nothing no slice asks for anything
+        if those.is_empty() && cut.slices.iter().all(|slice| slice.element.min == 0) {
+            return;
+        }
         let direct = cut.direct();
         if direct.is_empty() {
             return;
         }
         let Some(slicing) = &cut.element.slicing else { return self.untold(name, those) };
-        let ways: Option<Vec<Way>> = slicing.discriminators.iter().map(Way::read).collect();
+        let ways: Option<Vec<Way<'_>>> = slicing.discriminators.iter().map(Way::read).collect();
         let Some(ways) = ways.filter(|ways| !ways.is_empty()) else { return self.untold(name, those) };
         let default = direct.iter().position(|(name, _)| *name == DEFAULT);
         let mut sorted = Vec::with_capacity(those.len());
@@ -135,12 +139,12 @@ impl Judge<'_, '_, '_> {
     ) {
         let (least, most) = (slice.element.min, slice.element.max);
         let count = u32::try_from(those.len()).unwrap_or(u32::MAX);
-        let what = format!("\"{name}\" of the slice {slice_name}");
+        let what = || format!("\"{name}\" of the slice {slice_name}");
         if count < least && !may_be {
-            self.too_few(&what, least, count, owner);
+            self.too_few(&what(), least, count, owner);
         }
         if let Some(most) = most.filter(|most| *most < count) {
-            self.too_many(&what, most, those);
+            self.too_many(&what(), most, those);
         }
         for one in those {
             self.cx.path.push(one.name(), one.index);

@@ -7,7 +7,7 @@ use crate::{
     fhir::{Kind, NodeId},
     stu3::{Binding, Membership, Strength, Way},
     validate::{
-        context::{Context, items},
+        context::{Context, items, members},
         issue::{At, Findings, Rule},
     },
 };
@@ -153,7 +153,9 @@ pub(in crate::validate) fn judge<'d>(
 
 /// Of a Coding, or a Quantity's unit; `None` where it has neither system nor code.
 fn coding_verdict<'d>(cx: &Context<'_, 'd>, strength: Strength, set: &str, coding: NodeId) -> Option<Verdict<'d>> {
-    match (cx.string(coding, "system"), cx.string(coding, "code")) {
+    let [system, code] = members(cx.document, coding, ["system", "code"]);
+    let string = |member: Option<NodeId>| member.and_then(|member| cx.document.string(member));
+    match (string(system), string(code)) {
         (Some(system), Some(code)) => Some(code_verdict(cx, set, Some(&system), &code)),
         (None, None) => None,
         // a system alone says nothing that an extensible set could miss
@@ -178,10 +180,19 @@ fn code_verdict<'d>(cx: &Context<'_, 'd>, set: &str, system: Option<&str>, code:
         Membership::Open { system } => match grammar::of(system) {
             Some(grammar) if grammar.has(code) => Verdict::Sound,
             Some(_) => Verdict::Outside,
-            None => Verdict::Unknown(Some(Cow::Owned(system.to_owned()))),
+            None => {
+                asked(cx, set, system, code).unwrap_or_else(|| Verdict::Unknown(Some(Cow::Owned(system.to_owned()))))
+            }
         },
-        Membership::NoValueSet => Verdict::Unknown(None),
+        Membership::NoValueSet => {
+            system.and_then(|system| asked(cx, set, system, code)).unwrap_or(Verdict::Unknown(None))
+        }
     }
+}
+
+/// What a terminology server says, where there is one.
+fn asked<'d>(cx: &Context<'_, 'd>, set: &str, system: &str, code: &str) -> Option<Verdict<'d>> {
+    cx.asking.is_in(set, system, code).map(|is_in| if is_in { Verdict::Sound } else { Verdict::Outside })
 }
 
 #[cfg(test)]

@@ -4,7 +4,7 @@ use super::{document, request};
 use crate::{
     fhir::{Kind, NodeId},
     validate::{
-        context::{BundleScope, Context, items, restful, string},
+        context::{BundleScope, Context, items, restful, string, version},
         issue::{At, Findings, Rule},
     },
 };
@@ -174,12 +174,8 @@ fn repeats<'d>(scope: &mut BundleScope<'d>, document: &'d crate::fhir::Document<
     let Some(full_url) = string(document, entry, "fullUrl") else { return false };
     let first = scope.at(&full_url).map(|first| first.node);
     let Some(first) = first.filter(|first| *first != entry) else { return false };
-    let version = |entry| {
-        let meta = document.get(document.get(entry, "resource")?, "meta")?;
-        string(document, meta, "versionId")
-    };
-    scope.versions.insert((full_url.clone(), version(first)));
-    !scope.versions.insert((full_url, version(entry)))
+    scope.versions.insert((full_url.clone(), version(document, first)));
+    !scope.versions.insert((full_url, version(document, entry)))
 }
 
 fn check_full_url(cx: &Context<'_, '_>, full_url: NodeId, resource: Option<NodeId>, out: &mut Findings<'_>) {

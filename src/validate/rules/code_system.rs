@@ -6,7 +6,7 @@ use crate::{
     fhir::NodeId,
     stu3::package::Known,
     validate::{
-        context::Context,
+        context::{Context, members},
         issue::{At, Findings, Rule},
     },
 };
@@ -22,8 +22,11 @@ pub(crate) static RULES: &[&Rule] = &[&UNKNOWN, &UNKNOWN_EXAMPLE, &UNIT];
 
 /// A Coding or a Quantity: `code` is one of `system`'s.
 pub(crate) fn check(cx: &Context<'_, '_>, coding: NodeId, out: &mut Findings<'_>) {
-    let (Some(system), Some(node)) = (cx.string(coding, "system"), cx.document.get(coding, "code")) else { return };
-    let Some(code) = cx.string(coding, "code").filter(|code| !code.is_empty()) else { return };
+    let [Some(system), Some(node)] = members(cx.document, coding, ["system", "code"]) else { return };
+    let (Some(system), Some(code)) = (cx.document.string(system), cx.document.string(node)) else { return };
+    if code.is_empty() {
+        return;
+    }
     let (rule, text) = if let Some(known) = cx.terminology.code_system(&system) {
         if known.codes.has(&code) {
             return;

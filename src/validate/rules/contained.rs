@@ -7,7 +7,7 @@ use crate::{
         issue::{At, Findings, Rule},
     },
 };
-use std::{borrow::Cow, collections::HashSet};
+use std::{borrow::Cow, collections::HashMap};
 
 const PAGE: &str = "https://hl7.org/fhir/STU3/references.html#contained";
 
@@ -49,13 +49,18 @@ pub(crate) fn unused(cx: &Context<'_, '_>, resource: NodeId, out: &mut Findings<
     if contained.peek().is_none() {
         return;
     }
-    let used: HashSet<Cow<'_, str>> = fragments(cx, resource).collect();
+    let mut uses: HashMap<Cow<'_, str>, usize> = HashMap::new();
+    for reference in fragments(cx, resource) {
+        *uses.entry(reference).or_default() += 1;
+    }
     for (index, inner) in contained {
         let Some(id) = (document.kind(inner) == Kind::Object).then(|| cx.string(inner, "id")).flatten() else {
             continue;
         };
         let wanted = format!("#{id}");
-        if used.contains(wanted.as_str()) {
+        // what it says of itself is not said elsewhere
+        let own = || fragments(cx, inner).filter(|reference| *reference == wanted).count();
+        if uses.get(wanted.as_str()).is_some_and(|uses| *uses > own()) {
             continue;
         }
         let at = At::below(inner, format!(".contained[{index}]"));
@@ -103,5 +108,14 @@ mod tests {
             {"resourceType":"Organization","id":"p","name":"b","partOf":{"reference":"#"}},
             {"resourceType":"Organization","id":"q","name":"c"}],"managingOrganization":{"reference":"#o"}}"##;
         assert_eq!(findings(source), ["contained-refers-back Patient.contained[1]", "dom-3 Patient.contained[2]"]);
+    }
+
+    #[test]
+    fn a_contained_resource_does_not_refer_to_itself_alone() {
+        let source = r##"{"resourceType":"Patient","contained":[{"resourceType":"Organization","id":"o","name":"a",
+            "partOf":{"reference":"#o"}}]}"##;
+        assert_eq!(findings(source), ["dom-3 Patient.contained[0]"]);
+        let used = source.replace("}]}", r##"}],"managingOrganization":{"reference":"#o"}}"##);
+        assert_eq!(findings(&used), Vec::<String>::new());
     }
 }

@@ -81,7 +81,7 @@ fn included(cx: &Context<'_, '_>, scope: &BundleScope<'_>, node: NodeId, tail: &
     if reference.is_empty() || reference.starts_with(['#']) || reference.starts_with("urn:") {
         return;
     }
-    if reference::resolve(scope, &reference).is_none() {
+    if reference::resolve(cx.document, scope, &reference).is_none() {
         let text = "a document holds what its Composition refers to, and no entry has this address as its fullUrl: \
                     add the resource, or correct the reference";
         out.add(cx, &REFERENCE, At::below(place, format!("{tail}.reference")), text);
@@ -110,6 +110,9 @@ mod tests {
             "document-reference Bundle.entry[0].resource.section[0].section[0].entry[0].reference",
         ];
         assert_eq!(findings(&document("Patient/2", "http://b.org/Patient/1")), expected);
+        let version = document("Patient/1/_history/2", "Patient/1/_history/1")
+            .replace(r#""Patient","id":"1""#, r#""Patient","id":"1","meta":{"versionId":"1"}"#);
+        assert_eq!(findings(&version), ["document-reference Bundle.entry[0].resource.subject.reference"]);
         let nowhere = document("urn:uuid:1", "Patient/1");
         assert_eq!(findings(&nowhere), ["reference-unresolved Bundle.entry[0].resource.subject.reference"]);
     }

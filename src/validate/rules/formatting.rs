@@ -1,6 +1,9 @@
 //! The basic formatting that a narrative may have: elements, attributes, and what in them would run.
 //! Spec: <https://hl7.org/fhir/STU3/narrative.html>, <https://www.w3.org/TR/html40/>.
 
+use crate::fhir::Words;
+use std::sync::LazyLock;
+
 /// The namespace of XHTML.
 pub(super) const NAMESPACE: &str = "http://www.w3.org/1999/xhtml";
 
@@ -132,9 +135,12 @@ const ATTRIBUTES: [&str; 59] = [
     "xmlns",
 ];
 
+static KNOWN_ELEMENTS: LazyLock<Words> = LazyLock::new(|| Words::new(&ELEMENTS));
+static KNOWN_ATTRIBUTES: LazyLock<Words> = LazyLock::new(|| Words::new(&ATTRIBUTES));
+
 /// What the page does not let stand in a narrative, for people; `None` for a harmless element.
 pub(super) fn forbidden(name: &str, attributes: &[(&str, &str)]) -> Option<&'static str> {
-    if ELEMENTS.binary_search(&name).is_err() {
+    if !KNOWN_ELEMENTS.has(name) {
         return Some("an element that is no basic formatting (script, form, frame, object, head and the like)");
     }
     attributes.iter().find_map(|(name, value)| match *name {
@@ -142,7 +148,7 @@ pub(super) fn forbidden(name: &str, attributes: &[(&str, &str)]) -> Option<&'sta
         "href" | "src" | "cite" | "longdesc" | "usemap" if runs(value) => Some("a link that runs a script"),
         "style" if is_active(value) => Some("a style that runs or loads something"),
         "xmlns" if *value != NAMESPACE => Some("an element of another namespace"),
-        _ if ATTRIBUTES.binary_search(name).is_err() => Some("an attribute that is no basic formatting"),
+        _ if !KNOWN_ATTRIBUTES.has(name) => Some("an attribute that is no basic formatting"),
         _ => None,
     })
 }

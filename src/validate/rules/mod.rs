@@ -6,6 +6,7 @@ pub(super) mod bundle;
 pub(super) mod cardinality;
 pub(super) mod choice;
 pub(super) mod code_system;
+pub(super) mod concepts;
 pub(super) mod contained;
 mod document;
 pub(super) mod element_id;
@@ -20,6 +21,7 @@ mod media_type;
 pub(super) mod meta;
 pub(super) mod narrative;
 pub(super) mod primitive;
+pub(super) mod quantity;
 pub(super) mod questionnaire;
 pub(super) mod range;
 pub(super) mod reference;
@@ -45,14 +47,16 @@ pub(super) const OTHER_RELEASE: Rule =
 
 /// All rules, sorted by key.
 pub fn all() -> Vec<&'static Rule> {
-    let families: [&[&'static Rule]; 24] = [
+    let families: [&[&'static Rule]; 26] = [
         &[&UNREADABLE, &NOT_A_BUNDLE, &OTHER_RELEASE],
         structure::RULES,
         cardinality::RULES,
         choice::RULES,
         primitive::RULES,
+        quantity::RULES,
         binding::RULES,
         code_system::RULES,
+        concepts::RULES,
         bundle::RULES,
         document::RULES,
         request::RULES,

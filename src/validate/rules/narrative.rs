@@ -18,11 +18,14 @@ const PAGE: &str = "https://hl7.org/fhir/STU3/narrative.html";
 static DIV: Rule = Rule::error("narrative-div", "structure", PAGE);
 static ENTITY: Rule = Rule::error("narrative-entity", "structure", PAGE);
 static IMAGE: Rule = Rule::error("narrative-image", "not-found", PAGE);
+
+/// The release's schema lets a paragraph hold text, links and images; readers of HTML end it where a block begins.
+static NESTING: Rule = Rule::error("narrative-nesting", "structure", PAGE);
 static TXT_1: Rule = Rule::error("txt-1", "security", PAGE);
 static TXT_2: Rule = Rule::error("txt-2", "invariant", PAGE);
 
 /// The keys of this family.
-pub(crate) static RULES: &[&Rule] = &[&DIV, &ENTITY, &IMAGE, &TXT_1, &TXT_2];
+pub(crate) static RULES: &[&Rule] = &[&DIV, &ENTITY, &IMAGE, &NESTING, &TXT_1, &TXT_2];
 
 /// A Narrative; its `div` is one XHTML element of that name.
 pub(crate) fn check(cx: &Context<'_, '_>, narrative: NodeId, out: &mut Findings<'_>) {
@@ -30,10 +33,10 @@ pub(crate) fn check(cx: &Context<'_, '_>, narrative: NodeId, out: &mut Findings<
     let Some(text) = cx.string(narrative, "div").filter(|text| !text.is_empty()) else { return };
     let place = Place(div);
     let mut reader = Reader::new(&text);
-    let (mut shown, mut told) = (false, Vec::new());
+    let (mut shown, mut broken, mut told) = (false, false, Vec::new());
     while let Some(piece) = reader.next() {
         match piece {
-            Ok(Piece::Text(text)) => shown |= !text.trim().is_empty(),
+            Ok(Piece::Text(text)) => shown = shown || !text.trim().is_empty(),
             Ok(Piece::Start(name)) => {
                 shown |= name == "img";
                 if reader.is_at_root() {
@@ -47,6 +50,8 @@ pub(crate) fn check(cx: &Context<'_, '_>, narrative: NodeId, out: &mut Findings<
                     }
                 } else if name == "img" {
                     image(cx, place, reader.attributes(), out);
+                } else if is_block(name) && reader.is_in_paragraph() {
+                    broken = true;
                 }
             }
             Err(fault) => {
@@ -55,10 +60,38 @@ pub(crate) fn check(cx: &Context<'_, '_>, narrative: NodeId, out: &mut Findings<
             }
         }
     }
+    if broken {
+        let text = "a paragraph of the narrative holds another paragraph, a list, a table or the like: \
+                    end it (</p>) before them";
+        out.add(cx, &NESTING, place.at(), text);
+    }
     if !shown && told.is_empty() {
         let text = "the narrative shows nothing: write some text into the div, or leave the narrative out";
         out.add(cx, &TXT_2, place.at(), text);
     }
+}
+
+/// What stands beside paragraphs, by XHTML's grammar.
+fn is_block(name: &str) -> bool {
+    const BLOCKS: [&str; 16] = [
+        "address",
+        "blockquote",
+        "div",
+        "dl",
+        "h1",
+        "h2",
+        "h3",
+        "h4",
+        "h5",
+        "h6",
+        "hr",
+        "ol",
+        "p",
+        "pre",
+        "table",
+        "ul",
+    ];
+    BLOCKS.contains(&name)
 }
 
 /// The `div`; the path has reached its narrative.
@@ -144,6 +177,18 @@ mod tests {
         assert_eq!(inside("a&nbsp;b"), ["narrative-entity Patient.text.div"]);
         assert_eq!(inside(" <p/>"), ["txt-2 Patient.text.div"]);
         assert_eq!(inside("<img src='http://a.org'/>"), Vec::<String>::new());
+    }
+
+    #[test]
+    fn a_paragraph_holds_no_blocks() {
+        for good in
+            ["<p>a<b>b</b><br/></p><p>c</p>", "<table><tr><td><p>a</p></td></tr></table>", "<ul><li><p>a</p></li></ul>"]
+        {
+            assert_eq!(inside(good), Vec::<String>::new(), "{good}");
+        }
+        for bad in ["<p><div>a</div></p>", "<p><b><ul><li>a</li></ul></b></p>", "<p>a<hr/></p>", "<p><p>a</p></p>"] {
+            assert_eq!(inside(bad), ["narrative-nesting Patient.text.div"], "{bad}");
+        }
     }
 
     #[test]

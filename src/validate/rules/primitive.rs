@@ -16,13 +16,19 @@ const PAGE: &str = "https://hl7.org/fhir/STU3/datatypes.html#primitive";
 /// Official examples have such URIs, and nothing is misunderstood by them.
 static URI_UUID: Rule = Rule::warning("uri-uuid", "value", PAGE);
 
+/// As with UUIDs: what the URI names is told apart by its text all the same.
+static URI_OID: Rule = Rule::warning("uri-oid", "value", PAGE);
+
+/// The pages on JSON and on XML want a character in every text; only the latter says that blanks are none.
+static STRING_BLANK: Rule = Rule::warning("string-blank", "value", "https://hl7.org/fhir/STU3/xml.html");
+
 /// One key per type, `format-date` for example.
 macro_rules! formats {
     ($($rule:ident $key:literal)*) => {
         $(static $rule: Rule = Rule::error($key, "value", PAGE);)*
 
         /// The keys of this family.
-        pub(crate) static RULES: &[&Rule] = &[&URI_UUID, $(&$rule),*];
+        pub(crate) static RULES: &[&Rule] = &[&URI_UUID, &URI_OID, &STRING_BLANK, $(&$rule),*];
     };
 }
 
@@ -63,6 +69,11 @@ pub(crate) fn check(cx: &Context<'_, '_>, primitive: Primitive, node: NodeId, ou
         structure::empty_string(cx, node, out);
         return false;
     }
+    // in most texts no character can be wrong
+    let is_text = matches!(primitive, Primitive::String | Primitive::Markdown);
+    if is_text && document.is_plain(node) && format::is_short(&text) && !format::is_blank(&text) {
+        return true;
+    }
     if let Some((rule, text)) = fault(primitive, &text) {
         out.add(cx, rule, At::here(node), text);
     }
@@ -71,56 +82,64 @@ pub(crate) fn check(cx: &Context<'_, '_>, primitive: Primitive, node: NodeId, ou
 
 /// The rule that the text breaks, and what to do.
 fn fault(primitive: Primitive, text: &str) -> Option<(&'static Rule, &'static str)> {
-    let (judge, rule, advice): (fn(&str) -> bool, &'static Rule, &'static str) = match primitive {
+    let (is_sound, rule, advice) = match primitive {
         Primitive::Boolean | Primitive::Xhtml => return None,
         Primitive::Base64Binary => (
-            format::is_base64,
+            format::is_base64(text),
             &BASE64_BINARY,
             "this is no base64: encode the bytes with A-Z, a-z, 0-9, + and /, padded with = to groups of four",
         ),
         Primitive::Code => {
-            (format::is_code, &CODE, "a code has no whitespace at its ends and single spaces inside: correct it")
+            (format::is_code(text), &CODE, "a code has no whitespace at its ends and single spaces inside: correct it")
         }
-        Primitive::Date => {
-            (format::is_date, &DATE, "this is no date: write YYYY, YYYY-MM or YYYY-MM-DD, a day that the calendar has")
-        }
+        Primitive::Date => (
+            format::is_date(text),
+            &DATE,
+            "this is no date: write YYYY, YYYY-MM or YYYY-MM-DD, a day that the calendar has",
+        ),
         Primitive::DateTime => (
-            format::is_date_time,
+            format::is_date_time(text),
             &DATE_TIME,
             "this is no dateTime: write YYYY, YYYY-MM, YYYY-MM-DD, or YYYY-MM-DDThh:mm:ss with Z or +hh:mm",
         ),
         Primitive::Decimal => {
-            (format::is_decimal, &DECIMAL, "a decimal is written with digits and a point, without an exponent")
+            (format::is_decimal(text), &DECIMAL, "a decimal is written with digits and a point, without an exponent")
         }
-        Primitive::Id => (format::is_id, &ID, "an id is 1 to 64 letters, digits, hyphens and points: correct it"),
+        Primitive::Id => (format::is_id(text), &ID, "an id is 1 to 64 letters, digits, hyphens and points: correct it"),
         Primitive::Instant => {
-            (format::is_instant, &INSTANT, "this is no instant: write YYYY-MM-DDThh:mm:ss with Z or +hh:mm")
+            (format::is_instant(text), &INSTANT, "this is no instant: write YYYY-MM-DDThh:mm:ss with Z or +hh:mm")
         }
         Primitive::Integer => {
-            (format::is_integer, &INTEGER, "an integer is a whole number from -2147483648 to 2147483647")
+            (format::is_integer(text), &INTEGER, "an integer is a whole number from -2147483648 to 2147483647")
         }
-        Primitive::Oid => (format::is_oid, &OID, "an oid is written urn:oid: and numbers joined by points"),
+        Primitive::Oid => (format::is_oid(text), &OID, "an oid is written urn:oid: and numbers joined by points"),
         Primitive::PositiveInt => {
-            (format::is_positive_int, &POSITIVE_INT, "this is a whole number from 1 to 2147483647")
+            (format::is_positive_int(text), &POSITIVE_INT, "this is a whole number from 1 to 2147483647")
+        }
+        Primitive::String | Primitive::Markdown if format::is_blank(text) => {
+            return Some((&STRING_BLANK, "this text is blank: leave the element out where it has nothing to say"));
         }
         Primitive::String | Primitive::Markdown => (
-            format::is_string,
+            format::is_string(text),
             &STRING,
             "a text has no control characters but tab and line ends, and at most 1048576 characters: shorten or clean it",
         ),
-        Primitive::Time => (format::is_time, &TIME, "this is no time: write hh:mm:ss"),
+        Primitive::Time => (format::is_time(text), &TIME, "this is no time: write hh:mm:ss"),
         Primitive::UnsignedInt => {
-            (format::is_unsigned_int, &UNSIGNED_INT, "this is a whole number from 0 to 2147483647")
+            (format::is_unsigned_int(text), &UNSIGNED_INT, "this is a whole number from 0 to 2147483647")
         }
         Primitive::Uri if text.starts_with("urn:uuid:") => {
-            (format::is_uuid, &URI_UUID, "urn:uuid: is followed by a UUID in lower case, 8-4-4-4-12 digits")
+            (format::is_uuid(text), &URI_UUID, "urn:uuid: is followed by a UUID in lower case, 8-4-4-4-12 digits")
         }
-        Primitive::Uri => (format::is_uri, &URI, "a URI has no whitespace: remove or escape it"),
+        Primitive::Uri if text.starts_with("urn:oid:") => {
+            (format::is_oid(text), &URI_OID, "urn:oid: is followed by numbers without leading zeros, joined by points")
+        }
+        Primitive::Uri => (format::is_uri(text), &URI, "a URI has no whitespace: remove or escape it"),
         Primitive::Uuid => {
-            (format::is_uuid, &UUID, "a uuid is written urn:uuid: and a UUID in lower case, 8-4-4-4-12 digits")
+            (format::is_uuid(text), &UUID, "a uuid is written urn:uuid: and a UUID in lower case, 8-4-4-4-12 digits")
         }
     };
-    (!judge(text)).then_some((rule, advice))
+    (!is_sound).then_some((rule, advice))
 }
 
 #[cfg(test)]
@@ -167,5 +186,23 @@ mod tests {
         let outcome = outcome(source);
         assert!(outcome.valid());
         assert_eq!(outcome.findings[0].key, "uri-uuid");
+    }
+
+    #[test]
+    fn an_oid_that_is_none_and_a_blank_text_are_warnings() {
+        let patient = |system: &str, value: &str| {
+            let source =
+                format!(r#"{{"resourceType":"Patient","identifier":[{{"system":"{system}","value":"{value}"}}]}}"#);
+            let outcome = outcome(&source);
+            assert!(outcome.valid());
+            findings(&source)
+        };
+        assert_eq!(patient("urn:oid:2.999.1", "1"), Vec::<String>::new());
+        for system in ["urn:oid:9.2.3", "urn:oid:1.2.03", "urn:oid:1.2.3."] {
+            assert_eq!(patient(system, "1"), ["uri-oid Patient.identifier[0].system"], "{system}");
+        }
+        for value in [" ", "\\n\\t"] {
+            assert_eq!(patient("urn:oid:2.999.1", value), ["string-blank Patient.identifier[0].value"]);
+        }
     }
 }

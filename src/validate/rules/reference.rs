@@ -3,13 +3,14 @@
 
 use crate::{
     fhir::{
-        NodeId,
+        Document, NodeId,
         path::Resolution,
         primitive::{has_scheme, is_id},
+        scan::until,
     },
     stu3::Way,
     validate::{
-        context::{BundleScope, Context, restful},
+        context::{BundleScope, BundleTarget, Context, restful},
         issue::{At, Findings, Rule},
     },
 };
@@ -59,7 +60,7 @@ pub(crate) fn check(cx: &Context<'_, '_>, way: &Way, node: NodeId, out: &mut Fin
     if !has_scheme(&reference) {
         relative(cx, &reference, at(), out);
     }
-    let target = cx.bundle.as_ref().and_then(|bundle| Some((bundle, resolve(bundle, &reference)?)));
+    let target = cx.bundle.as_ref().and_then(|bundle| Some((bundle, resolve(cx.document, bundle, &reference)?)));
     if let Some((bundle, target)) = target {
         check_type(cx, way, target.resource_type.as_deref(), at(), out);
         if bundle.is("batch") && target.entry != bundle.entry {
@@ -74,7 +75,12 @@ pub(crate) fn check(cx: &Context<'_, '_>, way: &Way, node: NodeId, out: &mut Fin
         let text = "no entry of the Bundle has this fullUrl: add the resource, or correct the reference";
         return out.add(cx, &UNRESOLVED, at(), text);
     }
-    if cx.bundle.as_ref().is_some_and(|bundle| bundle.holds(cx.document, unversioned(&reference))) {
+    let unversioned = unversioned(&reference);
+    // what leads to another version than that of the Bundle leads outside
+    let missed = |bundle: &BundleScope<'_>| {
+        resolve(cx.document, bundle, unversioned).is_none() && bundle.holds(cx.document, unversioned)
+    };
+    if cx.bundle.as_ref().is_some_and(missed) {
         let text = "an entry has this type and id, but its fullUrl is not what this reference means here \
                     (the base of this entry's fullUrl, and then the reference): refer to the fullUrl, or correct it";
         out.add(cx, &BASE, at(), text);
@@ -82,14 +88,33 @@ pub(crate) fn check(cx: &Context<'_, '_>, way: &Way, node: NodeId, out: &mut Fin
     check_type(cx, way, named_type(&reference), at(), out);
 }
 
+/// What stands between the address of a resource and the version.
+const HISTORY: &str = "/_history/";
+
 fn unversioned(reference: &str) -> &str {
-    reference.split_once("/_history/").map_or(reference, |(unversioned, _)| unversioned)
+    split_version(reference).0
+}
+
+/// An address without the version, and the version.
+fn split_version(reference: &str) -> (&str, Option<&str>) {
+    // hardly one has the character that it begins to look for
+    if !holds(reference, [b'_']) {
+        return (reference, None);
+    }
+    reference.split_once(HISTORY).map_or((reference, None), |(unversioned, version)| (unversioned, Some(version)))
+}
+
+/// One of these characters of ASCII stands in the text.
+fn holds<const N: usize>(text: &str, any: [u8; N]) -> bool {
+    until(text.as_bytes(), any) < text.len()
 }
 
 /// A reference without a scheme: `Type/id`, with a version or not; in a transaction `Type?name=value` too.
 fn relative(cx: &Context<'_, '_>, reference: &str, at: At<'_>, out: &mut Findings<'_>) {
     let known = |name: &str| cx.release.resource(name).is_some();
-    if let Some((name, _)) = reference.split_once('?') {
+    let question = until(reference.as_bytes(), [b'?']);
+    if question < reference.len() {
+        let name = &reference[..question];
         if !cx.bundle.as_ref().is_some_and(|bundle| bundle.is("transaction")) {
             let text = "a reference by search (Type?name=value) is for entries of a transaction alone: \
                         refer to the resource by its address, or send a transaction";
@@ -125,7 +150,7 @@ pub(super) fn leads_elsewhere(cx: &Context<'_, '_>, node: NodeId, targets: &[&st
         let target = cx.resource.contained.get(id).and_then(|target| target.resource_type.as_deref());
         return target.is_some_and(|found| !admits(targets, found));
     }
-    let entry = cx.bundle.as_ref().and_then(|bundle| resolve(bundle, &reference));
+    let entry = cx.bundle.as_ref().and_then(|bundle| resolve(cx.document, bundle, &reference));
     let found = entry.map_or_else(|| named_type(&reference), |entry| entry.resource_type.as_deref());
     found.is_some_and(|found| !admits(targets, found))
 }
@@ -134,27 +159,36 @@ fn admits(targets: &[&str], found: &str) -> bool {
     targets.is_empty() || targets.iter().any(|target| *target == found || *target == "Resource")
 }
 
-/// The entry that a reference leads to: by fullUrl, or relative to the base of the entry's own fullUrl.
+/// The entry that a reference leads to: by fullUrl, or relative to the base of the entry's own fullUrl; and by version,
+/// where it names one.
 pub(super) fn resolve<'b, 'd>(
+    document: &Document<'_>,
     bundle: &'b BundleScope<'d>,
     reference: &str,
-) -> Option<&'b crate::validate::context::BundleTarget<'d>> {
-    let unversioned = unversioned(reference);
-    if unversioned.contains(':') {
-        return bundle.at(unversioned);
+) -> Option<&'b BundleTarget<'d>> {
+    let (unversioned, version) = split_version(reference);
+    let full_url = if holds(unversioned, [b':']) {
+        Cow::Borrowed(unversioned)
+    } else {
+        let base = bundle.base.as_deref()?;
+        Cow::Owned(format!("{base}{unversioned}"))
+    };
+    match version {
+        Some(version) => bundle.at_version(document, &full_url, version),
+        None => bundle.at(&full_url),
     }
-    let base = bundle.base.as_deref()?;
-    bundle.at(&format!("{base}{unversioned}"))
 }
 
 /// The resource type that a literal reference names itself: `Patient/1`, `http://server/Patient/1`.
 fn named_type(reference: &str) -> Option<&str> {
     let unversioned = unversioned(reference);
-    if unversioned.contains(':') {
+    if holds(unversioned, [b':']) {
         return restful(unversioned).map(|(_, resource_type, _)| resource_type);
     }
-    let end = unversioned.find(['/', '?'])?;
-    Some(&unversioned[..end]).filter(|name| crate::stu3::release().resource(name).is_some())
+    let end = until(unversioned.as_bytes(), [b'/', b'?']);
+    Some(&unversioned[..end])
+        .filter(|name| name.len() < unversioned.len())
+        .filter(|name| crate::stu3::release().resource(name).is_some())
 }
 
 /// Where a literal reference leads, for FHIRPath's `resolve()`.
@@ -167,7 +201,7 @@ pub(crate) fn lead(cx: &Context<'_, '_>, reference: &str) -> Resolution {
         };
         return found.map_or(Resolution::Unknown, Resolution::Found);
     }
-    let entry = cx.bundle.as_ref().and_then(|bundle| resolve(bundle, reference)).map(|target| target.node);
+    let entry = cx.bundle.as_ref().and_then(|bundle| resolve(cx.document, bundle, reference)).map(|target| target.node);
     match entry.and_then(|entry| cx.document.get(entry, "resource")) {
         Some(resource) => Resolution::Found(resource),
         None => named_type(reference).map_or(Resolution::Unknown, |name| Resolution::Type(name.to_owned())),
@@ -217,6 +251,26 @@ mod tests {
         assert_eq!(found("Patient/1/_history/3"), Vec::<String>::new());
         assert_eq!(found("Patient/9"), Vec::<String>::new(), "not here, and nothing says that it has to be");
         assert_eq!(found("urn:uuid:1"), ["reference-unresolved Bundle.entry[1].resource.subject.reference"]);
+    }
+
+    #[test]
+    fn a_reference_to_a_version_leads_to_that_version() {
+        let version = |kind: &str, version: &str| {
+            format!(
+                r#"{{"fullUrl":"http://example.org/fhir/Patient/1","resource":{{"resourceType":"{kind}","id":"1","meta":{{"versionId":"{version}"}}}}}}"#
+            )
+        };
+        // the second is of another type, so that it is seen which one was meant
+        let (patient, other) = (version("Patient", "1"), version("Practitioner", "2"));
+        let found = |subject: &str| {
+            let observation = observation("http://example.org/fhir/Observation/2", subject);
+            let found = findings(&bundle("collection", &[&patient, &other, &observation]));
+            found.into_iter().filter(|finding| finding.starts_with("reference")).collect::<Vec<_>>()
+        };
+        assert_eq!(found("Patient/1/_history/1"), Vec::<String>::new());
+        let expected = ["reference-target Bundle.entry[2].resource.subject.reference"];
+        assert_eq!(found("http://example.org/fhir/Patient/1/_history/2"), expected);
+        assert_eq!(found("Patient/1/_history/3"), Vec::<String>::new(), "it lies elsewhere");
     }
 
     #[test]

@@ -8,6 +8,7 @@ use crate::{
         issue::{At, Findings, Rule},
     },
 };
+use std::borrow::Cow;
 
 const TRANSACTION: &str = "https://hl7.org/fhir/STU3/http.html#transaction";
 const ELEMENTS: &str = "https://hl7.org/fhir/STU3/bundle-definitions.html";
@@ -94,7 +95,39 @@ pub(crate) fn check(cx: &mut Context<'_, '_>, entry: NodeId, resource: Option<No
 /// A PUT or DELETE of this address was seen before in the transaction.
 fn repeats(cx: &mut Context<'_, '_>, url: &str) -> bool {
     let scope = cx.bundle.as_mut().filter(|scope| scope.is("transaction"));
-    scope.is_some_and(|scope| !scope.written.insert(url.trim_start_matches('/').to_owned()))
+    scope.is_some_and(|scope| !scope.written.insert(identity(url)))
+}
+
+/// What a request is about, however its url is written: all requests go to the server that the Bundle is sent to, so
+/// type and id say it; of a search it is the type and the set of its parameters. Ids tell capitals apart.
+fn identity(url: &str) -> String {
+    let (path, query) = url.split_once('?').map_or((url, None), |(path, query)| (path, Some(query)));
+    let mut parts = path.rsplit('/').filter(|part| !part.is_empty()).map(unescaped);
+    let last = parts.next().unwrap_or_default();
+    let Some(query) = query else {
+        return parts.next().map_or_else(|| last.to_string(), |before| format!("{before}/{last}"));
+    };
+    let mut parameters: Vec<Cow<'_, str>> = query.split('&').map(unescaped).collect();
+    parameters.sort_unstable();
+    format!("{last}?{}", parameters.join("&"))
+}
+
+/// With its percent-encoded characters as themselves: <https://www.rfc-editor.org/rfc/rfc3986#section-2.1>.
+fn unescaped(text: &str) -> Cow<'_, str> {
+    let mut bytes = Vec::new();
+    let mut rest = text;
+    while let Some((before, after)) = rest.split_once('%') {
+        let code = after.get(..2).filter(|digits| digits.bytes().all(|digit| digit.is_ascii_hexdigit()));
+        let Some(byte) = code.and_then(|digits| u8::from_str_radix(digits, 16).ok()) else { return text.into() };
+        bytes.extend_from_slice(before.as_bytes());
+        bytes.push(byte);
+        rest = &after[2..];
+    }
+    if bytes.is_empty() {
+        return text.into();
+    }
+    bytes.extend_from_slice(rest.as_bytes());
+    String::from_utf8(bytes).map_or(text.into(), Cow::Owned)
 }
 
 /// Conditions and the methods that know them.
@@ -148,6 +181,12 @@ fn address(
         ),
         ("PUT", Some(resource)) => {
             let own_type = cx.string(resource, "resourceType").unwrap_or_default();
+            let own_id = cx.document.get(resource, "id");
+            if own_id.is_none() && !conditional {
+                // "update": a server has to refuse a resource without the id of its url
+                let text = "a PUT to Type/id carries a resource with this id: add id to the resource";
+                out.add(cx, &URL, At::below(resource, ".resource"), text);
+            }
             let fits = if conditional {
                 last == own_type
             } else {
@@ -281,12 +320,39 @@ mod tests {
         let delete = entry("", "DELETE", "Patient/1", "");
         let expected = ["request-duplicate Bundle.entry[1].request.url"];
         assert_eq!(found("transaction", &[put.clone(), delete.clone()]), expected);
-        assert_eq!(found("batch", &[put, delete]), Vec::<String>::new());
+        assert_eq!(found("batch", &[put.clone(), delete]), Vec::<String>::new());
+        for same in ["/Patient/1", "http://a.org/Patient/1", "Patient/%31", "Patient/1/"] {
+            let found = found("transaction", &[put.clone(), entry("", "DELETE", same, "")]);
+            assert!(found.contains(&expected[0].to_owned()), "{same}: {found:?}");
+        }
+        for other in ["Patient/2", "Patient/1a", "Group/1"] {
+            assert_eq!(
+                found("transaction", &[put.clone(), entry("", "DELETE", other, "")]),
+                Vec::<String>::new(),
+                "{other}"
+            );
+        }
+        let capital = ["A", "a"].map(|id| entry("", "DELETE", &format!("Patient/{id}"), ""));
+        assert_eq!(found("transaction", &capital), Vec::<String>::new(), "ids tell capitals apart");
         // what a search finds is not known before
         let search = entry("", "DELETE", "Patient?identifier=a", "");
         let twice = bundle("transaction", &[&search, &search]);
         assert_eq!(findings(&twice), ["request-duplicate-search Bundle.entry[1].request.url"]);
         assert!(crate::validate::testing::outcome(&twice).valid());
+        let searches = ["Patient?identifier=a%7Cb&active=true", "/Patient?active=true&identifier=a|b"];
+        let expected = "request-duplicate-search Bundle.entry[1].request.url".to_owned();
+        assert!(found("transaction", &searches.map(|url| entry("", "DELETE", url, ""))).contains(&expected));
+        let others = ["Patient?identifier=a", "Patient?identifier=A", "Group?identifier=a", "Patient?identifier=100%"];
+        assert_eq!(found("transaction", &others.map(|url| entry("", "DELETE", url, ""))), Vec::<String>::new());
+    }
+
+    #[test]
+    fn a_resource_that_is_put_has_the_id_of_its_url() {
+        let put = |url| {
+            entry(r#""fullUrl":"urn:oid:2.999.1","resource":{"resourceType":"Patient","active":true}"#, "PUT", url, "")
+        };
+        assert_eq!(found("batch", &[put("Patient/1")]), ["request-url Bundle.entry[0].resource"]);
+        assert_eq!(found("batch", &[put("Patient?identifier=a")]), Vec::<String>::new());
     }
 
     #[test]

@@ -32,7 +32,8 @@ pub(crate) static TELLING: [&Rule; 3] = [&UNKNOWN_ELEMENT, &RESOURCE_TYPE, &TYPE
 /// A byte order mark is read over; other readers of JSON stumble on it.
 pub(crate) fn byte_order_mark(cx: &Context<'_, '_>, root: NodeId, out: &mut Findings<'_>) {
     if cx.document.has_byte_order_mark() {
-        let text = "the file begins with a byte order mark, which JSON does not have: save it without";
+        let text =
+            "the file begins with a byte order mark, which UTF-8 does not need and JSON does not have: save it without";
         out.add(cx, &BYTE_ORDER_MARK, At::here(root), text);
     }
 }

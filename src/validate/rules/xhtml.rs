@@ -1,6 +1,7 @@
 //! XHTML read piece by piece, as strictly as XML asks: tags balance, attributes are quoted, references are those of XML.
 //! Spec: <https://www.w3.org/TR/xml/>, <https://hl7.org/fhir/STU3/narrative.html>.
 
+use crate::fhir::scan::until;
 use std::collections::HashSet;
 
 /// A piece of a fragment.
@@ -32,11 +33,16 @@ pub(super) struct Reader<'t> {
     /// The names of the attributes, where they are many.
     names: HashSet<&'t str>,
     opened: usize,
+    /// How many paragraphs are open, and whether one was when the last start tag came.
+    paragraphs: usize,
+    in_paragraph: bool,
     failed: bool,
 }
 
 /// Attributes that are compared with each other.
 const FEW: usize = 8;
+
+const PARAGRAPH: &str = "p";
 
 /// Names that XML itself gives to characters.
 const ENTITIES: [&str; 5] = ["amp", "lt", "gt", "quot", "apos"];
@@ -49,6 +55,8 @@ impl<'t> Reader<'t> {
             attributes: Vec::new(),
             names: HashSet::new(),
             opened: 0,
+            paragraphs: 0,
+            in_paragraph: false,
             failed: false,
         }
     }
@@ -63,11 +71,16 @@ impl<'t> Reader<'t> {
         self.opened == 1
     }
 
+    /// The last start tag stands in a paragraph, however deep.
+    pub(super) fn is_in_paragraph(&self) -> bool {
+        self.in_paragraph
+    }
+
     fn piece(&mut self) -> Result<Option<Piece<'t>>, Fault> {
         loop {
             if self.open.is_empty() {
                 // white space and comments may stand around the div
-                self.rest = self.rest.trim_start();
+                self.rest = trimmed(self.rest);
                 if self.rest.is_empty() {
                     let whole = self.opened > 0;
                     return if whole { Ok(None) } else { Err(Fault::NotWellFormed("there is no element")) };
@@ -94,7 +107,11 @@ impl<'t> Reader<'t> {
     }
 
     fn text(&mut self) -> Result<Piece<'t>, Fault> {
-        let (text, rest) = self.rest.split_at(self.rest.find('<').unwrap_or(self.rest.len()));
+        let bytes = self.rest.as_bytes();
+        let stop = until(bytes, [b'<', b'&']);
+        let has_references = bytes.get(stop) == Some(&b'&');
+        let end = if has_references { stop + until(&bytes[stop..], [b'<']) } else { stop };
+        let (text, rest) = self.rest.split_at(end);
         self.rest = rest;
         if self.open.is_empty() {
             return Err(Fault::NotWellFormed("text stands outside the div"));
@@ -102,14 +119,17 @@ impl<'t> Reader<'t> {
         if text.is_empty() {
             return Err(Fault::NotWellFormed("an element is not closed"));
         }
-        references(text)?;
+        if has_references {
+            references(text)?;
+        }
         Ok(Piece::Text(text))
     }
 
     fn end_tag(&mut self, tag: &'t str) -> Result<(), Fault> {
         let (name, rest) = name(tag)?;
-        self.rest = rest.trim_start().strip_prefix('>').ok_or(Fault::NotWellFormed("an end tag is broken"))?;
+        self.rest = trimmed(rest).strip_prefix('>').ok_or(Fault::NotWellFormed("an end tag is broken"))?;
         if self.open.pop() == Some(name) {
+            self.paragraphs -= usize::from(name == PARAGRAPH);
             Ok(())
         } else {
             Err(Fault::NotWellFormed("an end tag closes no element, or another one than the last that was opened"))
@@ -123,8 +143,9 @@ impl<'t> Reader<'t> {
         self.opened += 1;
         let (name, mut rest) = name(tag)?;
         self.attributes.clear();
+        self.in_paragraph = self.paragraphs > 0;
         loop {
-            let trimmed = rest.trim_start();
+            let trimmed = trimmed(rest);
             if let Some(after) = trimmed.strip_prefix("/>") {
                 self.rest = after;
                 return Ok(Piece::Start(name));
@@ -132,6 +153,7 @@ impl<'t> Reader<'t> {
             if let Some(after) = trimmed.strip_prefix('>') {
                 self.rest = after;
                 self.open.push(name);
+                self.paragraphs += usize::from(name == PARAGRAPH);
                 return Ok(Piece::Start(name));
             }
             if trimmed.len() == rest.len() {
@@ -143,16 +165,23 @@ impl<'t> Reader<'t> {
 
     fn attribute(&mut self, text: &'t str) -> Result<&'t str, Fault> {
         let (name, rest) = name(text)?;
-        let rest = rest.trim_start().strip_prefix('=').ok_or(Fault::NotWellFormed("an attribute has no value"))?;
-        let rest = rest.trim_start();
-        let quote = rest.chars().next().filter(|first| matches!(first, '"' | '\''));
+        let rest = trimmed(rest).strip_prefix('=').ok_or(Fault::NotWellFormed("an attribute has no value"))?;
+        let rest = trimmed(rest);
+        let quote = rest.bytes().next().filter(|first| matches!(first, b'"' | b'\''));
         let quote = quote.ok_or(Fault::NotWellFormed("the value of an attribute is not quoted"))?;
-        let (value, after) =
-            rest[1..].split_once(quote).ok_or(Fault::NotWellFormed("the value of an attribute has no end"))?;
-        if value.contains('<') {
-            return Err(Fault::NotWellFormed("the value of an attribute holds a bare <"));
+        let bytes = &rest.as_bytes()[1..];
+        let stop = until(bytes, [quote, b'<', b'&']);
+        let end = stop + until(&bytes[stop..], [quote]);
+        if end == bytes.len() {
+            return Err(Fault::NotWellFormed("the value of an attribute has no end"));
         }
-        references(value)?;
+        let (value, after) = (&rest[1..=end], &rest[end + 2..]);
+        if stop != end {
+            if value.contains('<') {
+                return Err(Fault::NotWellFormed("the value of an attribute holds a bare <"));
+            }
+            references(value)?;
+        }
         // few attributes are compared, many are hashed
         let repeated = if self.attributes.len() < FEW {
             self.attributes.iter().any(|(known, _)| *known == name)
@@ -183,10 +212,20 @@ impl<'t> Iterator for Reader<'t> {
     }
 }
 
+/// Without white space at its beginning, where there mostly is none.
+fn trimmed(text: &str) -> &str {
+    if text.starts_with(|first: char| first.is_ascii_graphic()) { text } else { text.trim_start() }
+}
+
 /// A name and what follows it.
 fn name(text: &str) -> Result<(&str, &str), Fault> {
-    let length =
-        text.find(|c: char| !(c.is_alphanumeric() || matches!(c, ':' | '-' | '_' | '.'))).unwrap_or(text.len());
+    let is_part = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b':' | b'-' | b'_' | b'.');
+    let mut length = text.bytes().position(|byte| !is_part(byte)).unwrap_or(text.len());
+    if text.as_bytes().get(length).is_some_and(|byte| !byte.is_ascii()) {
+        let behind = &text[length..];
+        let more = behind.find(|c: char| !(c.is_alphanumeric() || matches!(c, ':' | '-' | '_' | '.')));
+        length += more.unwrap_or(behind.len());
+    }
     let (name, rest) = text.split_at(length);
     if name.starts_with(|first: char| first.is_alphabetic() || matches!(first, '_' | ':')) {
         Ok((name, rest))

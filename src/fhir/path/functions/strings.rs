@@ -7,6 +7,7 @@ use crate::fhir::{
         PathError,
         ast::Function,
         evaluate::{Evaluator, boolean},
+        patterns,
         value::{Collection, Item},
     },
 };
@@ -47,7 +48,7 @@ pub(super) fn call<'d>(cx: &mut Evaluator<'_, 'd>, call: Call<'_, 'd>) -> Result
         Function::EndsWith => boolean(text.ends_with(&first)),
         Function::ContainsText => boolean(text.contains(&first)),
         Function::Matches => boolean(cx.pattern(&first)?.is_match(&text)),
-        Function::MatchesFull => boolean(cx.pattern(&format!("^(?:{first})$"))?.is_match(&text)),
+        Function::MatchesFull => boolean(cx.pattern(&patterns::whole(&first))?.is_match(&text)),
         Function::Split => {
             cx.make_items(text.matches(&first).count() + 1)?;
             text.split(&first).map(|part| Item::Text(part.to_owned().into())).collect()

@@ -104,7 +104,7 @@ impl<'d> Form<'d> {
 }
 
 impl Asks {
-    fn named(code: &str) -> Self {
+    pub(super) fn named(code: &str) -> Self {
         match code {
             "group" => Self::Group,
             "display" => Self::Display,

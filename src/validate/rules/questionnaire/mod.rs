@@ -1,10 +1,12 @@
-//! Responses against their Questionnaire, where that is in the Bundle or contained.
+//! Questionnaires by themselves, and responses against their Questionnaire, where that is in the Bundle or contained.
 //! Spec: <https://hl7.org/fhir/STU3/questionnaireresponse.html>, <https://hl7.org/fhir/STU3/questionnaire.html>.
 
 mod condition;
+mod definition;
 mod form;
 mod options;
 
+pub(crate) use definition::check as check_definition;
 pub(crate) use form::Form;
 
 use crate::{
@@ -35,8 +37,19 @@ static LENGTH: Rule = Rule::error("questionnaire-length", "too-long", QUESTIONNA
 static DISABLED: Rule = Rule::warning("questionnaire-disabled", "business-rule", QUESTIONNAIRE);
 
 /// The keys of this family.
-pub(crate) static RULES: &[&Rule] =
-    &[&NOT_HERE, &ITEM, &ORDER, &REPEATS, &REQUIRED, &ANSWER, &OPTION, &LENGTH, &DISABLED];
+pub(crate) static RULES: &[&Rule] = &[
+    &NOT_HERE,
+    &ITEM,
+    &ORDER,
+    &REPEATS,
+    &REQUIRED,
+    &ANSWER,
+    &OPTION,
+    &LENGTH,
+    &DISABLED,
+    &definition::TYPE,
+    &definition::CONDITION,
+];
 
 /// Deeper items are not looked at, in step with [`Form`].
 const DEEPEST: usize = 50;
