@@ -93,7 +93,9 @@ mod tests {
         let document = read(source.as_bytes(), &Limits::default()).unwrap();
         let validator = Validator::new().asking(server.clone());
         let outcome = validator.resource(&document, &Policy::default());
-        (outcome.findings.into_iter().map(|finding| finding.key).collect(), outcome.not_checked.len())
+        // That nobody here knows the codes of the system is said beside.
+        let open = outcome.not_checked.iter().filter(|left| left.key.starts_with("binding")).count();
+        (outcome.findings.into_iter().map(|finding| finding.key).collect(), open)
     }
 
     #[test]
