@@ -32,14 +32,17 @@ pub trait Hands: Send + Sync {
     /// Writes persons, accounts and links; returns when they are on disk.
     fn write(&self, writes: Vec<Write>) -> impl Future<Output = Result<(), String>> + Send;
 
-    /// A person's decision about one submission; the stage that follows.
-    fn decide(&self, id: SubmissionId, verb: Verb) -> impl Future<Output = Result<String, String>> + Send;
+    /// A person's decision about each of these submissions; the stage that follows, once it is on the disk.
+    fn decide(&self, ids: &[SubmissionId], verb: Verb) -> impl Future<Output = Vec<Result<String, String>>> + Send;
 
     /// Renews a person's tokens now.
     fn refresh(&self, person: PersonKey) -> impl Future<Output = Result<(), String>> + Send;
 
     /// Renews a person's tokens and waits for the end of that.
     fn renewed(&self, person: PersonKey) -> impl Future<Output = Result<(), String>> + Send;
+
+    /// Has the paused destination of this contract, or every one, asked now; says which these are.
+    fn resume(&self, contract: Option<ContractName>) -> impl Future<Output = Result<Vec<ContractName>, String>> + Send;
 
     /// What keeps the other side from ending.
     type Hold: Send;
@@ -113,8 +116,9 @@ impl Hands for Handle {
         }
     }
 
-    async fn decide(&self, id: SubmissionId, verb: Verb) -> Result<String, String> {
-        Self::decide(self, id, verb).await.map_err(|error| error.to_string())?
+    async fn decide(&self, ids: &[SubmissionId], verb: Verb) -> Vec<Result<String, String>> {
+        let decided = Self::decide(self, ids, verb).await;
+        decided.into_iter().map(|decided| decided.map_err(|error| error.to_string())?).collect()
     }
 
     async fn refresh(&self, person: PersonKey) -> Result<(), String> {
@@ -128,6 +132,10 @@ impl Hands for Handle {
 
     async fn renewed(&self, person: PersonKey) -> Result<(), String> {
         Self::renewed(self, person).await.map_err(|error| error.to_string())?
+    }
+
+    async fn resume(&self, contract: Option<ContractName>) -> Result<Vec<ContractName>, String> {
+        Self::resume(self, contract).await.map_err(|error| error.to_string())
     }
 
     type Hold = Hold;
@@ -156,12 +164,9 @@ pub struct Offline {
     pub store: Arc<dyn Store>,
 }
 
-impl Hands for Offline {
-    async fn write(&self, writes: Vec<Write>) -> Result<(), String> {
-        self.store.commit(&writes).map_err(|error| error.to_string())
-    }
-
-    async fn decide(&self, id: SubmissionId, verb: Verb) -> Result<String, String> {
+impl Offline {
+    /// The record as the decision makes it.
+    fn decided(&self, id: SubmissionId, verb: Verb) -> Result<Submission, String> {
         let record = self.store.submission(id).map_err(|error| error.to_string())?;
         let mut record = record.ok_or("no such submission")?;
         has_its_file(&record).map_err(|error| error.to_string())?;
@@ -172,11 +177,25 @@ impl Hands for Offline {
         };
         let next = decide(&stage, verb).map_err(|error| error.to_string())?;
         let forced = record.forced || matches!(stage, Stage::Unknown { .. }) || verb == Verb::ForceRelease;
-        let change = Change { forced: Some(forced && next == Stage::Claimed), ..Change::to(id, next) };
+        let goes_on = next == Stage::Claimed;
+        let (forced, waited_millis) = (Some(forced && goes_on), goes_on.then_some(0));
+        let change = Change { forced, waited_millis, ..Change::to(id, next) };
         apply_change(&mut record, Moment { monotonic: Duration::ZERO, wall: Timestamp::now() }, change);
-        let stage = record.stage.as_str().to_owned();
-        self.write(vec![Write::Submission(Box::new(record))]).await?;
-        Ok(stage)
+        Ok(record)
+    }
+}
+
+impl Hands for Offline {
+    async fn write(&self, writes: Vec<Write>) -> Result<(), String> {
+        self.store.commit(&writes).map_err(|error| error.to_string())
+    }
+
+    async fn decide(&self, ids: &[SubmissionId], verb: Verb) -> Vec<Result<String, String>> {
+        let decided: Vec<_> = ids.iter().map(|id| self.decided(*id, verb)).collect();
+        let writes = decided.iter().flatten().map(|record| Write::Submission(Box::new(record.clone()))).collect();
+        let written = self.write(writes).await;
+        let word = |record: Submission| written.clone().map(|()| record.stage.as_str().to_owned());
+        decided.into_iter().map(|decided| decided.and_then(word)).collect()
     }
 
     async fn refresh(&self, _: PersonKey) -> Result<(), String> {
@@ -186,6 +205,10 @@ impl Hands for Offline {
 
     async fn renewed(&self, person: PersonKey) -> Result<(), String> {
         self.refresh(person).await
+    }
+
+    async fn resume(&self, _: Option<ContractName>) -> Result<Vec<ContractName>, String> {
+        Err("no daemon runs, so nothing is paused: it asks the API when it starts".to_owned())
     }
 
     type Hold = ();
@@ -300,6 +323,7 @@ impl<H: Hands> Desk<H> {
             Question::FinishAuthorisation { begun, .. } => {
                 Some(under("authorize: the person's answer", &begun.contract))
             }
+            Question::Resume { contract } => Some(Deed { contract: contract.clone(), ..Deed::of("resume") }),
             Question::RefreshTokens { contract, person } => {
                 Some(Deed { person: person.clone(), ..under("tokens refresh", contract) })
             }
@@ -372,6 +396,7 @@ impl<H: Hands> Desk<H> {
             }
             Question::FinishAuthorisation { begun, callback } => self.finish(&begun, &callback).await,
             Question::Prune { dry_run } => Ok(Answer::Pruned(self.prune(Timestamp::now(), dry_run).await)),
+            Question::Resume { contract } => Ok(Answer::Done { text: self.resume(contract).await? }),
             Question::ReloadProfiles => Ok(Answer::Reloaded(self.hands.reload().await?)),
             Question::RefreshTokens { contract, person } => Ok(self.refresh(&contract, person).await?),
         }
@@ -456,8 +481,9 @@ impl<H: Hands> Desk<H> {
                     Err(why) => return Err(why),
                 };
             let mut ended = Vec::with_capacity(begun.len());
-            for (record, begun) in some.iter().zip(begun) {
-                let outcome = self.hands.decide(record.id, verb).await;
+            let ids: Vec<_> = some.iter().map(|record| record.id).collect();
+            let outcomes = self.hands.decide(&ids, verb).await;
+            for ((record, begun), outcome) in some.iter().zip(begun).zip(outcomes) {
                 let (stage, error) = (outcome.clone().ok(), outcome.clone().err());
                 decided.push(Decided { id: record.id, stage, error });
                 ended.push((begun, outcome));
@@ -507,6 +533,18 @@ impl<H: Hands> Desk<H> {
         }
         Ok(Answer::Done {
             text: format!("asked for new tokens of {count} persons; pushbridge tokens status shows them"),
+        })
+    }
+
+    async fn resume(&self, contract: Option<ContractName>) -> Result<String, String> {
+        if let Some(contract) = &contract {
+            self.client(contract)?;
+        }
+        let asked = self.hands.resume(contract).await?;
+        let asked: Vec<_> = asked.iter().map(ContractName::as_str).collect();
+        Ok(match asked.as_slice() {
+            [] => "nothing is paused".to_owned(),
+            asked => format!("asking again: {}; pushbridge status shows what the API says", asked.join(", ")),
         })
     }
 

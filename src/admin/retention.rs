@@ -328,8 +328,8 @@ mod tests {
         for record in &go {
             let kept = scene.store.submission(record.id).unwrap().unwrap();
             assert!(kept.pruned.is_some(), "the record stays");
-            let refused = scene.desk.hands.decide(record.id, crate::engine::Verb::ForceRelease).await;
-            assert_eq!(refused, Err("retention removed its file; drop the file in again".to_owned()));
+            let refused = scene.desk.hands.decide(&[record.id], crate::engine::Verb::ForceRelease).await;
+            assert_eq!(refused, [Err("retention removed its file; drop the file in again".to_owned())]);
         }
     }
 

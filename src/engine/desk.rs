@@ -7,9 +7,10 @@ use super::{
 };
 use crate::{
     intake::Notice,
-    model::{ChannelName, ContractName, SubmissionId},
+    model::{ChannelName, ContractName, SubmissionId, Timestamp},
     store::Write,
 };
+use serde::{Deserialize, Serialize};
 use std::{
     collections::{BTreeMap, BTreeSet},
     time::Duration,
@@ -27,6 +28,7 @@ pub(super) enum Asked {
     Retire { ids: BTreeSet<SubmissionId>, answer: oneshot::Sender<Result<Vec<SubmissionId>, String>> },
     Refresh { person: PersonKey, answer: oneshot::Sender<bool> },
     Hold { answer: oneshot::Sender<Hold> },
+    Resume { contract: Option<ContractName>, answer: oneshot::Sender<Vec<ContractName>> },
     Renewal { person: PersonKey, answer: oneshot::Sender<Result<(), String>> },
     Reload { answer: oneshot::Sender<Result<EditionFacts, String>> },
 }
@@ -38,12 +40,23 @@ pub struct StatusFacts {
     pub stages: BTreeMap<&'static str, u64>,
     /// How many wait for each account.
     pub accounts: Vec<(AccountKey, usize)>,
-    /// Contracts whose destination is paused.
-    pub paused: Vec<ContractName>,
+    /// Destinations that are paused.
+    pub paused: Vec<PausedUntil>,
     /// What was noticed of each inbox.
     pub notices: BTreeMap<ChannelName, Vec<Notice>>,
     /// The profiles that files are judged by.
     pub profiles: Profiles,
+}
+
+/// A destination that is not served, on the wall clock.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PausedUntil {
+    /// The contract.
+    pub contract: ContractName,
+    /// Why, as far as the last answer says.
+    pub why: String,
+    /// When the API is asked again; `None` while it is being asked, or nothing waits that could ask it.
+    pub until: Option<Timestamp>,
 }
 
 /// The way to a running engine; clones are cheap.
@@ -82,9 +95,14 @@ impl Handle {
     }
 
     async fn ask<T>(&self, question: impl FnOnce(oneshot::Sender<T>) -> Asked) -> Result<T, Stopping> {
+        self.put(question).await.map_err(|_| Stopping)
+    }
+
+    /// Asks, and does not wait. Nobody answers where the engine has ended.
+    fn put<T>(&self, question: impl FnOnce(oneshot::Sender<T>) -> Asked) -> oneshot::Receiver<T> {
         let (answer, answered) = oneshot::channel();
-        self.signals.send(Signal::Asked(question(answer))).map_err(|_| Stopping)?;
-        answered.await.map_err(|_| Stopping)
+        self.signals.send(Signal::Asked(question(answer))).unwrap_or_default();
+        answered
     }
 
     /// What stands where.
@@ -95,12 +113,15 @@ impl Handle {
         self.ask(|answer| Asked::Status { answer }).await
     }
 
-    /// A person's decision; the stage that follows from it, or why it does not fit.
-    ///
-    /// # Errors
-    /// The engine has ended.
-    pub async fn decide(&self, id: SubmissionId, verb: Verb) -> Result<Result<String, String>, Stopping> {
-        self.ask(|answer| Asked::Decide { id, verb, answer }).await
+    /// A person's decision about each of these: the stage that follows from it, once that is on the disk, or why it does
+    /// not fit. All are asked before the first answer is waited for, so that they share a flush.
+    pub async fn decide(&self, ids: &[SubmissionId], verb: Verb) -> Vec<Result<Result<String, String>, Stopping>> {
+        let asked: Vec<_> = ids.iter().map(|id| self.put(|answer| Asked::Decide { id: *id, verb, answer })).collect();
+        let mut decided = Vec::with_capacity(asked.len());
+        for answered in asked {
+            decided.push(answered.await.map_err(|_| Stopping));
+        }
+        decided
     }
 
     /// Writes persons, accounts or links, and lets the engine know; `false` where the store ended before.
@@ -126,6 +147,14 @@ impl Handle {
     /// The engine has ended.
     pub async fn refresh(&self, person: PersonKey) -> Result<bool, Stopping> {
         self.ask(|answer| Asked::Refresh { person, answer }).await
+    }
+
+    /// Has the paused destination of this contract, or every one, asked now; says which these are.
+    ///
+    /// # Errors
+    /// The engine has ended.
+    pub async fn resume(&self, contract: Option<ContractName>) -> Result<Vec<ContractName>, Stopping> {
+        self.ask(|answer| Asked::Resume { contract, answer }).await
     }
 
     /// Keeps the engine from ending until the result is dropped.

@@ -8,13 +8,15 @@ use super::{
     clerk::{Clerk, Placed},
     custody::{Custodian, Shared},
     decide::{decide, has_its_file},
-    desk::{Asked, Handle, Hold, StatusFacts},
+    desk::{Asked, Handle, Hold, PausedUntil, StatusFacts},
     edition::{Edition, InForce, Load, Reloads},
     event::{
-        AccountKey, Alert, Earlier, Effect, Event, Moment, Opened, PersonKey, PersonStanding, RefreshOutcome, Verdict,
+        AccountKey, Alert, Earlier, Effect, Event, Moment, Opened, PersonKey, PersonStanding, RefreshOutcome, Verb,
+        Verdict,
     },
+    gate::Paused,
     judge::{self, Job, Judged, Judges},
-    ledger::{Ledger, may_have_arrived},
+    ledger::Ledger,
     step::{ChannelRules, Engine, Rules},
     tell,
     vault::{Renewal, Vault, renew, standing},
@@ -24,7 +26,8 @@ use crate::{
     intake::{Inbox, Notice, Orphans, Spool, Stop, Watch, remove_claimed},
     model::{
         Account, AccountReference, ChannelName, ContractName, EvidenceKind, ForeignName, HashKey, KeyedHash, LinkValue,
-        Retention, Stage, Submission, SubmissionId, Timestamp, account_remedy, clock, random_bytes, reauthorize,
+        Recipient, Retention, Stage, Submission, SubmissionId, Timestamp, account_remedy, clock, random_bytes,
+        reauthorize,
     },
     push::{self, Client},
     route::{Directory, Parcel},
@@ -200,6 +203,9 @@ struct Watching {
     thread: thread::JoinHandle<()>,
 }
 
+/// Where the word of a decision goes.
+type Decision = oneshot::Sender<Result<String, String>>;
+
 struct Shell {
     engine: Engine,
     ledger: Ledger,
@@ -224,6 +230,8 @@ struct Shell {
     /// Who waits for the end of a person's refresh.
     renewals: BTreeMap<PersonKey, Vec<oneshot::Sender<Result<(), String>>>>,
     reloads: Reloads,
+    /// The decision that is being carried out: who waits until what it changes is on the disk, and the word for it.
+    deciding: Option<(Decision, &'static str)>,
     /// How many things are on their way that must reach the disk before the end.
     holds: usize,
     /// Contracts whose API's clock is far from ours.
@@ -283,6 +291,7 @@ impl Shell {
             notices: BTreeMap::new(),
             renewals: BTreeMap::new(),
             reloads,
+            deciding: None,
             holds: 0,
             wrong_clocks: BTreeSet::new(),
         })
@@ -412,7 +421,7 @@ impl Shell {
             }
             Signal::Judged(Judged { id, result: Ok(judgement), .. }) => {
                 let earlier = match &judgement.verdict {
-                    Verdict::Addressed(parcel) => earlier(&*self.store, parcel),
+                    Verdict::Addressed(parcel) => earlier(&*self.store, &self.engine, parcel),
                     _ => Ok(None),
                 };
                 match earlier {
@@ -601,7 +610,11 @@ impl Shell {
             self.bell.ring(News::under(Kind::DestinationOpen, &to.contract));
         }
         let (signals, bell) = (self.signals.clone(), self.bell.clone());
+        let decided = self.deciding.take();
         let flushed = move || {
+            if let Some((answer, word)) = decided {
+                answer.send(Ok(word.to_owned())).unwrap_or_default();
+            }
             news.into_iter().for_each(|news| bell.ring(news));
             signals.send(Signal::Flushed { id, then }).unwrap_or_default();
         };
@@ -717,27 +730,13 @@ impl Shell {
                 let facts = StatusFacts {
                     stages: self.engine.counts(),
                     accounts: self.engine.waiting_by_account(),
-                    paused: self.engine.paused_destinations(),
+                    paused: self.paused(),
                     notices: self.notices.clone(),
                     profiles: self.reloads.profiles(),
                 };
                 answer.send(facts).unwrap_or_default();
             }
-            Asked::Decide { id, verb, answer } => {
-                let decided = match self.ledger.read(id) {
-                    Ok(Some(record)) => match has_its_file(&record).and_then(|()| decide(&record.stage, verb)) {
-                        Ok(stage) => {
-                            let opened = Box::new(Opened::from(&record));
-                            self.step(Event::Decided { opened, verb });
-                            Ok(stage.as_str().to_owned())
-                        }
-                        Err(error) => Err(error.to_string()),
-                    },
-                    Ok(None) => Err("no such submission".to_owned()),
-                    Err(error) => Err(error.to_string()),
-                };
-                answer.send(decided).unwrap_or_default();
-            }
+            Asked::Decide { id, verb, answer } => self.decide(id, verb, answer),
             Asked::Write { writes, answer } => {
                 let (signals, bell, news) = (self.signals.clone(), self.bell.clone(), tell::of_writes(&writes));
                 let asked = writes.clone();
@@ -762,6 +761,15 @@ impl Shell {
                 answer.send(Hold::new(self.signals.clone())).unwrap_or_default();
             }
             Asked::Hold { .. } => {}
+            Asked::Resume { contract, answer } => {
+                let wanted = |paused: &ContractName| contract.as_ref().is_none_or(|contract| contract == paused);
+                let paused = self.engine.paused_destinations().into_iter().map(|paused| paused.contract);
+                let paused: Vec<_> = paused.filter(wanted).collect();
+                for contract in paused.clone() {
+                    self.step(Event::Resumed { contract });
+                }
+                answer.send(paused).unwrap_or_default();
+            }
             Asked::Reload { answer } => {
                 if let Some(load) = self.reloads.ask(answer) {
                     self.make_edition(load);
@@ -776,6 +784,16 @@ impl Shell {
                 }
             }
         }
+    }
+
+    fn paused(&self) -> Vec<PausedUntil> {
+        let now = self.now();
+        let on_the_wall = |paused: Paused| PausedUntil {
+            contract: paused.contract,
+            why: paused.why,
+            until: paused.again.map(|again| now.wall.plus(again.saturating_sub(now.monotonic))),
+        };
+        self.engine.paused_destinations().into_iter().map(on_the_wall).collect()
     }
 
     /// Reads and compiles the profiles that lie on the disk, beside those in force.
@@ -803,6 +821,35 @@ impl Shell {
         }
         if let Some(load) = again {
             self.make_edition(load);
+        }
+    }
+
+    /// What a decision changes is on the disk before whoever took it hears that it is done.
+    fn decide(&mut self, id: SubmissionId, verb: Verb, answer: Decision) {
+        let decided = match self.ledger.read(id) {
+            Ok(Some(record)) => has_its_file(&record)
+                .and_then(|()| decide(&record.stage, verb))
+                .map(|stage| (stage, Box::new(Opened::from(&record))))
+                .map_err(|error| error.to_string()),
+            Ok(None) => Err("no such submission".to_owned()),
+            Err(error) => Err(error.to_string()),
+        };
+        match decided {
+            Ok((stage, opened)) => {
+                let word = stage.as_str();
+                // A retry that only ends a wait changes no record.
+                if stage == Stage::Ready {
+                    answer.send(Ok(word.to_owned())).unwrap_or_default();
+                } else {
+                    self.deciding = Some((answer, word));
+                }
+                self.step(Event::Decided { opened, verb });
+                if let Some((answer, _)) = self.deciding.take() {
+                    const LATER: &str = "the store does not answer at present; look again whether it was done";
+                    answer.send(Err(LATER.to_owned())).unwrap_or_default();
+                }
+            }
+            Err(why) => answer.send(Err(why)).unwrap_or_default(),
         }
     }
 
@@ -963,20 +1010,20 @@ impl Directory for ChannelDirectory<'_> {
     }
 }
 
-/// The latest submission of the same bytes that the same account has, or may have.
-pub(super) fn earlier(store: &dyn Store, parcel: &Parcel) -> Result<Option<Earlier>, StoreError> {
+/// The latest submission of the same bytes that the same account has, or may have, as the store tells it. Of those
+/// that the engine has open it knows more.
+pub(super) fn earlier(store: &dyn Store, engine: &Engine, parcel: &Parcel) -> Result<Option<Earlier>, StoreError> {
     const LOOKED_AT: usize = 64;
-    let recipient = parcel.recipient();
-    let mut found = store.latest_for(&recipient.contract, &recipient.account, &parcel.claimed(), LOOKED_AT)?;
+    let Recipient { contract, account, .. } = parcel.recipient();
+    let mut found = store.latest_at(contract, account, &parcel.claimed(), LOOKED_AT)?;
     found.retain(|record| record.id != parcel.submission() && record.push == parcel.push());
-    let delivered = found.iter().find_map(|record| match &record.stage {
+    let stays = |record: &&Submission| record.recipient.as_ref().is_some_and(|to| to.is(contract, account));
+    let delivered = found.iter().filter(stays).find_map(|record| match &record.stage {
         Stage::Delivered { receipt } => Some((record.id, Some(receipt.clone()))),
         Stage::Duplicate { of, receipt } => Some((*of, Some(receipt.clone()))),
         _ => None,
     });
-    // Of those that have not ended the engine knows more.
-    let may_have = |record: &&Submission| record.stage.is_final() && may_have_arrived(record) && !parcel.idempotent();
-    let uncertain = || found.iter().find(may_have);
+    let uncertain = || found.iter().find(|record| !engine.has_open(record.id) && !parcel.idempotent());
     Ok(delivered.or_else(|| uncertain().map(|record| (record.id, None))))
 }
 
@@ -997,6 +1044,10 @@ fn log_stage(record: &Submission) {
 fn log_alert(alert: &Alert) {
     match alert {
         Alert::DestinationPaused { contract, why } => tracing::warn!(%contract, why, "alert: destination paused"),
+        Alert::DestinationParked { contract, why, until } => {
+            let remedy = format!("pushbridge resume {contract}");
+            tracing::warn!(%contract, why, %until, remedy, "alert: destination paused for long");
+        }
         Alert::DestinationOpen { contract } => tracing::warn!(%contract, "alert: destination open again"),
         Alert::PersonPaused { person, why } => {
             let remedy = reauthorize(&person.contract, person.person.as_str());

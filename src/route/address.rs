@@ -97,6 +97,15 @@ pub fn address<D: Directory>(
     Ok(Addressing { evidence: found, outcome })
 }
 
+/// What a sidecar that names neither an account nor a key means.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Silence {
+    /// The file is held: its sidecar is there to say whose it is, and nothing else may say it instead.
+    Holds,
+    /// It carries labels alone, and is no evidence.
+    IsNoEvidence,
+}
+
 /// Collects the evidence; says so where the Bundle must be held whatever it leads to.
 fn gather<D: Directory>(
     bundle: &Valid<Bundle<'_>>,
@@ -105,7 +114,7 @@ fn gather<D: Directory>(
     directory: &D,
     found: &mut Vec<Evidence>,
 ) -> Result<Option<HoldReason>, D::Error> {
-    if let Some(reason) = from_outside(envelope, &rules.envelope, directory, found)? {
+    if let Some(reason) = from_outside(envelope, &rules.envelope, Silence::Holds, directory, found)? {
         return Ok(Some(reason));
     }
     let mut add = |kind: EvidenceKind, account| found.push(Evidence { kind, account });
@@ -130,6 +139,7 @@ fn gather<D: Directory>(
 pub(super) fn from_outside<D: Directory>(
     envelope: Envelope<'_>,
     rules: &EnvelopeRules,
+    silence: Silence,
     directory: &D,
     found: &mut Vec<Evidence>,
 ) -> Result<Option<HoldReason>, D::Error> {
@@ -144,7 +154,8 @@ pub(super) fn from_outside<D: Directory>(
             Some(SidecarSays::Key(key)) => {
                 add(EvidenceKind::Sidecar, directory.link(EvidenceKind::Sidecar, &LinkValue::Clear(key))?);
             }
-            None => return Ok(Some(HoldReason::SidecarUnreadable)),
+            Some(SidecarSays::Nothing) if silence == Silence::IsNoEvidence => {}
+            Some(SidecarSays::Nothing) | None => return Ok(Some(HoldReason::SidecarUnreadable)),
         }
     }
     if let Some(account) = &rules.default_account {
@@ -191,14 +202,16 @@ pub(super) fn decide<D: Directory>(
 enum SidecarSays {
     Account(AccountReference),
     Key(String),
+    Nothing,
 }
 
-/// Exactly one of both: a sidecar with two answers is no answer.
+/// At most one of both: a sidecar with two answers is no answer.
 fn read_sidecar(bytes: &[u8]) -> Option<SidecarSays> {
     let Value::Object(members) = serde_json::from_slice(bytes).ok()? else { return None };
     match (members.get("accountReference"), members.get("key")) {
         (Some(Value::String(reference)), None) => Some(SidecarSays::Account(reference.parse().ok()?)),
         (None, Some(Value::String(key))) if !key.is_empty() => Some(SidecarSays::Key(key.clone())),
+        (None, None) => Some(SidecarSays::Nothing),
         _ => None,
     }
 }

@@ -1,7 +1,7 @@
 //! A file for the library: no text of it is read, so only evidence from outside says whose it is.
 
 use super::{
-    address::{Addressing, Directory, Envelope, EnvelopeRules, decide, from_outside, sort},
+    address::{Addressing, Directory, Envelope, EnvelopeRules, Silence, decide, from_outside, sort},
     media::MediaType,
     parcel::{Addressed, ForLibrary},
 };
@@ -101,7 +101,7 @@ pub fn address_file<D: Directory>(
     directory: &D,
 ) -> Result<Addressing<ForLibrary>, D::Error> {
     let mut evidence = Vec::new();
-    let held = from_outside(envelope, &rules.envelope, directory, &mut evidence)?;
+    let held = from_outside(envelope, &rules.envelope, Silence::IsNoEvidence, directory, &mut evidence)?;
     sort(&mut evidence);
     let outcome = match held {
         Some(reason) => Err(reason),

@@ -68,6 +68,42 @@ fn any_file_goes_byte_for_byte_with_its_media_type() {
 }
 
 #[test]
+fn a_sidecar_of_labels_alone_leaves_the_account_to_other_evidence() {
+    let stand = stand("sidecar = true\n[channel.clinic.library]\ntags = [\"letter\"]\n", "folder = true\n");
+    let person = stand.person(&["clinic", "other"]);
+    stand.link_folder("alex", &person.accounts[0].reference);
+    let other = format!(r#"{{"accountReference": "{}", "tags": ["x-ray"]}}"#, person.accounts[1].reference);
+    let both = format!(r#"{{"accountReference": "{}", "key": "k"}}"#, person.accounts[0].reference);
+    let labels = r#"{"tags": ["x-ray"]}"#.to_owned();
+    let files = [
+        ("alex/labels.pdf", labels.clone(), "delivered"),
+        ("alex/nothing.pdf", "{}".to_owned(), "delivered"),
+        ("nobody/labels.pdf", labels.clone(), "unlinked"),
+        ("labels.pdf", labels, "no-evidence"),
+        ("alex/contradiction.pdf", other, "contradiction"),
+        ("alex/both.pdf", both, "sidecar-unreadable"),
+        ("alex/odd.pdf", r#"{"accountReference": 7}"#.to_owned(), "sidecar-unreadable"),
+    ];
+    let bytes = |name: &str| [PDF, name.as_bytes()].concat();
+    for (name, sidecar, _) in &files {
+        stand.drop_file(name, &bytes(name));
+        stand.drop_file(&format!("{name}.route.json"), sidecar.as_bytes());
+    }
+    assert_eq!(stand.once(), 1);
+    for (name, _, wanted) in &files {
+        let stage = stand.record(name)["submission"]["stage"].clone();
+        assert_eq!(stage["why"].as_str().or(stage["stage"].as_str()), Some(*wanted), "{name}");
+    }
+    let tags = |name: &str| {
+        let received = stand.received(&bytes(name));
+        assert_eq!((received.len(), &received[0].account_id), (1, &person.accounts[0].id), "{name}");
+        received[0].described.clone().unwrap().tags
+    };
+    assert_eq!((tags("alex/labels.pdf"), tags("alex/nothing.pdf")), (vec!["x-ray".into()], vec!["letter".into()]));
+    assert_eq!(stand.sandbox.received_count(), 2);
+}
+
+#[test]
 fn a_sidecar_gives_account_reference_and_tags_and_the_channel_the_rest() {
     let settings =
         "sidecar = true\n[channel.clinic.library]\nreference = [\"ward-7\"]\ntags = [\"letter\", \"2026\"]\n";
@@ -101,7 +137,7 @@ fn a_sidecar_gives_account_reference_and_tags_and_the_channel_the_rest() {
     let stage = |name: &str| stand.record(name)["submission"]["stage"].clone();
     assert_eq!((&stage("wrong.pdf")["why"], &stage("wrong.pdf")["member"]), (&"sidecar-labels".into(), &"tags".into()));
     assert_eq!(stage("long.pdf")["what"], "one of them is longer than 128 bytes");
-    assert_eq!(stage("nobody.pdf")["why"], "sidecar-unreadable");
+    assert_eq!(stage("nobody.pdf")["why"], "no-evidence");
     assert_eq!(stage("unread.pdf")["why"], "sidecar-unreadable");
     assert_eq!(stand.sandbox.received_count(), 3);
     let why = stand.ok(&["queue", "why", "wrong.pdf"]);

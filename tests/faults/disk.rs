@@ -1,9 +1,9 @@
 //! Disks: each step that can fail fails for a while, by order; then everything goes on by itself, and what arrived
 //! is taken once. And what needs no order: folders that are removed, closed and given back while the daemon runs.
 
-use super::stand::{Stand, names, sample};
+use super::stand::{Stand, names, program, sample};
 use serde_json::Value;
-use std::{fs, os::unix::fs::PermissionsExt, path::Path};
+use std::{fs, os::unix::fs::PermissionsExt, path::Path, process::Stdio};
 
 fn bytes(number: usize) -> Vec<u8> {
     [sample("valid/weight-batch.json"), vec![b' '; number]].concat()
@@ -76,6 +76,37 @@ fn each_step_that_fails_for_a_while_goes_on_by_itself() {
     }
     judge(&stand, files);
     println!("disk: {failures} failures at {} steps; {files} files, all taken once", STEPS.len());
+}
+
+#[test]
+fn a_decision_is_said_to_be_done_when_it_is_on_the_disk() {
+    if !cfg!(feature = "faults") {
+        println!(
+            "disk: SKIPPED a decision before a power cut: this build has no faults (cargo test --features faults)"
+        );
+        return;
+    }
+    let mut stand = Stand::by_folder();
+    stand.spawn_daemon(&[("PUSHBRIDGE_FAULT_ORDERS", stand.path("orders"))]);
+    stand.drop_file("alex/0.json", &bytes(0));
+    stand.wait_for_stage("alex/0.json", "held");
+    // From now on nothing reaches the disk, and then there is no power.
+    fs::write(stand.path("orders"), "journal.append eio 1 1000000\n").unwrap();
+    let config = stand.path("pushbridge.toml");
+    let drop = ["queue", "drop", "0.json"];
+    let mut command = program().arg("--config").arg(config).args(drop).stdout(Stdio::null()).spawn().unwrap();
+    let audit = || fs::read_to_string(stand.path("state/audit.jsonl")).unwrap_or_default();
+    stand.wait("it is asked for", || audit().contains("queue drop"));
+    stand.wait("the store fails", || stand.log().contains("the store fails"));
+    stand.kill_daemon();
+    assert!(!command.wait().unwrap().success(), "nobody said that it was done");
+    fs::remove_file(stand.path("orders")).unwrap();
+    assert_eq!(stand.stage("alex/0.json"), "held");
+    let entries = stand.ok(&["--json", "audit"]);
+    let entry: Value = serde_json::from_str(entries.lines().last().unwrap()).unwrap();
+    assert_eq!((&entry["command"], &entry["done"]), (&"queue drop".into(), &Value::Null));
+    stand.ok(&drop);
+    assert_eq!(stand.stage("alex/0.json"), "dropped");
 }
 
 fn mode(path: &Path, mode: u32) {
