@@ -105,10 +105,10 @@ mod tests {
             ..Known::default()
         });
         assert_eq!(judged("1", &server), (vec![], 0));
-        assert_eq!(judged("2", &server), (vec!["binding-extensible".to_owned()], 0));
+        assert_eq!(judged("2", &server), (vec!["binding-required".to_owned()], 0));
         assert_eq!(judged("3", &server), (vec![], 1), "what it does not know stays open");
         assert_eq!(server.asked.lock().unwrap().len(), 3);
-        assert_eq!(judged("2", &server), (vec!["binding-extensible".to_owned()], 0));
+        assert_eq!(judged("2", &server), (vec!["binding-required".to_owned()], 0));
         assert_eq!(server.asked.lock().unwrap().len(), 3, "what is known is not asked again");
     }
 }
