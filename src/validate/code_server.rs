@@ -93,7 +93,9 @@ mod tests {
         let document = read(source.as_bytes(), &Limits::default()).unwrap();
         let validator = Validator::new().asking(server.clone());
         let outcome = validator.resource(&document, &Policy::default());
-        (outcome.findings.into_iter().map(|finding| finding.key).collect(), outcome.not_checked.len())
+        // That nobody here knows the codes of the system is said beside.
+        let open = outcome.not_checked.iter().filter(|left| left.key.starts_with("binding")).count();
+        (outcome.findings.into_iter().map(|finding| finding.key).collect(), open)
     }
 
     #[test]
@@ -103,10 +105,10 @@ mod tests {
             ..Known::default()
         });
         assert_eq!(judged("1", &server), (vec![], 0));
-        assert_eq!(judged("2", &server), (vec!["binding-extensible".to_owned()], 0));
+        assert_eq!(judged("2", &server), (vec!["binding-required".to_owned()], 0));
         assert_eq!(judged("3", &server), (vec![], 1), "what it does not know stays open");
         assert_eq!(server.asked.lock().unwrap().len(), 3);
-        assert_eq!(judged("2", &server), (vec!["binding-extensible".to_owned()], 0));
+        assert_eq!(judged("2", &server), (vec!["binding-required".to_owned()], 0));
         assert_eq!(server.asked.lock().unwrap().len(), 3, "what is known is not asked again");
     }
 }
