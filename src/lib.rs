@@ -14,7 +14,7 @@
 //! | [`validate`] | INSPECTOR: one walk over a document, one file per rule family; one more over a resource for each profile that it claims; findings as data |
 //! | [`route`] | SORTER: a valid Bundle, or any file of a library channel, becomes a parcel for exactly one account, or is held |
 //! | [`push`] | COURIER: the only HTTP client: signatures, answers, tokens, authorisation; package registries |
-//! | [`store`] | CELLAR: a trait of domain verbs and its engine on sled; group commit; export and import |
+//! | [`store`] | CELLAR: a trait of domain verbs and its engine: a journal that is synced with every change, and sled behind it; group commit; export and import |
 //! | [`intake`] | LETTERBOX: watch, settle, claim; the channel's own folders |
 //! | [`alert`] | BELL: tells a command or a webhook when trouble begins and when it ends |
 //! | [`engine`] | HALL: pure decisions ([`engine::Engine::step`]) and the loop around them ([`engine::run()`]) |
@@ -40,12 +40,16 @@
 //!
 //! # What must stay true
 //!
-//! - A change of stage is one batch in the store; what follows from it begins after its flush. `Sending` is flushed
+//! - A change of stage is one batch in the store's journal; what follows from it begins after its flush. `Sending` is flushed
 //!   before the first byte leaves, so a `Sending` found at start-up is `Unknown`.
 //! - The last block of a body is withheld until the digest of all bytes is the one that was judged. A Bundle in XML
 //!   goes as JSON that is made from it when it is judged, and is told from others by the file that was claimed.
 //! - One push an account at a time, in the order of claims. One refresh a person at a time; the new pair is flushed
 //!   before its first use.
+//! - A refresh whose answer never came is asked again with the old token, each time after a probe that was answered, until
+//!   the API says what became of it; only its word, never an outage, costs a person its authorisation (`engine/persons.rs`).
+//! - An account that has a file's bytes, or may have, gets them again by a person's decision about that account alone;
+//!   each attempt keeps its account, so this holds wherever the file goes afterwards.
 //! - New tokens of an authorisation take the place of old ones whatever a refresh that is under way brings; only the
 //!   tokens of the person who was asked are kept.
 //! - An outage or a refused set-up is a state of the destination, never of the files that wait for it.

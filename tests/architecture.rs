@@ -16,7 +16,7 @@ const ARROWS: [(&str, &[&str]); 15] = [
     ("config", &["model"]),
     ("alert", &["push", "model"]),
     ("engine", &["alert", "intake", "push", "store", "route", "validate", "fhir", "model", "faults"]),
-    ("admin", &["engine", "intake", "push", "store", "model"]),
+    ("admin", &["engine", "alert", "intake", "push", "store", "model"]),
     ("sandbox", &["model"]),
     (
         "cli",

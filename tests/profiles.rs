@@ -113,7 +113,10 @@ fn a_package_in_the_folder_is_listed_drawn_and_checked() {
 
     let checked = pushbridge(folder.path(), &["check"]);
     assert_eq!(checked.status.code(), Some(0), "{}", stdout(&checked));
-    assert_eq!(stdout(&checked), "2 profiles (0 unusable), 1 value sets, 0 code systems; 0 errors, 0 warnings\n");
+    assert_eq!(
+        stdout(&checked),
+        "2 profiles (0 unusable), 1 value sets, 0 code systems, 0 questionnaires, 0 errata; 0 errors, 0 warnings\n"
+    );
 }
 
 #[test]
@@ -194,6 +197,55 @@ fn files_are_held_to_the_profiles_that_they_claim() {
     let bp = "http://hl7.org/fhir/StructureDefinition/bp";
     let (code, line) = validate(&resource, &["--profile", bp, "--rule", "profile-min=warning"]);
     assert_eq!((code, &line["issues"][0]["profile"]), (1, &json!(bp)), "{line}");
+}
+
+#[test]
+fn errata_beside_a_package_are_pinned_listed_and_named_in_reports() {
+    let folder = tempfile::tempdir().unwrap();
+    let profile = json!({"resourceType": "StructureDefinition", "url": "http://example.org/strict", "name": "strict",
+        "status": "draft", "kind": "resource", "abstract": false, "type": "Patient", "derivation": "constraint",
+        "baseDefinition": "http://hl7.org/fhir/StructureDefinition/Patient", "differential": {"element": [
+            {"path": "Patient", "constraint": [{"key": "s-1", "severity": "error", "human": "h", "expression": "name.exists()"}]}]}});
+    let errata = |key: &str| {
+        json!({"errata": [{"profile": "http://example.org/strict", "key": key, "severity": "warning", "reason": "too strict"}]})
+            .to_string()
+    };
+    fs::write(folder.path().join("strict.json"), profile.to_string()).unwrap();
+    fs::write(folder.path().join("strict.errata.json"), errata("s-2")).unwrap();
+    let added = pushbridge(folder.path(), &["add", "strict.json", "strict.errata.json"]);
+    assert_eq!(added.status.code(), Some(1), "{}", stdout(&added));
+    assert!(stderr(&added).contains("states a constraint s-2: correct the erratum"), "{}", stderr(&added));
+
+    fs::write(folder.path().join("strict.errata.json"), errata("s-1")).unwrap();
+    let added = pushbridge(folder.path(), &["add", "strict.json", "strict.errata.json"]);
+    assert_eq!(added.status.code(), Some(0), "{}", stderr(&added));
+    let listed = stdout(&pushbridge(folder.path(), &["ls", "--json"]));
+    let rows: Vec<Value> = listed.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let pinned = rows.iter().find(|row| row["file"] == "strict.errata.json").unwrap();
+    assert_eq!((&pinned["kind"], &pinned["locked"]), (&json!("file"), &json!(true)));
+    let row = rows.iter().find(|row| row["kind"] == "erratum").unwrap();
+    assert_eq!(
+        (&row["key"], &row["change"], &row["reason"]),
+        (&json!("s-1"), &json!("a warning"), &json!("too strict"))
+    );
+    assert!(stdout(&pushbridge(folder.path(), &["ls"])).contains("ERRATUM OF"));
+    let checked = pushbridge(folder.path(), &["check"]);
+    assert_eq!(checked.status.code(), Some(0), "{}", stdout(&checked));
+    let line = "constraint s-1 is not taken as it is published";
+    assert!(stdout(&checked).contains(line) && stdout(&checked).contains("1 errata"), "{}", stdout(&checked));
+
+    let file = folder.path().join("patient.json");
+    let patient =
+        json!({"resourceType": "Patient", "active": true, "meta": {"profile": ["http://example.org/strict"]}});
+    fs::write(&file, patient.to_string()).unwrap();
+    let mut command = Command::new(env!("CARGO_BIN_EXE_pushbridge"));
+    let output = command.current_dir(folder.path()).args(["validate", "--json"]).arg(&file).output().unwrap();
+    let line: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!((output.status.code(), &line["issues"][0]["key"]), (Some(0), &json!("s-1")), "{line}");
+
+    // what was pinned has to stay as it was
+    fs::write(folder.path().join("profiles/strict.errata.json"), errata("s-1").replace("too", "much too")).unwrap();
+    assert!(stderr(&pushbridge(folder.path(), &["check"])).contains("strict.errata.json has another content"));
 }
 
 /// Two profiles of Observation and three that meet one of them, the other, and none.

@@ -41,6 +41,9 @@ pub trait Hands: Send + Sync {
     /// Renews a person's tokens and waits for the end of that.
     fn renewed(&self, person: PersonKey) -> impl Future<Output = Result<(), String>> + Send;
 
+    /// Has the paused destination of this contract, or every one, asked now; says which these are.
+    fn resume(&self, contract: Option<ContractName>) -> impl Future<Output = Result<Vec<ContractName>, String>> + Send;
+
     /// What keeps the other side from ending.
     type Hold: Send;
 
@@ -131,6 +134,10 @@ impl Hands for Handle {
         Self::renewed(self, person).await.map_err(|error| error.to_string())?
     }
 
+    async fn resume(&self, contract: Option<ContractName>) -> Result<Vec<ContractName>, String> {
+        Self::resume(self, contract).await.map_err(|error| error.to_string())
+    }
+
     type Hold = Hold;
 
     async fn hold(&self) -> Result<Hold, String> {
@@ -170,7 +177,9 @@ impl Offline {
         };
         let next = decide(&stage, verb).map_err(|error| error.to_string())?;
         let forced = record.forced || matches!(stage, Stage::Unknown { .. }) || verb == Verb::ForceRelease;
-        let change = Change { forced: Some(forced && next == Stage::Claimed), ..Change::to(id, next) };
+        let goes_on = next == Stage::Claimed;
+        let (forced, waited_millis) = (Some(forced && goes_on), goes_on.then_some(0));
+        let change = Change { forced, waited_millis, ..Change::to(id, next) };
         apply_change(&mut record, Moment { monotonic: Duration::ZERO, wall: Timestamp::now() }, change);
         Ok(record)
     }
@@ -196,6 +205,10 @@ impl Hands for Offline {
 
     async fn renewed(&self, person: PersonKey) -> Result<(), String> {
         self.refresh(person).await
+    }
+
+    async fn resume(&self, _: Option<ContractName>) -> Result<Vec<ContractName>, String> {
+        Err("no daemon runs, so nothing is paused: it asks the API when it starts".to_owned())
     }
 
     type Hold = ();
@@ -310,6 +323,7 @@ impl<H: Hands> Desk<H> {
             Question::FinishAuthorisation { begun, .. } => {
                 Some(under("authorize: the person's answer", &begun.contract))
             }
+            Question::Resume { contract } => Some(Deed { contract: contract.clone(), ..Deed::of("resume") }),
             Question::RefreshTokens { contract, person } => {
                 Some(Deed { person: person.clone(), ..under("tokens refresh", contract) })
             }
@@ -382,6 +396,7 @@ impl<H: Hands> Desk<H> {
             }
             Question::FinishAuthorisation { begun, callback } => self.finish(&begun, &callback).await,
             Question::Prune { dry_run } => Ok(Answer::Pruned(self.prune(Timestamp::now(), dry_run).await)),
+            Question::Resume { contract } => Ok(Answer::Done { text: self.resume(contract).await? }),
             Question::ReloadProfiles => Ok(Answer::Reloaded(self.hands.reload().await?)),
             Question::RefreshTokens { contract, person } => Ok(self.refresh(&contract, person).await?),
         }
@@ -518,6 +533,18 @@ impl<H: Hands> Desk<H> {
         }
         Ok(Answer::Done {
             text: format!("asked for new tokens of {count} persons; pushbridge tokens status shows them"),
+        })
+    }
+
+    async fn resume(&self, contract: Option<ContractName>) -> Result<String, String> {
+        if let Some(contract) = &contract {
+            self.client(contract)?;
+        }
+        let asked = self.hands.resume(contract).await?;
+        let asked: Vec<_> = asked.iter().map(ContractName::as_str).collect();
+        Ok(match asked.as_slice() {
+            [] => "nothing is paused".to_owned(),
+            asked => format!("asking again: {}; pushbridge status shows what the API says", asked.join(", ")),
         })
     }
 

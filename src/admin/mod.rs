@@ -25,4 +25,4 @@ pub use protocol::{
 };
 pub use retention::{Pruned, PrunedPlace};
 pub use socket::{CallError, call, is_running, serve};
-pub use tend::tend;
+pub use tend::{tell_ends, tend};

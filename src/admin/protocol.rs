@@ -1,7 +1,7 @@
 //! Questions and answers, as they travel over the socket and as `--json` prints them.
 
 use crate::{
-    engine::{EditionFacts, Profiles, Verb},
+    engine::{EditionFacts, PausedUntil, Profiles, Verb},
     intake::Overlooked,
     model::{
         Account, AccountId, AccountReference, ChannelName, ContractName, Digest, EvidenceKind, ForeignName, KeyedHash,
@@ -144,6 +144,11 @@ pub enum Question {
     Prune {
         /// Only says which these are.
         dry_run: bool,
+    },
+    /// Has paused destinations asked now.
+    Resume {
+        /// Of this contract; of every one where absent.
+        contract: Option<ContractName>,
     },
     /// Reads the profiles again and judges by them from then on.
     ReloadProfiles,
@@ -388,8 +393,8 @@ pub struct Status {
     pub pushes: BTreeMap<String, StageStatus>,
     /// How many wait for each account, oldest claim with it.
     pub accounts: BTreeMap<String, StageStatus>,
-    /// Contracts whose API is not served at present.
-    pub paused: Vec<ContractName>,
+    /// Contracts whose API does not serve us at present, with why and until when.
+    pub paused: Vec<PausedUntil>,
     /// Every person's tokens.
     pub tokens: Vec<TokenStatus>,
     /// Accounts to which nothing is sent, with the reason.

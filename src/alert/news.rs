@@ -10,6 +10,8 @@ use serde_json::{Value, json};
 pub enum Kind {
     /// Nothing is sent to a destination.
     DestinationPaused,
+    /// The API of a paused destination asks for a long wait.
+    DestinationParked,
     /// It is served again.
     DestinationOpen,
     /// A person must authorise again.
@@ -20,6 +22,10 @@ pub enum Kind {
     PersonRefused,
     /// They are taken again.
     PersonServed,
+    /// A person's refresh token nears its end and could not be renewed.
+    TokenEnding,
+    /// It no longer does.
+    TokenRenewed,
     /// Nothing is sent to an account.
     AccountBlocked,
     /// It is free again.
@@ -77,6 +83,7 @@ pub(super) enum Topic {
     Destination,
     Person,
     PersonService,
+    Token,
     Account,
     Disk,
     Inbox,
@@ -97,11 +104,14 @@ impl Kind {
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::DestinationPaused => "destination-paused",
+            Self::DestinationParked => "destination-parked",
             Self::DestinationOpen => "destination-open",
             Self::PersonPaused => "person-paused",
             Self::PersonAuthorised => "person-authorised",
             Self::PersonRefused => "person-refused",
             Self::PersonServed => "person-served",
+            Self::TokenEnding => "token-ending",
+            Self::TokenRenewed => "token-renewed",
             Self::AccountBlocked => "account-blocked",
             Self::AccountOpen => "account-open",
             Self::Held => "held",
@@ -131,6 +141,8 @@ impl Kind {
             Self::PersonAuthorised => Edge::Ends(Topic::Person),
             Self::PersonRefused => Edge::Begins(Topic::PersonService),
             Self::PersonServed => Edge::Ends(Topic::PersonService),
+            Self::TokenEnding => Edge::Begins(Topic::Token),
+            Self::TokenRenewed => Edge::Ends(Topic::Token),
             Self::AccountBlocked => Edge::Begins(Topic::Account),
             Self::AccountOpen => Edge::Ends(Topic::Account),
             Self::DiskFull => Edge::Begins(Topic::Disk),
@@ -143,7 +155,8 @@ impl Kind {
             Self::FilesAgain => Edge::Ends(Topic::Files),
             Self::ProfilesRejected => Edge::Begins(Topic::Profiles),
             Self::ProfilesLoaded => Edge::Ends(Topic::Profiles),
-            Self::Held
+            Self::DestinationParked
+            | Self::Held
             | Self::Unknown
             | Self::Refused
             | Self::DeliveredWithErrors
@@ -158,6 +171,9 @@ impl Kind {
             Self::DestinationPaused => {
                 "nothing is sent: the API does not serve us; files wait and none fails; see pushbridge status"
             }
+            Self::DestinationParked => {
+                "the API asks us to wait for long; pushbridge resume CONTRACT asks it again at once; see pushbridge status"
+            }
             Self::DestinationOpen => "the API serves us again: what waited is sent",
             Self::PersonPaused => "must authorise again; its Bundles wait; see pushbridge tokens status",
             Self::PersonAuthorised => "authorised again: what waited is sent",
@@ -165,6 +181,10 @@ impl Kind {
                 "the API refuses its tokens without a word on why; they are tried again by themselves"
             }
             Self::PersonServed => "the API takes its tokens again: what waited is sent",
+            Self::TokenEnding => {
+                "its refresh token ends soon: renew it in time, or it must authorise again; see pushbridge tokens status"
+            }
+            Self::TokenRenewed => "its refresh token no longer ends soon",
             Self::AccountBlocked => {
                 "nothing is sent to the account until it is authorised again; see pushbridge accounts ls"
             }

@@ -20,9 +20,10 @@ use std::{collections::BTreeMap, path::Path, time::Duration};
 #[derive(Debug, clap::Subcommand)]
 #[command(
     after_help = "An alert is a JSON object: {\"alert\", \"edge\": begins|ends|event, \"at\", \"count\", \"text\", \"items\": \
-[{channel, contract, person, account, submission, why}]}.\nalert is one of destination-paused, destination-open, person-paused, \
-person-authorised, account-blocked, account-open, held, unknown, refused, delivered-with-errors, disk-full, disk-free, \
-inbox-gone, inbox-back, store-failing, store-works, store-rebuilt, no-files, files-again, test.\n\nExamples:\n  \
+[{channel, contract, person, account, submission, why}]}.\nalert is one of destination-paused, destination-parked, destination-open, \
+person-paused, person-authorised, person-refused, person-served, token-ending, token-renewed, account-blocked, account-open, \
+held, unknown, refused, delivered-with-errors, disk-full, disk-free, inbox-gone, inbox-back, store-failing, store-works, \
+store-rebuilt, no-files, files-again, test.\n\nExamples:\n  \
 pushbridge alerts test"
 )]
 pub(super) enum Command {

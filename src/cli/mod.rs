@@ -16,6 +16,7 @@ mod print;
 mod profiles;
 mod prune;
 mod queue;
+mod resume;
 mod route;
 mod run;
 mod sandbox;
@@ -72,6 +73,7 @@ enum Command {
     #[command(subcommand)]
     Queue(queue::Command),
     Status(status::Args),
+    Resume(resume::Args),
     Prune(prune::Args),
     Audit(audit::Args),
     #[command(subcommand)]
@@ -139,6 +141,7 @@ fn dispatch(cli: Cli) -> Result<Exit, Failed> {
         Command::Tokens(command) => tokens::run(&context()?, command, form),
         Command::Queue(command) => queue::run(&context()?, command, form),
         Command::Status(_) => status::run(&context()?, form),
+        Command::Resume(args) => resume::run(&context()?, args, form),
         Command::Prune(args) => prune::run(&context()?, &args, form),
         Command::Alerts(command) => alerts::run(&context()?, &command, form),
         Command::Audit(args) => audit::run(&context()?, &args, form),

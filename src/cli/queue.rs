@@ -10,7 +10,7 @@ use crate::{
     admin::{Answer, Decided, Obstacle, Question, Recorded, Selector},
     config::duration,
     engine::{Verb, attempt_word, describe_push, outcome, reason, remedy},
-    model::{ChannelName, ForeignName, Timestamp},
+    model::{Attempt, ChannelName, ForeignName, Timestamp},
 };
 use std::{
     fs,
@@ -274,12 +274,16 @@ fn tell(found: &[Recorded], form: Form) -> Result<Exit, Failed> {
             None => (reason(&submission.stage), remedy(submission)),
         };
         if form == Form::Json {
+            let to = |attempt: &Attempt| submission.recipient_of(attempt).cloned();
+            let attempts = submission.attempts.iter();
+            let attempts: Vec<_> =
+                attempts.map(|attempt| Attempt { recipient: to(attempt), ..attempt.clone() }).collect();
             print::json(&serde_json::json!({
                 "id": submission.id, "file": submission.origin.path, "outcome": outcome(&submission.stage),
                 "push": submission.push, "library": submission.library,
                 "reason": reason, "remedy": remedy, "path": recorded.path,
                 "report": recorded.report, "pruned": submission.pruned.map(|at| at.to_string()),
-                "attempts": submission.attempts, "recipient": submission.recipient,
+                "attempts": attempts, "recipient": submission.recipient,
                 "findings": submission.findings, "findings_total": submission.findings_total,
             }))?;
             continue;
@@ -306,8 +310,9 @@ fn tell(found: &[Recorded], form: Form) -> Result<Exit, Failed> {
         for attempt in &submission.attempts {
             let status = attempt.status.map_or_else(String::new, |status| format!(", HTTP {status}"));
             let detail = attempt.detail.as_ref().map_or_else(String::new, |detail| format!(": {detail}"));
+            let to = submission.recipient_of(attempt).map_or_else(String::new, |to| format!(" to {}", to.reference));
             let word = attempt_word(attempt.outcome);
-            text.push_str(&format!("  attempt {} at {}: {word}{status}{detail}\n", attempt.number, attempt.at));
+            text.push_str(&format!("  attempt {} at {}{to}: {word}{status}{detail}\n", attempt.number, attempt.at));
         }
         for finding in submission.findings.iter().take(FINDINGS_TOLD) {
             text.push_str(&format!(

@@ -2,7 +2,7 @@
 
 use super::{
     Form,
-    context::Context,
+    context::{Context, runtime},
     exit::{Exit, Failed},
     print,
     profiles::edition::{edition, loader},
@@ -43,9 +43,9 @@ pub(super) fn run(context: &Context, args: &Args, form: Form) -> Result<Exit, Fa
     for warning in &context.config.warnings {
         tracing::warn!("{warning}");
     }
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
-    let runtime = runtime.map_err(|error| Failed::new(Exit::Internal, error))?;
-    let summary = runtime.block_on(daemon(context, args))?;
+    // One thread: what a push needs of it is the signature and little else, and to hand each push from one thread to
+    // another and back costs more than that little. Disks and judging have threads of their own.
+    let summary = runtime()?.block_on(daemon(context, args))?;
     if !args.once {
         return Ok(Exit::Done);
     }
@@ -83,6 +83,7 @@ async fn daemon(context: &Context, args: &Args) -> Result<Summary, Failed> {
     }
     let setup = setup::setup(context, store.clone(), edition, loader(&context.config, server))?;
     let (spools, clients, hash_key) = (context.spools()?, setup.clients.clone(), setup.hash_key.clone());
+    let bell = setup.bell.clone();
     let internal = |error: std::io::Error| Failed::new(Exit::Internal, error);
     let mut terminate = signal(SignalKind::terminate()).map_err(internal)?;
     let mut interrupt = signal(SignalKind::interrupt()).map_err(internal)?;
@@ -116,7 +117,9 @@ async fn daemon(context: &Context, args: &Args) -> Result<Summary, Failed> {
                     hands,
                 });
                 if mode == Mode::Daemon {
-                    tokio::spawn(admin::tend(desk.clone()));
+                    tokio::spawn(admin::tend(desk.clone(), bell));
+                } else {
+                    admin::tell_ends(&desk, &bell);
                 }
                 tokio::spawn(prune::regularly(desk.clone(), every));
                 tokio::spawn(reload_by_signal(desk.clone(), hangups));

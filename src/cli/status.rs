@@ -8,6 +8,7 @@ use super::{
 };
 use crate::{
     admin::{Answer, Question, StageStatus, Status},
+    engine::PausedUntil,
     model::{ForeignName, Timestamp},
 };
 use std::{collections::BTreeMap, ffi::OsStr, fmt::Write, os::unix::ffi::OsStrExt};
@@ -56,8 +57,10 @@ fn text(status: &Status, now: Timestamp) -> String {
                 .expect("text can be written to a string");
         }
     }
-    for contract in &status.paused {
-        writeln!(text, "paused: the API of contract {contract} is not served; it is asked again by itself")
+    for PausedUntil { contract, why, until } in &status.paused {
+        let again =
+            until.map_or_else(|| "now".to_owned(), |until| format!("at {until}, or now: pushbridge resume {contract}"));
+        writeln!(text, "paused: the API of contract {contract} does not serve us: {why}; it is asked again {again}")
             .expect("text can be written to a string");
     }
     for (account, why) in &status.blocked {

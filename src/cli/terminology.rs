@@ -6,7 +6,7 @@
 use super::exit::{Exit, Failed};
 use crate::{
     config::Terminology,
-    model::{CodeQuestion, Timestamp},
+    model::{CodeQuestion, Timestamp, clock},
     push::{TerminologyAddress, TerminologyServer},
     validate::CodeServer,
 };
@@ -37,15 +37,8 @@ pub(super) struct Asked {
     answers: RwLock<BTreeMap<CodeQuestion, bool>>,
     /// Where they are kept.
     file: Option<PathBuf>,
-    /// One asks at a time; the others find what it learnt.
-    line: Mutex<Line>,
-}
-
-#[derive(Debug)]
-struct Line {
-    runtime: tokio::runtime::Runtime,
-    /// Since when it does not answer, and why.
-    down: Option<(Instant, String)>,
+    /// Since when it does not answer, and why. One asks at a time; the others find what it learnt.
+    down: Mutex<Option<(Instant, String)>>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -76,14 +69,24 @@ impl Asked {
                 .map_err(|error| Failed::say(Exit::Unreadable, format!("use {}: {error}", file.display())))?,
             None => BTreeMap::new(),
         };
-        let line = Line { runtime: super::context::runtime()?, down: None };
-        Ok(Self { server, answers: RwLock::new(answers), file, line: Mutex::new(line) })
+        Ok(Self { server, answers: RwLock::new(answers), file, down: Mutex::default() })
     }
 
     /// Why it does not answer, where it does not.
     pub(super) fn trouble(&self) -> Option<String> {
-        let line = self.line.lock().unwrap_or_else(PoisonError::into_inner);
-        line.down.as_ref().map(|(_, why)| why.clone())
+        let down = self.down.lock().unwrap_or_else(PoisonError::into_inner);
+        down.as_ref().map(|(_, why)| why.clone())
+    }
+
+    /// What it says now; judging stands on plain threads, so that this may wait.
+    fn ask(&self, questions: &[CodeQuestion]) -> (Vec<Option<bool>>, Option<String>) {
+        match super::context::runtime() {
+            Ok(runtime) => {
+                let (told, error) = runtime.block_on(self.server.ask(questions));
+                (told, error.map(|error| error.to_string()))
+            }
+            Err(failed) => (Vec::new(), Some(failed.text())),
+        }
     }
 
     fn keep(&self, new: &[(CodeQuestion, bool)]) -> io::Result<()> {
@@ -106,23 +109,24 @@ impl CodeServer for Asked {
     }
 
     fn learn(&self, questions: &[CodeQuestion]) -> bool {
-        let mut line = self.line.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut down = self.down.lock().unwrap_or_else(PoisonError::into_inner);
         let open: Vec<CodeQuestion> =
             questions.iter().filter(|question| self.is_in(question).is_none()).cloned().collect();
         // Another may have asked meanwhile.
         let was_learnt = open.len() < questions.len();
-        if open.is_empty() || line.down.as_ref().is_some_and(|(since, _)| since.elapsed() < REST) {
+        let rests = |since: &Instant| clock::now().saturating_duration_since(*since) < REST;
+        if open.is_empty() || down.as_ref().is_some_and(|(since, _)| rests(since)) {
             return was_learnt;
         }
-        let (told, error) = line.runtime.block_on(self.server.ask(&open));
-        match (&error, &line.down) {
+        let (told, error) = self.ask(&open);
+        match (&error, &*down) {
             (Some(error), None) => {
-                tracing::warn!(%error, "codes that only the terminology server knows are not checked")
+                tracing::warn!(error, "codes that only the terminology server knows are not checked")
             }
             (None, Some(_)) => tracing::info!("the terminology server answers again"),
             _ => {}
         }
-        line.down = error.map(|error| (Instant::now(), error.to_string()));
+        *down = error.map(|error| (clock::now(), error));
         let new: Vec<(CodeQuestion, bool)> =
             open.into_iter().zip(told).filter_map(|(question, told)| Some((question, told?))).collect();
         if let Err(error) = self.keep(&new) {

@@ -82,9 +82,7 @@ impl Engine {
             Answer::Later { after, scope: Scope::Destination } => {
                 let wait = self.destination_wait(&account.contract, after);
                 let why = attempt.detail.clone().unwrap_or_else(|| "the API asks to wait".to_owned());
-                if let Some(destination) = self.destinations.get_mut(&account.contract) {
-                    destination.back_off(now.monotonic, wait, &why, out);
-                }
+                self.back_off(now, &account.contract, wait, &why, out);
                 self.back_to_ready(now, id, Some(attempt), out);
             }
             Answer::Later { after, scope: Scope::Submission } => self.wait(now, id, after, attempt, out),
@@ -95,6 +93,9 @@ impl Engine {
                     item.idempotent || channel.is_some_and(|channel| channel.ambiguous == Ambiguous::Resend)
                 });
                 if resend {
+                    if let Some(item) = self.items.get_mut(&id) {
+                        item.reaches(lane_id);
+                    }
                     self.back_to_ready(now, id, Some(attempt), out);
                 } else {
                     self.unknown(now, id, Some(attempt), out);

@@ -1,7 +1,7 @@
 //! Arrivals: claims, and records that a start finds, each where it stood.
 
 use super::{
-    event::{Change, Effect, Moment, Opened},
+    event::{AccountKey, Change, Effect, Moment, Opened},
     item::{Item, Phase},
     step::{Engine, SUBMISSION_WAITS},
 };
@@ -64,6 +64,9 @@ impl Engine {
             }
             stage => {
                 self.insert(&opened, Phase::Over(Box::new(stage)));
+                if self.enter_lane(id, &opened).is_some() {
+                    self.leave_queue(id);
+                }
             }
         }
         if !settled && let Some(item) = self.items.get_mut(&id) {
@@ -93,9 +96,16 @@ impl Engine {
         }
     }
 
+    /// With the accounts that may have it: repeats for those are held, whoever it is addressed to now.
     pub(super) fn insert(&mut self, opened: &Opened, phase: Phase) -> &mut Item {
         self.last_rank = self.last_rank.max(opened.rank);
-        let item = Box::new(Item::new(opened, phase));
+        let mut item = Box::new(Item::new(opened, phase));
+        for to in &opened.reached {
+            let account = AccountKey { contract: to.contract.clone(), account: to.account.clone() };
+            let lane = self.lanes.find(&account).unwrap_or_else(|| self.lanes.lane(&account, &to.person));
+            item.reaches(lane);
+            self.lanes.at_mut(lane).keep_content(item.digest, opened.id);
+        }
         self.items.entry(opened.id).insert_entry(item).into_mut()
     }
 

@@ -7,9 +7,10 @@ use super::{
 };
 use crate::{
     intake::Notice,
-    model::{ChannelName, ContractName, SubmissionId},
+    model::{ChannelName, ContractName, SubmissionId, Timestamp},
     store::Write,
 };
+use serde::{Deserialize, Serialize};
 use std::{
     collections::{BTreeMap, BTreeSet},
     time::Duration,
@@ -27,6 +28,7 @@ pub(super) enum Asked {
     Retire { ids: BTreeSet<SubmissionId>, answer: oneshot::Sender<Result<Vec<SubmissionId>, String>> },
     Refresh { person: PersonKey, answer: oneshot::Sender<bool> },
     Hold { answer: oneshot::Sender<Hold> },
+    Resume { contract: Option<ContractName>, answer: oneshot::Sender<Vec<ContractName>> },
     Renewal { person: PersonKey, answer: oneshot::Sender<Result<(), String>> },
     Reload { answer: oneshot::Sender<Result<EditionFacts, String>> },
 }
@@ -38,12 +40,23 @@ pub struct StatusFacts {
     pub stages: BTreeMap<&'static str, u64>,
     /// How many wait for each account.
     pub accounts: Vec<(AccountKey, usize)>,
-    /// Contracts whose destination is paused.
-    pub paused: Vec<ContractName>,
+    /// Destinations that are paused.
+    pub paused: Vec<PausedUntil>,
     /// What was noticed of each inbox.
     pub notices: BTreeMap<ChannelName, Vec<Notice>>,
     /// The profiles that files are judged by.
     pub profiles: Profiles,
+}
+
+/// A destination that is not served, on the wall clock.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PausedUntil {
+    /// The contract.
+    pub contract: ContractName,
+    /// Why, as far as the last answer says.
+    pub why: String,
+    /// When the API is asked again; `None` while it is being asked, or nothing waits that could ask it.
+    pub until: Option<Timestamp>,
 }
 
 /// The way to a running engine; clones are cheap.
@@ -134,6 +147,14 @@ impl Handle {
     /// The engine has ended.
     pub async fn refresh(&self, person: PersonKey) -> Result<bool, Stopping> {
         self.ask(|answer| Asked::Refresh { person, answer }).await
+    }
+
+    /// Has the paused destination of this contract, or every one, asked now; says which these are.
+    ///
+    /// # Errors
+    /// The engine has ended.
+    pub async fn resume(&self, contract: Option<ContractName>) -> Result<Vec<ContractName>, Stopping> {
+        self.ask(|answer| Asked::Resume { contract, answer }).await
     }
 
     /// Keeps the engine from ending until the result is dropped.

@@ -28,12 +28,17 @@ impl Engine {
         out: &mut Vec<Effect>,
     ) {
         let Some(item) = self.items.get_mut(&id) else { return };
-        if item.phase == Phase::Held(reason.clone()) {
+        let is_logged = recipient.as_ref().is_none_or(|to| item.logged_for.as_deref() == Some(to));
+        if item.phase == Phase::Held(reason.clone()) && is_logged {
             return; // nothing new: the report stands
+        }
+        if let (Some(to), Some(lane)) = (&recipient, item.lane) {
+            item.logged_for = Some(self.lanes.at_mut(lane).shared(to));
         }
         item.phase = Phase::Held(reason.clone());
         item.placed = false;
-        let change = Change { judged, recipient, ..Change::to(id, Stage::Held(reason)) };
+        let forced = Some(item.forced);
+        let change = Change { judged, recipient, forced, ..Change::to(id, Stage::Held(reason)) };
         out.push(Effect::Log { change: Box::new(change), then: vec![Effect::Place { id }] });
     }
 
@@ -42,7 +47,9 @@ impl Engine {
         let id = change.id;
         self.leave_queue(id);
         let Some(item) = self.items.get_mut(&id) else { return };
-        item.may_have_arrived |= matches!(change.stage, Stage::Delivered { .. });
+        if let (Stage::Delivered { .. }, Some(lane)) = (&change.stage, item.lane) {
+            item.reaches(lane);
+        }
         item.phase = Phase::Over(Box::new(change.stage.clone()));
         item.placed = false;
         if let Some(lane) = item.lane {
@@ -80,10 +87,10 @@ impl Engine {
         self.leave_queue(id);
         let Some(item) = self.items.get_mut(&id) else { return };
         item.phase = Phase::Unknown;
-        item.may_have_arrived = true;
         item.placed = false;
         let (number, lane) = (item.attempt, item.lane);
         if let Some(lane) = lane {
+            item.reaches(lane);
             self.bar(lane, id);
         }
         self.look_again_at_twins(id);
@@ -121,7 +128,7 @@ impl Engine {
         }
     }
 
-    /// Judged again from the start; its turn is after all others.
+    /// Judged again from the start; its turn is after all others, and its age begins anew.
     pub(super) fn release(&mut self, id: SubmissionId, verb: Verb, out: &mut Vec<Effect>) {
         self.leave_queue(id);
         let Some(item) = self.items.get_mut(&id) else { return };
@@ -139,8 +146,10 @@ impl Engine {
         item.judging = true;
         item.placed = false;
         item.logged_for = None;
+        (item.waited_millis, item.waiting_since) = (0, None);
         item.forced |= was_unknown || verb == Verb::ForceRelease;
-        let change = Change { forced: Some(item.forced), rank: Some(item.rank), ..Change::to(id, Stage::Claimed) };
+        let (forced, rank, waited_millis) = (Some(item.forced), Some(item.rank), Some(0));
+        let change = Change { forced, rank, waited_millis, ..Change::to(id, Stage::Claimed) };
         out.push(Effect::Log { change: Box::new(change), then: vec![Effect::Place { id }] });
     }
 

@@ -65,8 +65,8 @@ pub struct Opened {
     pub waited_millis: u64,
     /// How often judging was begun without an end.
     pub judgings: u32,
-    /// Some attempt brought it to its account, or may have.
-    pub may_have_arrived: bool,
+    /// To whom some attempt brought it, or may have: not only who it is addressed to now.
+    pub reached: Vec<Recipient>,
 }
 
 /// What the record keeps of an inspection.
@@ -232,6 +232,11 @@ pub enum Event {
         /// `None` where it was answered well.
         failure: Option<String>,
     },
+    /// Somebody wants a paused destination asked now.
+    Resumed {
+        /// Which.
+        contract: ContractName,
+    },
     /// A person's tokens are known, new, or gone.
     Person {
         /// Who.
@@ -372,6 +377,15 @@ pub enum Alert {
         contract: ContractName,
         /// Why.
         why: String,
+    },
+    /// The API asks for a long wait.
+    DestinationParked {
+        /// Which.
+        contract: ContractName,
+        /// Why.
+        why: String,
+        /// By our clock.
+        until: Timestamp,
     },
     /// It is served again.
     DestinationOpen {

@@ -23,6 +23,18 @@ enum Gate {
 
 /// The same 4xx for this many accounts in a row is our set-up, not the files.
 const SAME_REFUSALS: usize = 3;
+/// A wait that the API asks for is told of when it is so long: our own are a minute at most.
+const LONG_WAIT: Duration = Duration::from_secs(10 * 60);
+
+/// How a destination that is not served stands.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Paused {
+    pub(super) contract: ContractName,
+    /// As far as the last answer says.
+    pub(super) why: String,
+    /// When the API is asked again; `None` while it is being asked, or the next push is to.
+    pub(super) again: Option<Duration>,
+}
 
 /// One contract's way to the API.
 #[derive(Debug)]
@@ -37,6 +49,10 @@ pub(super) struct Destination {
     row: Vec<(u16, Option<String>, String)>,
     paused_since: Option<Duration>,
     paused_total: Duration,
+    /// Why it is paused.
+    why: String,
+    /// Somebody was told that this pause is a long one.
+    is_parked: bool,
 }
 
 impl Destination {
@@ -50,6 +66,8 @@ impl Destination {
             row: Vec::new(),
             paused_since: None,
             paused_total: Duration::ZERO,
+            why: String::new(),
+            is_parked: false,
         }
     }
 
@@ -101,7 +119,7 @@ impl Destination {
             return;
         }
         self.gate = Gate::Open;
-        self.failures = 0;
+        (self.failures, self.is_parked) = (0, false);
         if let Some(since) = self.paused_since.take() {
             self.paused_total += now.saturating_sub(since);
         }
@@ -133,11 +151,32 @@ impl Destination {
     /// Another failure; tells it on the first.
     fn trouble(&mut self, now: Duration, why: &str, out: &mut Vec<Effect>) {
         self.failures = self.failures.saturating_add(1);
+        why.clone_into(&mut self.why);
         if self.paused_since.is_none() {
             self.paused_since = Some(now);
             let (contract, why) = (self.contract.clone(), why.to_owned());
             out.push(Effect::Alert(Alert::DestinationPaused { contract, why }));
         }
+    }
+
+    /// Whether the API asks for so long a wait that somebody should know; says so once in a pause.
+    pub(super) fn is_newly_parked(&mut self, now: Duration) -> bool {
+        let is_long = matches!(self.gate, Gate::Backoff { until } if until.saturating_sub(now) >= LONG_WAIT);
+        is_long && !std::mem::replace(&mut self.is_parked, true)
+    }
+
+    /// Somebody asks for it: the wait is over. What is closed still needs its probe, and what is narrow its delivery.
+    pub(super) fn ask_now(&mut self, now: Duration) {
+        match &mut self.gate {
+            Gate::Backoff { until: due } | Gate::Closed { probe_at: due, probing: false } => *due = now.min(*due),
+            Gate::Open | Gate::Narrow | Gate::Closed { probing: true, .. } => {}
+        }
+    }
+
+    /// How it stands, where it is paused.
+    pub(super) fn paused(&self) -> Option<Paused> {
+        let (contract, why, again) = (self.contract.clone(), self.why.clone(), self.due());
+        self.is_paused().then_some(Paused { contract, why, again })
     }
 
     /// A probe ended.
@@ -241,6 +280,40 @@ mod tests {
         destination.end();
         destination.delivered(at(1), &mut out);
         assert!(!destination.admits(8));
+    }
+
+    #[test]
+    fn a_long_wait_is_told_once_and_ends_when_somebody_asks_for_it() {
+        let (mut destination, mut out) = (destination(), Vec::new());
+        destination.back_off(at(0), at(30), "503", &mut out);
+        assert!(!destination.is_newly_parked(at(0)));
+        destination.back_off(at(1), at(86_400), "503 for a day", &mut out);
+        assert!(destination.is_newly_parked(at(1)));
+        assert!(!destination.is_newly_parked(at(2)));
+        let paused = destination.paused().unwrap();
+        assert_eq!((paused.why.as_str(), paused.again), ("503 for a day", Some(at(86_401))));
+        destination.end_wait(at(3600));
+        assert!(!destination.admits(8));
+        destination.ask_now(at(3600));
+        destination.end_wait(at(3600));
+        assert!(destination.admits(8));
+        assert!(destination.paused().is_some(), "until something is delivered");
+        destination.delivered(at(3601), &mut out);
+        assert_eq!(destination.paused(), None);
+        destination.back_off(at(3602), at(86_400), "again", &mut out);
+        assert!(destination.is_newly_parked(at(3602)), "another pause");
+    }
+
+    #[test]
+    fn a_closed_destination_is_probed_at_once_when_somebody_asks_for_it() {
+        let (mut destination, mut out) = (destination(), Vec::new());
+        destination.close(at(0), at(60), "paused", &mut out);
+        destination.ask_now(at(5));
+        destination.probe_if_due(at(5), &mut out);
+        assert!(matches!(out.last(), Some(Effect::Probe { .. })));
+        destination.ask_now(at(6));
+        destination.probe_if_due(at(6), &mut out);
+        assert_eq!(out.len(), 2, "one probe at a time");
     }
 
     #[test]

@@ -57,8 +57,8 @@ pub(super) struct Item {
     pub(super) asks_again: bool,
     pub(super) placed: bool,
     pub(super) forced: bool,
-    /// Some attempt brought it to its account, or may have.
-    pub(super) may_have_arrived: bool,
+    /// Whose accounts have it from some attempt, or may have: not only the one that it is addressed to now.
+    pub(super) reached: Vec<LaneId>,
     /// Every entry may be sent twice without harm.
     pub(super) idempotent: bool,
     /// A fresh token was refused already.
@@ -91,7 +91,7 @@ impl Item {
             asks_again: false,
             placed: true,
             forced: opened.forced,
-            may_have_arrived: opened.may_have_arrived,
+            reached: Vec::new(),
             idempotent: false,
             stale_once: false,
             waited_out: false,
@@ -104,15 +104,24 @@ impl Item {
         self.parcel = kept.then_some(parcel);
     }
 
-    /// What it means for a repeat that it has ended: it was delivered, or may have been.
-    pub(super) fn left_behind(&self, id: SubmissionId) -> Option<Earlier> {
-        match &self.phase {
-            Phase::Over(stage) => match &**stage {
-                Stage::Delivered { receipt } => Some((id, Some(receipt.clone()))),
-                Stage::Duplicate { of, receipt } => Some((*of, Some(receipt.clone()))),
-                _ => (self.may_have_arrived && !self.idempotent).then_some((id, None)),
-            },
-            _ => None,
+    /// An attempt brought it there, or may have.
+    pub(super) fn has_reached(&self, lane: LaneId) -> bool {
+        self.reached.contains(&lane)
+    }
+
+    pub(super) fn reaches(&mut self, lane: LaneId) {
+        if !self.has_reached(lane) {
+            self.reached.push(lane);
+        }
+    }
+
+    /// What it means for a repeat of that account that it has ended: it was delivered there, or may have been.
+    pub(super) fn left_behind(&self, id: SubmissionId, lane: LaneId) -> Option<Earlier> {
+        let Phase::Over(stage) = &self.phase else { return None };
+        match &**stage {
+            Stage::Delivered { receipt } if self.lane == Some(lane) => Some((id, Some(receipt.clone()))),
+            Stage::Duplicate { of, receipt } if self.lane == Some(lane) => Some((*of, Some(receipt.clone()))),
+            _ => (self.has_reached(lane) && !self.idempotent).then_some((id, None)),
         }
     }
 
@@ -189,9 +198,10 @@ impl HoldReason {
 }
 
 /// An attempt that begins now.
-pub(super) const fn begun(number: u32, now: Moment) -> Attempt {
+pub(super) fn begun(number: u32, recipient: Recipient, now: Moment) -> Attempt {
     Attempt {
         number,
+        recipient: Some(recipient),
         at: now.wall,
         millis: 0,
         outcome: AttemptOutcome::Open,

@@ -3,6 +3,7 @@
 use super::{
     event::{AccountKey, Change, Earlier, Effect, Judgement, Moment, Verdict},
     item::{Item, Phase},
+    lanes::LaneId,
     step::Engine,
 };
 use crate::{
@@ -115,29 +116,17 @@ impl Engine {
         let recipient = parcel.recipient().clone();
         let account = AccountKey { contract: recipient.contract.clone(), account: recipient.account.clone() };
         let lane = self.lanes.lane(&account, &recipient.person);
-        let Some(item) = self.items.get(&id) else { return };
-        let (digest, push, forced, waiting) =
-            (item.digest, item.push, item.forced, matches!(item.phase, Phase::Waiting));
-        // One that waits here already gives way to earlier ones alone, so that of two only one is held.
-        let accepted = item.lane == Some(lane) && matches!(item.phase, Phase::Ready | Phase::Waiting);
-        let twin = self.lanes.at(lane).same_content(digest, id).find_map(|twin| {
-            // The same bytes for the account's provider and for its library are two things.
-            let twin_item = self.items.get(&twin).filter(|twin| twin.push == push)?;
-            match &twin_item.phase {
-                Phase::Over(_) => twin_item.left_behind(twin),
-                // A repeat does not make its first wait for it.
-                Phase::Held(HoldReason::DuplicateOpen { .. }) => None,
-                Phase::Held(_) => (twin < id || twin_item.may_have_arrived).then_some((twin, None)),
-                _ if accepted && twin > id => None,
-                _ => Some((twin, None)),
-            }
-        });
-        if let Some((of, receipt)) = twin.or(earlier).filter(|(of, _)| !forced && *of != id) {
+        let Some(item) = self.items.get_mut(&id) else { return };
+        // Who let it go although it may have been sent decided for the account that it had.
+        item.forced &= item.lane.is_none_or(|before| before == lane);
+        let (forced, waiting) = (item.forced, matches!(item.phase, Phase::Waiting));
+        let first = self.first_of(id, lane, parcel.idempotent()).or(earlier);
+        if let Some((of, receipt)) = first.filter(|(of, _)| !forced && *of != id) {
             self.move_to_lane(id, lane);
             self.leave_queue(id);
             if let Some(receipt) = receipt {
-                let recipient = Some(recipient);
-                let change = Change { judged, recipient, ..Change::to(id, Stage::Duplicate { of, receipt }) };
+                let (recipient, forced) = (Some(recipient), Some(forced));
+                let change = Change { judged, recipient, forced, ..Change::to(id, Stage::Duplicate { of, receipt }) };
                 return self.end(now, change, out);
             }
             self.repeats.entry(of).or_default().insert(id);
@@ -155,13 +144,38 @@ impl Engine {
         if (waiting || was_ready) && item.logged_for.as_deref() == Some(&recipient) {
             return; // judged again before its turn, and nothing new was found
         }
+        if was_held {
+            item.waiting_since = None; // who waits for a person or a link is not being tried
+        }
         item.phase = Phase::Ready;
         item.logged_for = Some(self.lanes.at_mut(lane).shared(&recipient));
         item.placed &= !was_held;
         let rank = Some(item.rank);
         let then = if was_held { vec![Effect::Place { id }] } else { Vec::new() };
-        let change = Change { judged, recipient: Some(recipient), rank, ..Change::to(id, Stage::Ready) };
+        let (recipient, forced) = (Some(recipient), Some(forced));
+        let change = Change { judged, recipient, rank, forced, ..Change::to(id, Stage::Ready) };
         out.push(Effect::Log { change: Box::new(change), then });
+    }
+
+    /// Another open one of the same bytes that the account has, may have, or is to get before this one.
+    fn first_of(&self, id: SubmissionId, lane: LaneId, idempotent: bool) -> Option<Earlier> {
+        let item = self.items.get(&id)?;
+        // One that waits here already gives way to earlier ones alone, so that of two only one is held.
+        let accepted = item.lane == Some(lane) && matches!(item.phase, Phase::Ready | Phase::Waiting);
+        self.lanes.at(lane).same_content(item.digest, id).find_map(|twin| {
+            // The same bytes for the account's provider and for its library are two things.
+            let other = self.items.get(&twin).filter(|twin| twin.push == item.push)?;
+            match &other.phase {
+                Phase::Over(_) => other.left_behind(twin, lane),
+                _ if other.has_reached(lane) && !idempotent => Some((twin, None)),
+                _ if other.lane != Some(lane) => None,
+                // A repeat does not make its first wait for it.
+                Phase::Held(HoldReason::DuplicateOpen { .. }) => None,
+                Phase::Held(_) => (twin < id).then_some((twin, None)),
+                _ if accepted && twin > id => None,
+                _ => Some((twin, None)),
+            }
+        })
     }
 
     pub(super) fn mappings_changed(&mut self, out: &mut Vec<Effect>) {

@@ -5,7 +5,7 @@
 
 use super::event::{Change, Inspected, Moment, Opened};
 use crate::{
-    model::{AttemptOutcome, Stage, Submission, SubmissionId},
+    model::{Attempt, Recipient, Stage, Submission, SubmissionId},
     store::{Store, StoreError},
 };
 use std::{collections::BTreeMap, sync::Arc};
@@ -104,7 +104,7 @@ pub fn apply(record: &mut Submission, now: Moment, change: Change) {
         record.since = now.wall;
     }
     if let Some(recipient) = change.recipient {
-        record.recipient = Some(recipient);
+        address(record, recipient);
     }
     if let Some(Inspected { bundle, library, findings, findings_total, overridden, profiles }) = change.judged {
         (record.bundle, record.library, record.findings) = (bundle, library, findings);
@@ -115,9 +115,7 @@ pub fn apply(record: &mut Submission, now: Moment, change: Change) {
             Some(last) => *last = attempt,
             None => record.attempts.push(attempt),
         }
-        if record.attempts.len() > ATTEMPTS_KEPT {
-            record.attempts.remove(ATTEMPTS_KEPT / 2);
-        }
+        shorten(&mut record.attempts);
     }
     record.rank = change.rank.unwrap_or(record.rank);
     record.forced = change.forced.unwrap_or(record.forced);
@@ -125,10 +123,30 @@ pub fn apply(record: &mut Submission, now: Moment, change: Change) {
     record.judgings = change.judgings.unwrap_or(record.judgings);
 }
 
-/// Whether some attempt brought it to its account, or may have, whatever became of it afterwards.
-pub(super) fn may_have_arrived(record: &Submission) -> bool {
-    use AttemptOutcome::{Delivered, Open, Unknown};
-    record.attempts.iter().any(|attempt| matches!(attempt.outcome, Open | Unknown | Delivered))
+/// Attempts of before each kept its account went to the one that the record has had so far.
+fn address(record: &mut Submission, recipient: Recipient) {
+    if let Some(before) = record.recipient.replace(recipient) {
+        for attempt in record.attempts.iter_mut().filter(|attempt| attempt.recipient.is_none()) {
+            attempt.recipient = Some(before.clone());
+        }
+    }
+}
+
+/// Lets one go from the middle; none that is the only proof that an account may have the file.
+fn shorten(attempts: &mut Vec<Attempt>) {
+    if attempts.len() <= ATTEMPTS_KEPT {
+        return;
+    }
+    let is_proof = |attempt: &Attempt| attempt.outcome.may_have_arrived();
+    let spare = |at: &usize| {
+        let attempt = &attempts[*at];
+        let again = |later: &Attempt| is_proof(later) && later.recipient == attempt.recipient;
+        !is_proof(attempt) || attempts[at + 1..].iter().any(again)
+    };
+    let middle = ATTEMPTS_KEPT / 2;
+    if let Some(spare) = (middle..attempts.len() - 1).chain(0..middle).find(spare) {
+        attempts.remove(spare);
+    }
 }
 
 impl From<&Submission> for Opened {
@@ -146,7 +164,50 @@ impl From<&Submission> for Opened {
             attempts: record.attempts.last().map_or(0, |attempt| attempt.number),
             waited_millis: record.waited_millis,
             judgings: record.judgings,
-            may_have_arrived: may_have_arrived(record),
+            reached: record.reached().cloned().collect(),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::engine::simulation::attempts::{attempt, record, to};
+    use crate::model::AttemptOutcome::{self, Later, Unknown};
+
+    fn change(record: &mut Submission, attempt: Attempt) {
+        let now = Moment { monotonic: std::time::Duration::ZERO, wall: attempt.at };
+        apply(record, now, Change { attempt: Some(attempt), ..Change::to(record.id, Stage::Ready) });
+    }
+
+    #[test]
+    fn attempts_of_before_each_kept_its_account_stay_with_the_account_that_they_went_to() {
+        let mut record = Submission { recipient: Some(to(0)), ..record(1) };
+        record.attempts = vec![Attempt { recipient: None, ..attempt(1, 0, Unknown) }];
+        let now = Moment { monotonic: std::time::Duration::ZERO, wall: record.claimed_at };
+        let id = record.id;
+        apply(&mut record, now, Change { recipient: Some(to(1)), ..Change::to(id, Stage::Ready) });
+        assert!(record.may_be_at(&to(0).contract, &to(0).account));
+        assert!(!record.may_be_at(&to(1).contract, &to(1).account));
+    }
+
+    #[test]
+    fn of_many_attempts_none_goes_that_alone_tells_where_the_file_may_be() {
+        let mut record = Submission { recipient: Some(to(0)), ..record(1) };
+        for number in 1..=200 {
+            let (account, outcome): (usize, AttemptOutcome) = match number {
+                21 => (1, Unknown),
+                30..=120 => (0, Unknown),
+                _ => (0, Later),
+            };
+            change(&mut record, attempt(number, account, outcome));
+        }
+        assert_eq!(record.attempts.len(), ATTEMPTS_KEPT);
+        for account in [0, 1] {
+            assert!(record.may_be_at(&to(account).contract, &to(account).account), "account {account}");
+        }
+        let numbers: Vec<_> = record.attempts.iter().map(|attempt| attempt.number).collect();
+        assert!(numbers.is_sorted());
+        assert_eq!((numbers.first(), numbers.last()), (Some(&1), Some(&200)));
     }
 }

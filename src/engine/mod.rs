@@ -32,7 +32,7 @@ mod tell;
 mod vault;
 
 pub use decide::{NotPossible, decide, has_its_file};
-pub use desk::{Handle, Hold, StatusFacts, Stopping};
+pub use desk::{Handle, Hold, PausedUntil, StatusFacts, Stopping};
 pub use edition::{Edition, EditionFacts, Load, Profiles, Rejected};
 pub use event::{
     AccountKey, Alert, Change, Earlier, Effect, Event, Inspected, Judgement, Moment, Opened, PersonKey, PersonStanding,

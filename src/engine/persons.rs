@@ -1,4 +1,12 @@
 //! When a person's tokens are renewed: ahead of their end, one refresh at a time, and never in circles.
+//!
+//! A refresh whose answer never came (a lost connection, a crash) may have spent the old token: the API alone knows. The
+//! old token is then a question, asked again until the API answers it. A try whose answer never comes settles nothing, so
+//! it does not count as the one try; a person is paused by the API's word alone, never by an outage. What bounds it: such
+//! a loss closes the destination, so that each further try follows a signed probe that was answered (or a new start), and
+//! a token of which anything final was said is never used again. A spent token spends nothing a second time: the API says
+//! that it is over, and the person is paused then. The simulation's referee holds the engine to both
+//! (`Referee::refresh_leaves`, `Referee::pauses`).
 
 use super::{
     event::{PersonStanding, TokenTimes},
@@ -19,7 +27,7 @@ enum Tokens {
     Missing,
     /// Usable. `stale` once the API, or the monotonic clock, says that the access token is over.
     Usable { stale_at: Option<Duration>, renew_at: Option<Duration> },
-    /// A refresh was begun by an earlier run: the old token is tried once.
+    /// A refresh was begun and its end is not known: the old token is tried until the API says what became of it.
     Rotating,
     /// The person must authorise again.
     Paused,
@@ -149,6 +157,11 @@ impl PersonState {
             return true;
         }
         false
+    }
+
+    /// Somebody asks for it: whatever it waits for is tried now.
+    pub(super) const fn ask_now(&mut self) {
+        self.not_before = Duration::ZERO;
     }
 
     /// The refresh failed without spending anything.

@@ -19,23 +19,27 @@ impl Engine {
             if item.asked {
                 return; // what is judged comes back to it first
             }
-            let (lane, digest, push, left) = (item.lane, item.digest, item.push, item.left_behind(id));
-            self.items.remove(&id);
-            if let Some(left) = left {
-                self.tell_waiting(lane, (digest, push), &left);
-            }
-            if let Some(lane) = lane {
-                self.lanes.at_mut(lane).forget_content(digest, id);
-            }
-            return;
+            return self.forget(id);
         }
         self.queue_lane_of(id);
     }
 
+    /// It has ended and its file is in its place: the store knows what is to be known of it.
+    fn forget(&mut self, id: SubmissionId) {
+        let Some(item) = self.items.remove(&id) else { return };
+        let elsewhere = item.reached.iter().copied().filter(|lane| Some(*lane) != item.lane);
+        for lane in item.lane.into_iter().chain(elsewhere) {
+            if let Some(left) = item.left_behind(id, lane) {
+                self.tell_waiting(lane, (item.digest, item.push), &left);
+            }
+            self.lanes.at_mut(lane).forget_content(item.digest, id);
+        }
+    }
+
     /// Judgements that wait for an earlier claim were told what the store knew then: those of the same bytes for the
     /// same account are told of this one's end, before it is forgotten.
-    pub(super) fn tell_waiting(&mut self, lane: Option<LaneId>, content: (Digest, PushType), left: &Earlier) {
-        let Some(account) = lane.map(|lane| self.lanes.at(lane).account.clone()) else { return };
+    fn tell_waiting(&mut self, lane: LaneId, content: (Digest, PushType), left: &Earlier) {
+        let account = self.lanes.at(lane).account.clone();
         let waiting = self.arrivals.get_mut(&account.contract).into_iter().flatten();
         for (id, place) in waiting {
             let same = self.items.get(id).is_some_and(|item| (item.digest, item.push) == content);
@@ -65,7 +69,9 @@ impl Engine {
         let Some(item) = self.items.get_mut(&id) else { return };
         if let Some(old) = item.lane.filter(|old| *old != lane) {
             self.lanes.at_mut(old).leave(item.rank, id);
-            self.lanes.at_mut(old).forget_content(item.digest, id);
+            if !item.has_reached(old) {
+                self.lanes.at_mut(old).forget_content(item.digest, id);
+            }
             self.queue_lane(old);
         }
         let Some(item) = self.items.get_mut(&id) else { return };

@@ -3,9 +3,12 @@
 //! It may name the file and its account, because it is 0600 in the channel's own folder; it quotes no
 //! value of the Bundle.
 
-use crate::model::{AttemptOutcome, EvidenceKind, HoldReason, RuleChange, Severity, Stage, Submission, Timestamp};
-use serde_json::{Value, json};
-use std::fmt::Write;
+use crate::model::{
+    AccountId, AccountReference, Attempt, AttemptOutcome, ChannelName, ContractName, Digest, EvidenceKind, Finding,
+    ForeignName, FoundBy, HoldReason, PushType, RuleChange, Severity, Stage, Submission, SubmissionId, Timestamp,
+};
+use serde::Serialize;
+use std::{collections::BTreeMap, fmt::Write};
 
 /// A report in both forms.
 #[derive(Clone, Debug)]
@@ -18,8 +21,8 @@ pub struct Report {
 
 /// The report of a submission as it stands.
 pub fn report(submission: &Submission, now: Timestamp) -> Report {
-    let value = json_report(submission, now);
-    let mut json = serde_json::to_vec_pretty(&value).expect("a value of strings and numbers can be written");
+    let mut json =
+        serde_json::to_vec_pretty(&json_report(submission, now)).expect("strings and numbers can be written");
     json.push(b'\n');
     Report { json, text: text_report(submission, now).into_bytes() }
 }
@@ -148,9 +151,9 @@ pub fn remedy(submission: &Submission) -> String {
             HoldReason::AccountUnknown { .. } => {
                 "pushbridge accounts sync, or correct the link; it is then released by itself".to_owned()
             }
-            HoldReason::DuplicateOpen { .. } => {
-                format!("nothing: the first one's end decides; or pushbridge queue drop {id}")
-            }
+            HoldReason::DuplicateOpen { of } => format!(
+                "nothing while {of} has not ended; if that may have arrived here, ask the receiver: pushbridge queue drop {id} (it did) or queue release --force {id} (send this one)"
+            ),
             HoldReason::UnexpectedAnswer { .. } => {
                 format!("ask the API's support with that reference; then pushbridge queue release {id} or drop {id}")
             }
@@ -165,51 +168,148 @@ pub fn remedy(submission: &Submission) -> String {
     }
 }
 
-fn json_report(submission: &Submission, now: Timestamp) -> Value {
+/// The JSON form. It borrows: there may be a hundred findings, and each file that leaves has a report.
+#[derive(Serialize)]
+struct JsonReport<'r> {
+    id: SubmissionId,
+    outcome: &'static str,
+    reason: String,
+    remedy: String,
+    stage: &'r Stage,
+    since: String,
+    written: String,
+    file: &'r ForeignName,
+    channel: &'r ChannelName,
+    sha256: Digest,
+    size: u64,
+    claimed: String,
+    push: PushType,
+    library: Option<JsonLibrary<'r>>,
+    bundle: Option<JsonBundle<'r>>,
+    account: Option<JsonAccount<'r>>,
+    attempts: Vec<JsonAttempt<'r>>,
+    receipt: Option<JsonReceipt<'r>>,
+    findings: &'r [Finding],
+    findings_total: u32,
+    overridden: &'r [RuleChange],
+    profiles: &'r [String],
+}
+
+#[derive(Serialize)]
+struct JsonLibrary<'r> {
+    #[serde(rename = "mimeType")]
+    mime_type: &'r str,
+    found_by: FoundBy,
+    references: u32,
+    tags: u32,
+}
+
+#[derive(Serialize)]
+struct JsonBundle<'r> {
+    r#type: &'r str,
+    entries: &'r BTreeMap<String, u32>,
+    idempotent: bool,
+    from_xml: bool,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct JsonAccount<'r> {
+    contract: &'r ContractName,
+    account_reference: &'r AccountReference,
+    account_id: &'r AccountId,
+    evidence: &'r [EvidenceKind],
+}
+
+#[derive(Serialize)]
+struct JsonAttempt<'r> {
+    number: u32,
+    at: String,
+    millis: u64,
+    #[serde(rename = "accountReference")]
+    account_reference: Option<&'r AccountReference>,
+    outcome: AttemptOutcome,
+    status: Option<u16>,
+    code: Option<&'r str>,
+    reference: Option<&'r str>,
+    detail: Option<&'r str>,
+}
+
+#[derive(Serialize)]
+struct JsonReceipt<'r> {
+    at: String,
+    status: u16,
+    reference: Option<&'r str>,
+    body_sha256: Digest,
+    rejected_entries: u32,
+}
+
+fn json_report(submission: &Submission, now: Timestamp) -> JsonReport<'_> {
     let receipt = match &submission.stage {
         Stage::Delivered { receipt } | Stage::Duplicate { receipt, .. } => Some(receipt),
         _ => None,
     };
-    json!({
-        "id": submission.id,
-        "outcome": outcome(&submission.stage),
-        "reason": reason(&submission.stage),
-        "remedy": remedy(submission),
-        "stage": submission.stage,
-        "since": submission.since.to_string(),
-        "written": now.to_string(),
-        "file": submission.origin.path,
-        "channel": submission.channel,
-        "sha256": submission.digest,
-        "size": submission.size,
-        "claimed": submission.claimed_at.to_string(),
-        "push": submission.push,
-        "library": submission.library.as_ref().map(|facts| json!({
-            "mimeType": facts.mime_type, "found_by": facts.found_by,
-            "references": facts.references, "tags": facts.tags,
-        })),
-        "bundle": submission.bundle.as_ref().map(|bundle| json!({
-            "type": bundle.bundle_type, "entries": bundle.entries, "idempotent": bundle.idempotent,
-            "from_xml": bundle.from_xml,
-        })),
-        "account": submission.recipient.as_ref().map(|recipient| json!({
-            "contract": recipient.contract, "accountReference": recipient.reference,
-            "accountId": recipient.account, "evidence": recipient.evidence,
-        })),
-        "attempts": submission.attempts.iter().map(|attempt| json!({
-            "number": attempt.number, "at": attempt.at.to_string(), "millis": attempt.millis,
-            "outcome": attempt.outcome, "status": attempt.status, "code": attempt.code,
-            "reference": attempt.reference, "detail": attempt.detail,
-        })).collect::<Vec<_>>(),
-        "receipt": receipt.map(|receipt| json!({
-            "at": receipt.at.to_string(), "status": receipt.status, "reference": receipt.reference,
-            "body_sha256": receipt.body, "rejected_entries": receipt.rejected_entries,
-        })),
-        "findings": submission.findings,
-        "findings_total": submission.findings_total,
-        "overridden": submission.overridden,
-        "profiles": submission.profiles,
-    })
+    JsonReport {
+        id: submission.id,
+        outcome: outcome(&submission.stage),
+        reason: reason(&submission.stage),
+        remedy: remedy(submission),
+        stage: &submission.stage,
+        since: submission.since.to_string(),
+        written: now.to_string(),
+        file: &submission.origin.path,
+        channel: &submission.channel,
+        sha256: submission.digest,
+        size: submission.size,
+        claimed: submission.claimed_at.to_string(),
+        push: submission.push,
+        library: submission.library.as_ref().map(|facts| JsonLibrary {
+            mime_type: &facts.mime_type,
+            found_by: facts.found_by,
+            references: facts.references,
+            tags: facts.tags,
+        }),
+        bundle: submission.bundle.as_ref().map(|bundle| JsonBundle {
+            r#type: &bundle.bundle_type,
+            entries: &bundle.entries,
+            idempotent: bundle.idempotent,
+            from_xml: bundle.from_xml,
+        }),
+        account: submission.recipient.as_ref().map(|recipient| JsonAccount {
+            contract: &recipient.contract,
+            account_reference: &recipient.reference,
+            account_id: &recipient.account,
+            evidence: &recipient.evidence,
+        }),
+        attempts: submission.attempts.iter().map(|attempt| JsonAttempt::of(submission, attempt)).collect(),
+        receipt: receipt.map(|receipt| JsonReceipt {
+            at: receipt.at.to_string(),
+            status: receipt.status,
+            reference: receipt.reference.as_deref(),
+            body_sha256: receipt.body,
+            rejected_entries: receipt.rejected_entries,
+        }),
+        findings: &submission.findings,
+        findings_total: submission.findings_total,
+        overridden: &submission.overridden,
+        profiles: &submission.profiles,
+    }
+}
+
+impl<'r> JsonAttempt<'r> {
+    fn of(submission: &'r Submission, attempt: &'r Attempt) -> Self {
+        Self {
+            number: attempt.number,
+            at: attempt.at.to_string(),
+            millis: attempt.millis,
+            account_reference: submission.recipient_of(attempt).map(|to| &to.reference),
+            outcome: attempt.outcome,
+            status: attempt.status,
+            code: attempt.code.as_deref(),
+            reference: attempt.reference.as_deref(),
+            detail: attempt.detail.as_deref(),
+        }
+    }
 }
 
 fn text_report(submission: &Submission, now: Timestamp) -> String {
@@ -246,7 +346,8 @@ fn text_report(submission: &Submission, now: Timestamp) -> String {
         let reference = attempt.reference.as_ref().map_or_else(String::new, |text| format!(", reference {text}"));
         let (number, at, millis) = (attempt.number, attempt.at, attempt.millis);
         let word = attempt_word(attempt.outcome);
-        line("attempt", &format_args!("{number} at {at}: {word} after {millis} ms{status}{reference}"));
+        let to = submission.recipient_of(attempt).map_or_else(String::new, |to| format!(" to {}", to.reference));
+        line("attempt", &format_args!("{number} at {at}{to}: {word} after {millis} ms{status}{reference}"));
     }
     if submission.findings_total > 0 {
         writeln!(text, "\n{} findings", submission.findings_total).expect("text can be written to a string");

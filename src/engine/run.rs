@@ -8,14 +8,15 @@ use super::{
     clerk::{Clerk, Placed},
     custody::{Custodian, Shared},
     decide::{decide, has_its_file},
-    desk::{Asked, Handle, Hold, StatusFacts},
+    desk::{Asked, Handle, Hold, PausedUntil, StatusFacts},
     edition::{Edition, InForce, Load, Reloads},
     event::{
         AccountKey, Alert, Earlier, Effect, Event, Moment, Opened, PersonKey, PersonStanding, RefreshOutcome, Verb,
         Verdict,
     },
+    gate::Paused,
     judge::{self, Job, Judged, Judges},
-    ledger::{Ledger, may_have_arrived},
+    ledger::Ledger,
     step::{ChannelRules, Engine, Rules},
     tell,
     vault::{Renewal, Vault, renew, standing},
@@ -25,7 +26,8 @@ use crate::{
     intake::{Inbox, Notice, Orphans, Spool, Stop, Watch, remove_claimed},
     model::{
         Account, AccountReference, ChannelName, ContractName, EvidenceKind, ForeignName, HashKey, KeyedHash, LinkValue,
-        Retention, Stage, Submission, SubmissionId, Timestamp, account_remedy, clock, random_bytes, reauthorize,
+        Recipient, Retention, Stage, Submission, SubmissionId, Timestamp, account_remedy, clock, random_bytes,
+        reauthorize,
     },
     push::{self, Client},
     route::{Directory, Parcel},
@@ -227,9 +229,9 @@ struct Shell {
     notices: BTreeMap<ChannelName, Vec<Notice>>,
     /// Who waits for the end of a person's refresh.
     renewals: BTreeMap<PersonKey, Vec<oneshot::Sender<Result<(), String>>>>,
+    reloads: Reloads,
     /// The decision that is being carried out: who waits until what it changes is on the disk, and the word for it.
     deciding: Option<(Decision, &'static str)>,
-    reloads: Reloads,
     /// How many things are on their way that must reach the disk before the end.
     holds: usize,
     /// Contracts whose API's clock is far from ours.
@@ -288,8 +290,8 @@ impl Shell {
             outcomes: BTreeMap::new(),
             notices: BTreeMap::new(),
             renewals: BTreeMap::new(),
-            deciding: None,
             reloads,
+            deciding: None,
             holds: 0,
             wrong_clocks: BTreeSet::new(),
         })
@@ -419,7 +421,7 @@ impl Shell {
             }
             Signal::Judged(Judged { id, result: Ok(judgement), .. }) => {
                 let earlier = match &judgement.verdict {
-                    Verdict::Addressed(parcel) => earlier(&*self.store, parcel),
+                    Verdict::Addressed(parcel) => earlier(&*self.store, &self.engine, parcel),
                     _ => Ok(None),
                 };
                 match earlier {
@@ -728,7 +730,7 @@ impl Shell {
                 let facts = StatusFacts {
                     stages: self.engine.counts(),
                     accounts: self.engine.waiting_by_account(),
-                    paused: self.engine.paused_destinations(),
+                    paused: self.paused(),
                     notices: self.notices.clone(),
                     profiles: self.reloads.profiles(),
                 };
@@ -759,6 +761,15 @@ impl Shell {
                 answer.send(Hold::new(self.signals.clone())).unwrap_or_default();
             }
             Asked::Hold { .. } => {}
+            Asked::Resume { contract, answer } => {
+                let wanted = |paused: &ContractName| contract.as_ref().is_none_or(|contract| contract == paused);
+                let paused = self.engine.paused_destinations().into_iter().map(|paused| paused.contract);
+                let paused: Vec<_> = paused.filter(wanted).collect();
+                for contract in paused.clone() {
+                    self.step(Event::Resumed { contract });
+                }
+                answer.send(paused).unwrap_or_default();
+            }
             Asked::Reload { answer } => {
                 if let Some(load) = self.reloads.ask(answer) {
                     self.make_edition(load);
@@ -772,6 +783,44 @@ impl Shell {
                     answer.send(Err("it has no tokens that could be renewed".to_owned())).unwrap_or_default();
                 }
             }
+        }
+    }
+
+    fn paused(&self) -> Vec<PausedUntil> {
+        let now = self.now();
+        let on_the_wall = |paused: Paused| PausedUntil {
+            contract: paused.contract,
+            why: paused.why,
+            until: paused.again.map(|again| now.wall.plus(again.saturating_sub(now.monotonic))),
+        };
+        self.engine.paused_destinations().into_iter().map(on_the_wall).collect()
+    }
+
+    /// Reads and compiles the profiles that lie on the disk, beside those in force.
+    fn make_edition(&self, load: Load) {
+        let signals = self.signals.clone();
+        tokio::spawn(async move {
+            let made = tokio::task::spawn_blocking(move || load()).await;
+            let made = made.unwrap_or_else(|_| Err("making them ready ended by a panic: please report it".to_owned()));
+            signals.send(Signal::Made(made)).unwrap_or_default();
+        });
+    }
+
+    fn edition_made(&mut self, made: Result<Edition, String>) {
+        let (told, again) = self.reloads.made(made, Timestamp::now());
+        match told {
+            Ok(facts) => {
+                tracing::info!(%facts, "profiles loaded");
+                self.bell.ring(News::of(Kind::ProfilesLoaded));
+                self.step(Event::ProfilesChanged);
+            }
+            Err(why) => {
+                tracing::error!(why, "alert: the profiles on the disk cannot be used; those before stay in force");
+                self.bell.ring(News::of(Kind::ProfilesRejected).because(why));
+            }
+        }
+        if let Some(load) = again {
+            self.make_edition(load);
         }
     }
 
@@ -801,34 +850,6 @@ impl Shell {
                 }
             }
             Err(why) => answer.send(Err(why)).unwrap_or_default(),
-        }
-    }
-
-    /// Reads and compiles the profiles that lie on the disk, beside those in force.
-    fn make_edition(&self, load: Load) {
-        let signals = self.signals.clone();
-        tokio::spawn(async move {
-            let made = tokio::task::spawn_blocking(move || load()).await;
-            let made = made.unwrap_or_else(|_| Err("making them ready ended by a panic: please report it".to_owned()));
-            signals.send(Signal::Made(made)).unwrap_or_default();
-        });
-    }
-
-    fn edition_made(&mut self, made: Result<Edition, String>) {
-        let (told, again) = self.reloads.made(made, Timestamp::now());
-        match told {
-            Ok(facts) => {
-                tracing::info!(%facts, "profiles loaded");
-                self.bell.ring(News::of(Kind::ProfilesLoaded));
-                self.step(Event::ProfilesChanged);
-            }
-            Err(why) => {
-                tracing::error!(why, "alert: the profiles on the disk cannot be used; those before stay in force");
-                self.bell.ring(News::of(Kind::ProfilesRejected).because(why));
-            }
-        }
-        if let Some(load) = again {
-            self.make_edition(load);
         }
     }
 
@@ -989,20 +1010,20 @@ impl Directory for ChannelDirectory<'_> {
     }
 }
 
-/// The latest submission of the same bytes that the same account has, or may have.
-pub(super) fn earlier(store: &dyn Store, parcel: &Parcel) -> Result<Option<Earlier>, StoreError> {
+/// The latest submission of the same bytes that the same account has, or may have, as the store tells it. Of those
+/// that the engine has open it knows more.
+pub(super) fn earlier(store: &dyn Store, engine: &Engine, parcel: &Parcel) -> Result<Option<Earlier>, StoreError> {
     const LOOKED_AT: usize = 64;
-    let recipient = parcel.recipient();
-    let mut found = store.latest_for(&recipient.contract, &recipient.account, &parcel.claimed(), LOOKED_AT)?;
+    let Recipient { contract, account, .. } = parcel.recipient();
+    let mut found = store.latest_at(contract, account, &parcel.claimed(), LOOKED_AT)?;
     found.retain(|record| record.id != parcel.submission() && record.push == parcel.push());
-    let delivered = found.iter().find_map(|record| match &record.stage {
+    let stays = |record: &&Submission| record.recipient.as_ref().is_some_and(|to| to.is(contract, account));
+    let delivered = found.iter().filter(stays).find_map(|record| match &record.stage {
         Stage::Delivered { receipt } => Some((record.id, Some(receipt.clone()))),
         Stage::Duplicate { of, receipt } => Some((*of, Some(receipt.clone()))),
         _ => None,
     });
-    // Of those that have not ended the engine knows more.
-    let may_have = |record: &&Submission| record.stage.is_final() && may_have_arrived(record) && !parcel.idempotent();
-    let uncertain = || found.iter().find(may_have);
+    let uncertain = || found.iter().find(|record| !engine.has_open(record.id) && !parcel.idempotent());
     Ok(delivered.or_else(|| uncertain().map(|record| (record.id, None))))
 }
 
@@ -1023,6 +1044,10 @@ fn log_stage(record: &Submission) {
 fn log_alert(alert: &Alert) {
     match alert {
         Alert::DestinationPaused { contract, why } => tracing::warn!(%contract, why, "alert: destination paused"),
+        Alert::DestinationParked { contract, why, until } => {
+            let remedy = format!("pushbridge resume {contract}");
+            tracing::warn!(%contract, why, %until, remedy, "alert: destination paused for long");
+        }
         Alert::DestinationOpen { contract } => tracing::warn!(%contract, "alert: destination open again"),
         Alert::PersonPaused { person, why } => {
             let remedy = reauthorize(&person.contract, person.person.as_str());

@@ -120,8 +120,8 @@ impl Engine {
         if let Some(destination) = self.destinations.get_mut(&person.contract) {
             destination.begin();
         }
-        let change =
-            Change { attempt: Some(super::item::begun(attempt, now)), ..Change::to(id, Stage::Sending { attempt }) };
+        let begun = super::item::begun(attempt, parcel.recipient().clone(), now);
+        let change = Change { attempt: Some(begun), ..Change::to(id, Stage::Sending { attempt }) };
         out.push(Effect::Log { change: Box::new(change), then: vec![Effect::Push { parcel, attempt }] });
     }
 
@@ -150,9 +150,7 @@ impl Engine {
             RefreshOutcome::Later { after, why } => {
                 let wait = self.destination_wait(&key.contract, after);
                 self.person(key).retry_at(now.monotonic + wait);
-                if let Some(destination) = self.destinations.get_mut(&key.contract) {
-                    destination.back_off(now.monotonic, wait, &why, out);
-                }
+                self.back_off(now, &key.contract, wait, &why, out);
             }
             RefreshOutcome::Lost => {
                 let wait = self.destination_wait(&key.contract, None);
@@ -177,6 +175,34 @@ impl Engine {
         }
         out.push(Effect::PausePerson { person: key.clone(), why: why.clone() });
         out.push(Effect::Alert(Alert::PersonPaused { person: key.clone(), why }));
+    }
+
+    /// The API asked for patience, or could not be reached. Somebody is told where the wait is a long one.
+    pub(super) fn back_off(
+        &mut self,
+        now: Moment,
+        contract: &ContractName,
+        wait: Duration,
+        why: &str,
+        out: &mut Vec<Effect>,
+    ) {
+        let Some(destination) = self.destinations.get_mut(contract) else { return };
+        destination.back_off(now.monotonic, wait, why, out);
+        if destination.is_newly_parked(now.monotonic) {
+            let (contract, why, until) = (contract.clone(), why.to_owned(), now.wall.plus(wait));
+            out.push(Effect::Alert(Alert::DestinationParked { contract, why, until }));
+        }
+    }
+
+    /// Somebody does not want to wait: the destination is asked now, and so are its persons' tokens.
+    pub(super) fn ask_now(&mut self, contract: &ContractName, now: Moment) {
+        if let Some(destination) = self.destinations.get_mut(contract) {
+            destination.ask_now(now.monotonic);
+        }
+        for (_, person) in self.persons.iter_mut().filter(|(key, _)| key.contract == *contract) {
+            person.ask_now();
+        }
+        self.persons_due = None;
     }
 
     pub(super) fn probed(&mut self, now: Moment, contract: &ContractName, failed: bool) {

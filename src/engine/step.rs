@@ -8,7 +8,7 @@
 
 use super::{
     event::{AccountKey, Earlier, Effect, Event, Judgement, Moment, PersonKey},
-    gate::Destination,
+    gate::{Destination, Paused},
     item::Item,
     lanes::Lanes,
     persons::PersonState,
@@ -145,6 +145,7 @@ impl Engine {
             Event::Answered { id, answer, attempt } => self.answered(now, id, answer, attempt, out),
             Event::Refreshed { person, outcome } => self.refreshed(now, &person, outcome, out),
             Event::Probed { contract, failure } => self.probed(now, &contract, failure.is_some()),
+            Event::Resumed { contract } => self.ask_now(&contract, now),
             Event::Person { person, standing } => {
                 self.person(&person).stand(now.monotonic, &standing);
                 self.wake_lanes_of(&person);
@@ -161,6 +162,11 @@ impl Engine {
             }
         }
         self.advance(now, out);
+    }
+
+    /// Whether it knows more of this submission than the store does.
+    pub fn has_open(&self, id: SubmissionId) -> bool {
+        self.items.contains_key(&id)
     }
 
     /// When time alone changes something next.
@@ -225,9 +231,9 @@ impl Engine {
         counts
     }
 
-    /// Contracts whose destination is paused.
-    pub fn paused_destinations(&self) -> Vec<ContractName> {
-        self.destinations.iter().filter(|(_, state)| state.is_paused()).map(|(name, _)| name.clone()).collect()
+    /// Destinations that are paused.
+    pub(super) fn paused_destinations(&self) -> Vec<Paused> {
+        self.destinations.values().filter_map(Destination::paused).collect()
     }
 
     /// How many wait for each account, for `status`.

@@ -26,6 +26,9 @@ fn of_account(kind: Kind, key: &AccountKey) -> News {
 pub(super) fn of_alert(alert: &Alert) -> Option<News> {
     match alert {
         Alert::DestinationPaused { contract, why } => Some(News::under(Kind::DestinationPaused, contract).because(why)),
+        Alert::DestinationParked { contract, why, until } => {
+            Some(News::under(Kind::DestinationParked, contract).because(format!("until {until}: {why}")))
+        }
         Alert::DestinationOpen { contract } => Some(News::under(Kind::DestinationOpen, contract)),
         Alert::PersonPaused { person, why } => Some(of_person(Kind::PersonPaused, person).because(why)),
         Alert::PersonRefused { person, why } => Some(of_person(Kind::PersonRefused, person).because(why)),

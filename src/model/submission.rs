@@ -138,6 +138,13 @@ pub struct Recipient {
     pub evidence: Vec<EvidenceKind>,
 }
 
+impl Recipient {
+    /// Whether it is this account, however it was found.
+    pub fn is(&self, contract: &ContractName, account: &AccountId) -> bool {
+        self.contract == *contract && self.account == *account
+    }
+}
+
 /// One piece of evidence that was present, as reports and `route` show it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Evidence {
@@ -432,11 +439,22 @@ pub enum AttemptOutcome {
     Unexpected,
 }
 
+impl AttemptOutcome {
+    /// Whether the account has the bytes of such an attempt, or may have.
+    pub const fn may_have_arrived(self) -> bool {
+        matches!(self, Self::Open | Self::Delivered | Self::Unknown)
+    }
+}
+
 /// One attempt to push, as reports and `queue why` show it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Attempt {
     /// 1 for the first.
     pub number: u32,
+    /// To whom, and by which evidence. Records of before that was kept have none: they went to the account that the
+    /// record names.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub recipient: Option<Recipient>,
     /// When it began.
     pub at: Timestamp,
     /// How long it took.
@@ -586,6 +604,29 @@ impl Submission {
     /// The last part of the origin's path.
     pub fn file_name(&self) -> ForeignName {
         self.origin.file_name()
+    }
+
+    /// To whom one of its attempts went.
+    pub fn recipient_of<'s>(&'s self, attempt: &'s Attempt) -> Option<&'s Recipient> {
+        attempt.recipient.as_ref().or(self.recipient.as_ref())
+    }
+
+    /// Where an attempt brought it, or may have, whatever became of it afterwards: also accounts that it is no longer
+    /// addressed to.
+    pub fn reached(&self) -> impl Iterator<Item = &Recipient> {
+        let arrived = self.attempts.iter().filter(|attempt| attempt.outcome.may_have_arrived());
+        arrived.filter_map(|attempt| self.recipient_of(attempt))
+    }
+
+    /// Who has its bytes, or may have: from one of its attempts, or because it is a repeat of what was delivered there.
+    pub fn whereabouts(&self) -> impl Iterator<Item = &Recipient> {
+        let repeats = self.recipient.iter().filter(|_| matches!(self.stage, Stage::Duplicate { .. }));
+        self.reached().chain(repeats)
+    }
+
+    /// Whether the account has its bytes, or may have.
+    pub fn may_be_at(&self, contract: &ContractName, account: &AccountId) -> bool {
+        self.whereabouts().any(|to| to.is(contract, account))
     }
 }
 

@@ -276,6 +276,7 @@ pub async fn send(client: &Client, parcel: &Parcel, access: &Secret<String>, att
     };
     let attempt = Attempt {
         number: attempt,
+        recipient: Some(parcel.recipient().clone()),
         at,
         millis: u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX),
         outcome: answer.outcome(),

@@ -68,6 +68,8 @@ impl TerminologyServer {
             .redirect(Policy::none())
             .no_proxy()
             .http1_only()
+            // Long pauses lie between two questions.
+            .pool_max_idle_per_host(0)
             .user_agent(concat!("pushbridge/", env!("CARGO_PKG_VERSION")));
         if let Some(proxy) = &server.proxy {
             builder = builder.proxy(Proxy::all(proxy).map_err(setting("proxy"))?);

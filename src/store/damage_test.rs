@@ -4,9 +4,9 @@
 use super::{
     Order, SledStore, Store, StoreError, Write,
     memory::MemoryStore,
-    model_test::{account, compare, library, link, person, sealer, submission},
+    model_test::{account, compare, findings, library, link, person, sealer, submission},
 };
-use crate::model::{Receipt, Stage, Submission, SubmissionId, Timestamp, TokenState};
+use crate::model::{HoldReason, Receipt, Stage, Submission, SubmissionId, Timestamp, TokenState};
 use std::{
     fs,
     path::{Path, PathBuf},
@@ -114,7 +114,8 @@ fn whatever_happens_to_the_database_is_made_good_from_the_journal() {
         let store = opened(place.path());
         let rebuilt = store.rebuilt().unwrap_or_else(|| panic!("{what}: nothing was rebuilt"));
         assert_eq!(rebuilt.missing, 0, "{what}: {rebuilt:?}");
-        assert!(rebuilt.aside.starts_with(place.path()) && rebuilt.aside.is_dir(), "{what}");
+        let aside = rebuilt.aside.unwrap();
+        assert!(aside.starts_with(place.path()) && aside.is_dir(), "{what}");
         compare(&store, &memory);
         drop(store);
         let store = opened(place.path());
@@ -189,23 +190,84 @@ fn a_lost_journal_is_written_anew_while_the_database_is_whole() {
     compare(&store, &memory);
 }
 
-#[test]
-fn what_was_never_confirmed_is_not_believed_after_a_crash() {
+/// The store as a crash leaves it after these batches: they are in the journal alone.
+fn crashed_after(batches: &[Vec<Write>]) -> (tempfile::TempDir, MemoryStore) {
     let (folder, crashed) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
     let memory = store(folder.path());
-    // The database as it was synced, and a journal that a later batch has reached.
     copy(folder.path(), crashed.path());
     let store = SledStore::open(folder.path(), sealer(1)).unwrap();
-    store.apply(&[Write::Submission(Box::new(submission(301)))]).unwrap();
+    for batch in batches {
+        store.commit(batch).unwrap();
+        memory.commit(batch).unwrap();
+    }
     fs::remove_dir_all(crashed.path().join("journal")).unwrap();
     copy(&folder.path().join("journal"), &crashed.path().join("journal"));
-    let restarted = opened(crashed.path());
-    compare(&restarted, &memory);
-    drop(restarted);
-    fs::remove_file(crashed.path().join("sled/db")).unwrap();
-    let restarted = opened(crashed.path());
-    assert_eq!(restarted.rebuilt().unwrap().missing, 0);
-    compare(&restarted, &memory);
+    (crashed, memory)
+}
+
+fn later() -> Vec<Vec<Write>> {
+    let write = |record: &Submission| Write::Submission(Box::new(record.clone()));
+    let mut changed = submission(2);
+    (changed.stage, changed.findings) = (Stage::Held(HoldReason::NoEvidence), findings(3));
+    let claims: Vec<Write> = (301..304).map(|number| write(&submission(number))).collect();
+    vec![claims, vec![write(&changed)], vec![Write::Person(person(0, "last")), write(&submission(304))]]
+}
+
+#[test]
+fn what_the_journal_tells_beyond_the_database_is_known_from_the_next_opening_on() {
+    let (folder, memory) = crashed_after(&later());
+    for _ in 0..2 {
+        let store = opened(folder.path());
+        assert_eq!(store.rebuilt(), None, "that is no damage");
+        compare(&store, &memory);
+    }
+    fs::remove_file(folder.path().join("sled/db")).unwrap();
+    let store = opened(folder.path());
+    assert_eq!(store.rebuilt().unwrap().missing, 0);
+    compare(&store, &memory);
+}
+
+#[test]
+fn of_a_batch_that_a_crash_has_cut_nothing_is_ever_known() {
+    let (folder, memory) = crashed_after(&[]);
+    let (whole, _) = crashed_after(&[later().concat()]);
+    let last = journal(whole.path()).pop().unwrap();
+    let text = fs::read(&last).unwrap();
+    let lines: Vec<&[u8]> = text.split_inclusive(|byte| *byte == b'\n').collect();
+    // Cut between two lines of the batch, and within one.
+    for end in [lines[..3].concat().len(), text.len() - 5] {
+        fs::write(folder.path().join("journal").join(last.file_name().unwrap()), &text[..end]).unwrap();
+        for _ in 0..2 {
+            let store = opened(folder.path());
+            assert_eq!(store.rebuilt(), None, "a crash is no damage");
+            compare(&store, &memory);
+        }
+        let rebuilt = tempfile::tempdir().unwrap();
+        copy(folder.path(), rebuilt.path());
+        fs::remove_file(rebuilt.path().join("sled/db")).unwrap();
+        let store = opened(rebuilt.path());
+        assert_eq!(store.rebuilt().unwrap().missing, 0);
+        compare(&store, &memory);
+    }
+}
+
+#[test]
+fn where_the_journal_is_damaged_beyond_the_database_nothing_open_counts_as_unsent() {
+    let (folder, _) = crashed_after(&later());
+    let last = journal(folder.path()).pop().unwrap();
+    let mut bytes = fs::read(&last).unwrap();
+    let second = bytes.iter().position(|byte| *byte == b'\n').unwrap() + 40;
+    bytes[second] ^= 1;
+    fs::write(&last, bytes).unwrap();
+    let store = opened(folder.path());
+    let rebuilt = store.rebuilt().unwrap();
+    assert!(rebuilt.missing > 0 && rebuilt.aside.is_none(), "{rebuilt:?}");
+    let find = |number| store.submission(SubmissionId::from_u64(number)).unwrap().unwrap();
+    assert!(matches!(find(304).stage, Stage::Unknown { .. }), "claimed, and perhaps more that is not told");
+    assert!(matches!(find(1).stage, Stage::Delivered { .. }), "what was delivered stays delivered");
+    assert_eq!(store.persons(None).unwrap()[0].state, TokenState::Rotating, "the pair may be spent");
+    drop(store);
+    assert_eq!(opened(folder.path()).rebuilt(), None);
 }
 
 #[test]

@@ -12,7 +12,7 @@ use crate::model::{HoldReason, PushType, Stage, Submission};
 use std::{fs, path::Path};
 
 /// The form that this program writes.
-const PRESENT: u32 = 1;
+const PRESENT: u32 = 2;
 
 fn path(form: u32) -> std::path::PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("tests/fixtures/store-{form}.tgz"))
@@ -60,7 +60,7 @@ fn stores_of_earlier_forms_are_read_whole() {
         let store = SledStore::open(&folder.path().join("store"), sealer(1)).unwrap();
         assert_eq!(store.rebuilt(), None, "form {form} is whole");
         compare(&store, &memory);
-        // And its journal: it has to tell the same, but for findings.
+        // And its journal: it has to tell the same, in the first form but for findings.
         drop(store);
         fs::remove_dir_all(folder.path().join("store/sled")).unwrap();
         let store = SledStore::open(&folder.path().join("store"), sealer(1)).unwrap();
@@ -68,6 +68,9 @@ fn stores_of_earlier_forms_are_read_whole() {
         assert_eq!(store.persons(None).unwrap(), memory.persons(None).unwrap());
         assert_eq!(store.links(None).unwrap(), memory.links(None).unwrap());
         assert_eq!(store.open_submissions(None, 100).unwrap().len(), memory.open_submissions(None, 100).unwrap().len());
+        if form > 1 {
+            compare(&store, &memory);
+        }
     }
 }
 

@@ -7,7 +7,7 @@
 //! | `o` id | nothing: the submission is open |
 //! | `d` digest, id | nothing: the submission has these bytes |
 //! | `n` name hash, id | nothing: the submission has this file name |
-//! | `r` contract, account, digest, id | nothing: the submission is or was addressed to this account |
+//! | `r` contract, account, digest, id | nothing: this account has the submission's bytes, may have, or might have had |
 //! | `f` channel, SHA-256 of the path, id | nothing: the submission's source (or its sidecar's) may stand here |
 //! | `a` contract, account | the account |
 //! | `b` contract, reference, account | nothing: the account goes by this reference |
@@ -21,7 +21,7 @@
 
 use crate::model::{
     AccountId, AccountReference, ChannelName, ContractName, Digest, EvidenceKind, ForeignName, KeyedHash, LinkValue,
-    PersonId, SubmissionId,
+    PersonId, Submission, SubmissionId,
 };
 
 pub(super) const SUBMISSION: u8 = b's';
@@ -101,8 +101,13 @@ pub(super) fn by_name(name: &KeyedHash) -> Key {
     Key::of(b'n').with_bytes(name.as_bytes())
 }
 
-pub(super) fn by_recipient(contract: &ContractName, account: &AccountId, digest: &Digest) -> Key {
+pub(super) fn at_account(contract: &ContractName, account: &AccountId, digest: &Digest) -> Key {
     Key::of(b'r').with_text(contract.as_str()).with_text(account.as_str()).with_bytes(digest.as_bytes())
+}
+
+/// By the accounts that have it or may have; without its id.
+pub(super) fn by_account(submission: &Submission) -> impl Iterator<Item = Key> {
+    submission.whereabouts().map(|to| at_account(&to.contract, &to.account, &submission.digest))
 }
 
 pub(super) fn by_source(channel: &ChannelName, path: &ForeignName) -> Key {

@@ -182,7 +182,7 @@ impl Store for MemoryStore {
         self.read(|state| state.select(|s| s.name_hash == *name).map(|s| s.id).collect())
     }
 
-    fn latest_for(
+    fn latest_at(
         &self,
         contract: &ContractName,
         account: &AccountId,
@@ -190,10 +190,7 @@ impl Store for MemoryStore {
         limit: usize,
     ) -> Result<Vec<Submission>, StoreError> {
         self.read(|state| {
-            let wanted = |s: &Submission| {
-                let to = s.recipient.as_ref();
-                s.digest == *digest && to.is_some_and(|to| to.contract == *contract && to.account == *account)
-            };
+            let wanted = |s: &Submission| s.digest == *digest && s.may_be_at(contract, account);
             state.select(wanted).rev().take(limit).cloned().collect()
         })
     }

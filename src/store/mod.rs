@@ -1,7 +1,7 @@
 //! CELLAR: what pushbridge knows, on disk, behind a trait of domain verbs.
 //!
-//! [`Store`] is the trait; [`SledStore`] is its engine on sled 0.34.7 and the only user of sled, so that
-//! another engine can take its place. [`Writer`] shares one flush and sync among many transitions.
+//! [`Store`] is the trait; [`SledStore`] is its engine, a journal with sled 0.34.7 behind it, and the only user of sled, so
+//! that another engine can take its place. [`Writer`] shares one flush and sync among many transitions.
 //! [`export`] and [`import`] carry everything as JSON lines.
 //!
 //! What must stay true:
@@ -257,9 +257,9 @@ pub trait Store: Send + Sync {
     /// Submissions whose file name has this keyed hash.
     fn by_name(&self, name: &KeyedHash) -> Result<Vec<SubmissionId>, StoreError>;
 
-    /// Submissions of these bytes that are addressed to this account now, newest first, at most `limit`:
-    /// where a repeat finds the earlier one.
-    fn latest_for(
+    /// Submissions of these bytes that this account has, or may have ([`Submission::may_be_at`]), newest first, at most
+    /// `limit`: where a repeat finds the earlier one.
+    fn latest_at(
         &self,
         contract: &ContractName,
         account: &AccountId,

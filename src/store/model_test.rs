@@ -5,9 +5,10 @@ use super::{
     DestinationState, Order, Pause, Secrets, SledStore, Store, StoreError, Write, export, import, memory::MemoryStore,
 };
 use crate::model::{
-    Account, ChannelName, ClaimedFile, ContractName, Digest, EvidenceKind, Finding, ForeignName, FoundBy, HoldReason,
-    KeyedHash, LibraryFacts, Link, LinkValue, Origin, Person, PushType, Receipt, Recipient, SealError, Sealer, Secret,
-    Severity, Sidecar, SourceIdentity, Stage, Submission, SubmissionId, Timestamp, TokenPair, TokenState, TokenValue,
+    Account, Attempt, AttemptOutcome, ChannelName, ClaimedFile, ContractName, Digest, EvidenceKind, Finding,
+    ForeignName, FoundBy, HoldReason, KeyedHash, LibraryFacts, Link, LinkValue, Origin, Person, PushType, Receipt,
+    Recipient, SealError, Sealer, Secret, Severity, Sidecar, SourceIdentity, Stage, Submission, SubmissionId,
+    Timestamp, TokenPair, TokenState, TokenValue,
 };
 use proptest::prelude::*;
 use std::{fmt::Debug, fs, os::unix::fs::PermissionsExt, path::Path, sync::Arc};
@@ -79,6 +80,36 @@ fn recipient(number: u64) -> Recipient {
         reference: "reference".parse().unwrap(),
         evidence: vec![EvidenceKind::Folder],
     }
+}
+
+/// To one of the recipients, or as records had it of before each attempt kept its own.
+fn attempt(number: u32, to: Option<u64>, outcome: usize) -> Attempt {
+    Attempt {
+        number,
+        recipient: to.map(recipient),
+        at: Timestamp::from_seconds(1_480_000_050),
+        millis: 20,
+        outcome: [AttemptOutcome::Unknown, AttemptOutcome::Later, AttemptOutcome::Delivered][outcome],
+        status: None,
+        code: None,
+        reference: None,
+        detail: None,
+    }
+}
+
+#[test]
+fn an_attempt_of_before_each_kept_its_account_went_where_the_record_says() {
+    let mut json = serde_json::to_value(Submission {
+        recipient: Some(recipient(1)),
+        attempts: vec![attempt(1, Some(2), 0)],
+        ..submission(3)
+    })
+    .unwrap();
+    assert!(json["attempts"][0].as_object_mut().unwrap().remove("recipient").is_some());
+    let read: Submission = serde_json::from_value(json).unwrap();
+    assert_eq!(read.recipient_of(&read.attempts[0]), Some(&recipient(1)));
+    assert!(read.may_be_at(&recipient(1).contract, &recipient(1).account));
+    assert!(!read.may_be_at(&recipient(2).contract, &recipient(2).account));
 }
 
 fn receipt() -> Receipt {
@@ -156,21 +187,24 @@ enum Operation {
 
 fn operation() -> impl Strategy<Value = Operation> {
     let state = (0..24u64, 0..6u8, any::<bool>(), any::<bool>(), prop::option::of(0..6u64), 0..40usize);
-    let submission = state.prop_map(|(number, stage, source_pending, settled, to, finding_count)| {
-        let stage = match stage {
-            0 => Stage::Claimed,
-            1 => Stage::Held(HoldReason::NoEvidence),
-            2 => Stage::Refused { why: "it is no Bundle".into() },
-            3 => Stage::Delivered { receipt: receipt() },
-            4 => Stage::Unknown { attempt: 1 },
-            _ => Stage::Duplicate { of: SubmissionId::from_u64(1), receipt: receipt() },
-        };
-        let (recipient, findings) = (to.map(recipient), findings(finding_count));
-        let claim = submission(number);
-        let library = library(&claim).filter(|_| recipient.is_some());
-        let state = Submission { stage, source_pending, settled, recipient, findings, library, ..claim };
-        Write::Submission(Box::new(state))
-    });
+    let attempts = prop::collection::vec((prop::option::of(0..6u64), 0..3usize), 0..4);
+    let submission =
+        (state, attempts).prop_map(|((number, stage, source_pending, settled, to, finding_count), attempts)| {
+            let stage = match stage {
+                0 => Stage::Claimed,
+                1 => Stage::Held(HoldReason::NoEvidence),
+                2 => Stage::Refused { why: "it is no Bundle".into() },
+                3 => Stage::Delivered { receipt: receipt() },
+                4 => Stage::Unknown { attempt: 1 },
+                _ => Stage::Duplicate { of: SubmissionId::from_u64(1), receipt: receipt() },
+            };
+            let (recipient, findings) = (to.map(recipient), findings(finding_count));
+            let claim = submission(number);
+            let library = library(&claim).filter(|_| recipient.is_some());
+            let attempts = (1..).zip(attempts).map(|(number, (to, outcome))| attempt(number, to, outcome)).collect();
+            let state = Submission { stage, source_pending, settled, recipient, findings, library, attempts, ..claim };
+            Write::Submission(Box::new(state))
+        });
     let destination = (0..2u64, any::<bool>()).prop_map(|(number, paused)| {
         let paused = paused.then(|| Pause { why: "it answers 503".into(), since: Timestamp::from_millis(8) });
         Write::Destination(DestinationState { contract: contract(number), paused })
@@ -228,7 +262,7 @@ pub(super) fn compare(sled: &dyn Store, memory: &dyn Store) {
         }
         for to in (0..6).map(recipient) {
             for limit in [1, 100] {
-                same(|store| store.latest_for(&to.contract, &to.account, &claim.digest, limit), stores);
+                same(|store| store.latest_at(&to.contract, &to.account, &claim.digest, limit), stores);
             }
         }
     }
@@ -323,7 +357,7 @@ fn a_second_opening_says_so() {
 fn a_newer_store_is_left_untouched() {
     let folder = tempfile::tempdir().unwrap();
     drop(SledStore::open(folder.path(), sealer(1)).unwrap());
-    fs::write(folder.path().join("version"), "pushbridge-store 2\n").unwrap();
+    fs::write(folder.path().join("version"), "pushbridge-store 3\n").unwrap();
     let contents = |folder: &Path| {
         let mut files: Vec<_> = fs::read_dir(folder.join("sled"))
             .unwrap()
@@ -335,7 +369,7 @@ fn a_newer_store_is_left_untouched() {
         files
     };
     let before = contents(folder.path());
-    assert!(matches!(SledStore::open(folder.path(), sealer(1)), Err(StoreError::Newer { found: 2, known: 1 })));
+    assert!(matches!(SledStore::open(folder.path(), sealer(1)), Err(StoreError::Newer { found: 3, known: 2 })));
     assert!(contents(folder.path()) == before);
 }
 

@@ -4,13 +4,17 @@
 //! of its index keys stand, so that a new state needs no reading of the old record's JSON, and which findings:
 //! those are most of a record, change once, and so have a value of their own.
 
-use super::{StoreError, is_open, key};
+use super::{
+    StoreError, is_open,
+    key::{self, Key},
+};
 use crate::model::{
-    ContractName, Digest, KeyId, Person, PersonId, Purpose, Sealed, Sealer, Secret, Submission, Timestamp, TokenPair,
-    TokenState,
+    ContractName, Digest, Finding, KeyId, Person, PersonId, Purpose, Sealed, Sealer, Secret, Submission, Timestamp,
+    TokenPair, TokenState,
 };
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use std::{
+    collections::BTreeSet,
     hash::{DefaultHasher, Hash, Hasher},
     sync::Arc,
 };
@@ -32,8 +36,8 @@ const HEADER: usize = 3;
 pub(super) struct Marks {
     pub(super) open: bool,
     pub(super) source: bool,
-    /// Stands for contract and account; zero where there is no recipient.
-    pub(super) recipient: [u8; 16],
+    /// Stands for the accounts that have it or may have; zero where there are none.
+    pub(super) accounts: [u8; 16],
     /// Stands for the findings; zero where there are none.
     pub(super) findings: u64,
 }
@@ -44,21 +48,25 @@ impl Marks {
 
     /// Those that a submission's state asks for.
     pub(super) fn of(submission: &Submission) -> Self {
-        let mut recipient = [0; 16];
-        if let Some(to) = &submission.recipient {
-            let digest = Digest::of(key::by_recipient(&to.contract, &to.account, &submission.digest).as_bytes());
-            recipient.copy_from_slice(&digest.as_bytes()[..16]);
+        let mut accounts = [0; 16];
+        let keys: BTreeSet<Key> = key::by_account(submission).collect();
+        if !keys.is_empty() {
+            let keys: Vec<_> = keys.iter().flat_map(|key| key.as_bytes()).copied().collect();
+            accounts.copy_from_slice(&Digest::of(&keys).as_bytes()[..16]);
         }
-        let findings = match &*submission.findings {
-            [] => 0,
-            findings => {
-                // Another compiler's hash may differ: the findings are written once more then.
-                let mut hasher = DefaultHasher::new();
-                findings.hash(&mut hasher);
-                hasher.finish().max(1)
-            }
-        };
-        Self { open: is_open(submission), source: submission.source_pending, recipient, findings }
+        let findings = Self::of_findings(&submission.findings);
+        Self { open: is_open(submission), source: submission.source_pending, accounts, findings }
+    }
+
+    /// What stands for these findings.
+    pub(super) fn of_findings(findings: &[Finding]) -> u64 {
+        if findings.is_empty() {
+            return 0;
+        }
+        // Another compiler's hash may differ: the findings are written once more then.
+        let mut hasher = DefaultHasher::new();
+        findings.hash(&mut hasher);
+        hasher.finish().max(1)
     }
 
     /// Those of a stored submission; none where the value is too short to have any.
@@ -66,17 +74,17 @@ impl Marks {
         let Some(marks) = value.get(HEADER..).and_then(<[u8]>::first_chunk::<{ Self::LENGTH }>) else {
             return Self::default();
         };
-        let (mut recipient, mut findings) = ([0; 16], [0; 8]);
-        recipient.copy_from_slice(&marks[1..17]);
+        let (mut accounts, mut findings) = ([0; 16], [0; 8]);
+        accounts.copy_from_slice(&marks[1..17]);
         findings.copy_from_slice(&marks[17..]);
         let (open, source) = (marks[0] & 1 != 0, marks[0] & 2 != 0);
-        Self { open, source, recipient, findings: u64::from_be_bytes(findings) }
+        Self { open, source, accounts, findings: u64::from_be_bytes(findings) }
     }
 
     fn bytes(self) -> [u8; Self::LENGTH] {
         let mut bytes = [0; Self::LENGTH];
         bytes[0] = u8::from(self.open) | u8::from(self.source) << 1;
-        bytes[1..17].copy_from_slice(&self.recipient);
+        bytes[1..17].copy_from_slice(&self.accounts);
         bytes[17..].copy_from_slice(&self.findings.to_be_bytes());
         bytes
     }

@@ -2,6 +2,13 @@
 //!
 //! Keys are those of the release; `structure` is where the constraint is stated, because keys are not unique. What
 //! is published stands in the table of facts. Constraints that are judged by code of their own are not here.
+//!
+//! Errata of profiles have the form of a file: ours, which are built in (`profile.errata.json`), and those that lie beside
+//! a package as `NAME.errata.json`.
+
+use crate::fhir::path::Expression;
+use serde::Deserialize;
+use std::sync::{Arc, LazyLock};
 
 /// A constraint that is not evaluated as published.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -89,80 +96,129 @@ errata! {
 }
 
 /// A constraint of a profile that is not evaluated as published, or counts less.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct ProfileErratum {
     /// Canonical URL of the profile that states it.
-    pub profile: &'static str,
+    pub profile: Arc<str>,
     /// The constraint's key.
-    pub key: &'static str,
+    pub key: Arc<str>,
     /// What is evaluated instead; `None` where only the severity is another.
-    pub evaluated: Option<&'static str>,
+    pub expression: Option<Arc<str>>,
     /// It is a warning, whatever is published.
     pub is_warning: bool,
     /// Why.
-    pub why: &'static str,
+    pub reason: Arc<str>,
+    /// The file that says so; [`BUILT_IN`] where that is this program.
+    pub file: Arc<str>,
 }
 
-/// The erratum of a profile's constraint.
-pub fn profile_erratum(profile: &str, key: &str) -> Option<&'static ProfileErratum> {
-    PROFILE_ERRATA.iter().find(|erratum| erratum.key == key && erratum.profile == profile)
+/// How the names of files of errata end.
+pub const ENDING: &str = ".errata.json";
+
+/// In the place of a file: errata that the program brings.
+pub const BUILT_IN: &str = "built in";
+
+/// A file of errata.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct File {
+    errata: Vec<Entry>,
 }
 
-const ANY_CODING: &str =
-    "coding.where(system = 'http://hl7.org/fhir/observation-category' and code = 'vital-signs').exists()";
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Entry {
+    profile: String,
+    key: String,
+    expression: Option<String>,
+    severity: Option<Severity>,
+    reason: String,
+}
 
-const PROFILE_ERRATA: [ProfileErratum; 5] = [
-    ProfileErratum {
-        profile: "http://hl7.org/fhir/StructureDefinition/vitalsigns",
-        key: "vs-1",
-        evaluated: Some("($this is dateTime).not() or $this.toString().length() >= 8"),
-        is_warning: false,
-        why: "of a Period the expression has no value, and it is about dates alone",
-    },
-    ProfileErratum {
-        profile: "http://hl7.org/fhir/StructureDefinition/vitalsigns",
-        key: "vs-4",
-        evaluated: Some(ANY_CODING),
-        is_warning: false,
-        why: "the expression fails where the category has a second coding",
-    },
-    ProfileErratum {
-        profile: "http://nictiz.nl/fhir/StructureDefinition/zib-VitalSigns",
-        key: "vs-4",
-        evaluated: Some(ANY_CODING),
-        is_warning: false,
-        why: "the expression fails where the category has a second coding",
-    },
-    ProfileErratum {
-        profile: "http://fhir.nl/fhir/StructureDefinition/nl-core-address",
-        key: "nl-postal-code-pattern",
-        evaluated: None,
-        is_warning: true,
-        why: "the expression looks for the country in the postal code, and so refuses every foreign one: it only warns",
-    },
-    ProfileErratum {
-        profile: "http://nictiz.nl/fhir/StructureDefinition/zib-LaboratoryTestResult-Observation",
-        key: "zib-LaboratoryTestResult-Observation-1",
-        evaluated: Some(
-            "coding.where(system = 'http://snomed.info/sct' and (code = '281302008' or code = '281300000' or code = '11896004' or code = '30714006' or code = '131196009')).exists() implies coding.where(system = 'http://hl7.org/fhir/v2/0078').exists()",
-        ),
-        is_warning: false,
-        why: "codes stand in the expression where conditions are needed, so that every code is meant",
-    },
-];
+/// A constraint can be made to count less, never more.
+#[derive(Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum Severity {
+    Warning,
+}
+
+/// Reads a file of errata; that what it names is there is seen when everything is.
+///
+/// # Errors
+/// What is wrong with it, for people.
+pub(in crate::stu3) fn read(file: &Arc<str>, bytes: &[u8]) -> Result<Vec<ProfileErratum>, String> {
+    let read: File = serde_json::from_slice(bytes).map_err(|error| error.to_string())?;
+    read.errata.into_iter().map(|entry| entry.erratum(file)).collect()
+}
+
+impl Entry {
+    fn erratum(self, file: &Arc<str>) -> Result<ProfileErratum, String> {
+        let key = &self.key;
+        if self.reason.trim().is_empty() {
+            return Err(format!("the erratum of {key} gives no reason: write why"));
+        }
+        match &self.expression {
+            None if self.severity.is_none() => {
+                return Err(format!(
+                    r#"the erratum of {key} changes nothing: give it an expression, or severity "warning""#
+                ));
+            }
+            Some(text) => {
+                let parsed = Expression::parse(text);
+                parsed.map_err(|error| format!("the expression for {key} cannot be read: {error}"))?;
+            }
+            None => {}
+        }
+        Ok(ProfileErratum {
+            profile: self.profile.into(),
+            key: self.key.into(),
+            expression: self.expression.map(Into::into),
+            is_warning: self.severity.is_some(),
+            reason: self.reason.into(),
+            file: file.clone(),
+        })
+    }
+}
+
+/// The erratum of a profile's constraint that the program brings.
+pub(in crate::stu3) fn profile_erratum(profile: &str, key: &str) -> Option<&'static Arc<ProfileErratum>> {
+    built_in().iter().find(|erratum| *erratum.key == *key && *erratum.profile == *profile)
+}
+
+/// The errata of profiles that the program brings: of the release and of zib2017.
+pub fn built_in() -> &'static [Arc<ProfileErratum>] {
+    static ERRATA: LazyLock<Vec<Arc<ProfileErratum>>> = LazyLock::new(|| {
+        // a test reads it
+        let read = read(&BUILT_IN.into(), include_bytes!("profile.errata.json")).unwrap_or_default();
+        read.into_iter().map(Arc::new).collect()
+    });
+    &ERRATA
+}
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn every_erratum_of_a_profile_can_be_evaluated() {
-        for erratum in PROFILE_ERRATA {
-            assert_eq!(profile_erratum(erratum.profile, erratum.key), Some(&erratum));
-            let text = erratum.evaluated.unwrap_or("true");
-            assert!(crate::fhir::path::Expression::parse(text).is_ok(), "{}", erratum.key);
-            assert!(erratum.evaluated.is_some() || erratum.is_warning, "{}", erratum.key);
+    fn the_errata_of_profiles_that_are_built_in_can_be_read() {
+        let text = include_bytes!("profile.errata.json");
+        assert_eq!(read(&BUILT_IN.into(), text).map(|errata| errata.len()), Ok(5));
+        for erratum in built_in() {
+            assert_eq!(profile_erratum(&erratum.profile, &erratum.key), Some(erratum));
         }
+    }
+
+    #[test]
+    fn files_of_errata_say_what_is_wrong_with_them() {
+        let refused = |entry: &str| {
+            let text = format!(r#"{{"errata":[{{"profile":"http://example.org/a","key":"a-1",{entry}}}]}}"#);
+            read(&"a.errata.json".into(), text.as_bytes()).unwrap_err()
+        };
+        assert!(refused(r#""reason":"r""#).contains("changes nothing"));
+        assert!(refused(r#""severity":"warning","reason":" ""#).contains("no reason"));
+        assert!(refused(r#""expression":"a.(","reason":"r""#).contains("the expression for a-1 cannot be read"));
+        assert!(refused(r#""severity":"error","reason":"r""#).contains("unknown variant `error`"));
+        assert!(refused(r#""severty":"warning","reason":"r""#).contains("unknown field `severty`"));
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! The library: what FHIR STU3 (3.0.2) itself says, as tables of facts.
 //!
-//! `release.tsv`, `terminology.tsv`, `extensions.tsv` and `profiles.tsv` are written by a generator that stands in
+//! `release.tsv`, `terminology.tsv`, `displays.tsv`, `extensions.tsv` and `profiles.tsv` are written by a generator that stands in
 //! `tests/generate` from the release's own package; a test compares them. [`release`] decodes its table once, in about a millisecond; after that
 //! a member is looked up by its structure and name with one probe and no allocation. Codes are asked of [`terminology()`],
 //! extensions of [`Release::extension`]. What packages add is a [`package::Library`]; what a profile asks for in all is a
@@ -23,7 +23,9 @@ use std::{
     ops::Range,
     sync::{Arc, OnceLock},
 };
-pub use terminology::{CodeSystem, Codes, Membership, Part, Terminology, ValueSet, terminology};
+pub use terminology::{
+    CodeSystem, Codes, Hierarchy, Membership, Part, Terminology, ValueSet, same_display, terminology,
+};
 
 /// The facts of STU3. The same table for the whole life of the program.
 pub fn release() -> &'static Release {

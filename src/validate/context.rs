@@ -1,17 +1,16 @@
 //! What the rules see while a document is walked: the facts, the document, where the walk stands, and
 //! the resource and the Bundle around it.
 
-use super::{code_server::Asking, policy::Policy, rules::questionnaire::Form};
+use super::{code_server::Asking, policy::Policy, rules::questionnaire::Forms};
 use crate::{
     fhir::{Document, Kind, NodeId},
     stu3::{Holder, Membership, Release, Terminology, package::Library},
 };
 use std::{
     borrow::Cow,
-    cell::{OnceCell, RefCell},
+    cell::OnceCell,
     collections::{HashMap, HashSet, hash_map::Entry},
     fmt,
-    rc::Rc,
     sync::Arc,
 };
 
@@ -35,7 +34,7 @@ pub(super) struct Context<'v, 'd> {
     /// Codes that nobody here can tell.
     pub(super) asking: Asking<'v>,
     /// Questionnaires that responses were held to.
-    pub(super) forms: RefCell<HashMap<NodeId, Rc<Form<'d>>>>,
+    pub(super) forms: Forms,
 }
 
 /// Resources by node and canonical URL of the profile; what is being tried counts as met until it is not.

@@ -12,7 +12,8 @@ use crate::{
 };
 use std::{
     borrow::Cow,
-    collections::{BTreeMap, BTreeSet, HashSet},
+    collections::{BTreeMap, BTreeSet, HashMap, HashSet},
+    fmt::Write,
     sync::Arc,
 };
 
@@ -103,6 +104,8 @@ pub(super) struct Asked<'a> {
     pub(super) constraint: Option<&'a str>,
     /// How grave a breach is.
     pub(super) severity: Severity,
+    /// How grave it is by what is published.
+    pub(super) published: Severity,
     /// Canonical URL.
     pub(super) profile: &'a Arc<str>,
 }
@@ -110,7 +113,7 @@ pub(super) struct Asked<'a> {
 impl<'a> Asked<'a> {
     /// By a rule that all profiles have in common.
     pub(super) const fn by(rule: &'static Rule, profile: &'a Arc<str>) -> Self {
-        Self { rule, constraint: None, severity: rule.severity, profile }
+        Self { rule, constraint: None, severity: rule.severity, published: rule.severity, profile }
     }
 
     fn key(&self) -> Cow<'static, str> {
@@ -140,6 +143,8 @@ pub(super) struct Findings<'v> {
     not_checked: Vec<Left>,
     /// The systems of which it has been said, once for the whole file, that their codes are not known.
     unknown_systems: Vec<Option<String>>,
+    /// What is said once for a profile: where in the list, and how often it was to be said.
+    said: HashMap<(&'static str, Arc<str>), (usize, u64)>,
     overridden: BTreeMap<String, Overridden>,
     /// What profiles said, so that two that ask for the same say it once.
     told: HashSet<(NodeId, String, String)>,
@@ -173,6 +178,7 @@ impl<'v> Findings<'v> {
             lesser: 0,
             not_checked: Vec::new(),
             unknown_systems: Vec::new(),
+            said: HashMap::new(),
             overridden: BTreeMap::new(),
             told: HashSet::new(),
             profiles: BTreeSet::new(),
@@ -183,7 +189,7 @@ impl<'v> Findings<'v> {
 
     /// A breach of `rule`; `text` says what is wrong and what to do, and quotes no value of the file.
     pub(super) fn add(&mut self, cx: &Context<'_, '_>, rule: &'static Rule, at: At<'_>, text: impl Into<String>) {
-        if let Some(severity) = self.severity(rule.key, rule.severity) {
+        if let Some(severity) = self.severity(rule.key, rule.severity, rule.severity) {
             let key = Cow::Borrowed(rule.key);
             self.draft(cx, Draft::of(severity, key, rule.code, at, text.into()));
         }
@@ -195,7 +201,7 @@ impl<'v> Findings<'v> {
         if !self.is_new(&at, &key, &text) {
             return;
         }
-        if let Some(severity) = self.severity(&key, asked.severity) {
+        if let Some(severity) = self.severity(&key, asked.published, asked.severity) {
             let draft = Draft::of(severity, key, asked.rule.code, at, text);
             self.draft(cx, Draft { profile: Some(asked.profile.clone()), ..draft });
         }
@@ -275,6 +281,25 @@ impl<'v> Findings<'v> {
         }
     }
 
+    /// The same, once in a file; how many places there are is added to the text in the end.
+    pub(super) fn profile_not_checked_once(
+        &mut self,
+        cx: &Context<'_, '_>,
+        asked: &Asked<'_>,
+        at: At<'_>,
+        text: impl FnOnce() -> String,
+    ) {
+        if let Some((_, count)) = self.said.get_mut(&(asked.rule.key, asked.profile.clone())) {
+            *count += 1;
+            return;
+        }
+        let place = self.not_checked.len();
+        self.leave(cx, asked.key(), at, None, text());
+        if self.not_checked.len() > place {
+            self.said.insert((asked.rule.key, asked.profile.clone()), (place, 1));
+        }
+    }
+
     /// A code that could not be judged, because the codes of its system are not known.
     pub(super) fn system_not_checked(
         &mut self,
@@ -320,13 +345,19 @@ impl<'v> Findings<'v> {
         self.not_checked.push(Left { node: at.node, key, expression, system, text });
     }
 
-    /// The severity under the policy; `None` where the rule is off. Counts what the policy changes.
-    fn severity(&mut self, key: &str, severity: Severity) -> Option<Severity> {
-        let Some(level) = self.policy.rules.get(key).copied() else { return Some(severity) };
-        if level.severity() != Some(severity) {
+    /// The severity under the policy, or by errata; `None` where the rule is off. Counts what either changes of what is
+    /// published.
+    fn severity(&mut self, key: &str, published: Severity, severity: Severity) -> Option<Severity> {
+        let level = self.policy.rules.get(key).copied();
+        let level = match level {
+            None if severity == published => return Some(severity),
+            None => RuleLevel::from(severity),
+            Some(level) => level,
+        };
+        if level.severity() != Some(published) {
             let entry = self.overridden.entry(key.to_owned()).or_insert_with(|| Overridden {
                 key: key.to_owned(),
-                from: RuleLevel::from(severity),
+                from: RuleLevel::from(published),
                 to: level,
                 count: 0,
             });
@@ -361,6 +392,9 @@ impl<'v> Findings<'v> {
                 }
             })
             .collect();
+        for (place, count) in self.said.into_values().filter(|(_, count)| *count > 1) {
+            let _infallible = write!(self.not_checked[place].text, " ({count} places)");
+        }
         self.not_checked.sort_by_key(|left| start(left.node));
         let mut places = cx.document.places();
         let not_checked = self.not_checked.into_iter().map(|left| {

@@ -10,16 +10,19 @@ use super::{
     rules::{
         attachment,
         binding::{self, Value},
-        bundle, cardinality, choice, code_system, concepts, contained, element_id, extension, identifier, invariant,
+        bundle, cardinality, choice, code_system, concepts, contained, display, element_id, extension, identifier,
+        invariant,
         known_extension::{self, List},
-        meta, narrative, primitive, quantity, questionnaire, range, reference, structure, xml,
+        meta, narrative, primitive, quantity,
+        questionnaire::{self, Forms},
+        range, reference, structure, xml,
     },
 };
 use crate::{
     fhir::{Document, Kind, NodeId, Remark},
     stu3::{Content, Element, Holder, Most, StructureId, StructureKind, Way},
 };
-use std::{cell::RefCell, collections::HashMap, mem};
+use std::{collections::HashMap, mem};
 
 /// Deeper nodes are not judged, and that is an error: no stack grows with the input.
 const MOST_DEPTH: usize = 200;
@@ -78,7 +81,7 @@ pub(super) fn check<'v, 'd>(
         trials: HashMap::new(),
         tries: 0,
         asking: Asking::of(server),
-        forms: RefCell::default(),
+        forms: Forms::default(),
     };
     let mut walk = Walk { families, cx, out: Findings::new(policy), remarks: document.remarks() };
     walk.root();
@@ -388,6 +391,7 @@ impl<'d> Walk<'_, 'd> {
             Family::BundleEntry => bundle::entry(cx, node, out),
             Family::Coded => {
                 code_system::check(cx, node, out);
+                display::check(cx, node, out);
                 quantity::check(cx, member.way, node, out);
             }
         }

@@ -169,3 +169,57 @@ fn a_channel_without_files_and_an_inbox_that_goes_are_told_at_both_edges() {
     stand.wait("and back", || has(&stand, "inbox-back"));
     assert_eq!(told(&stand).iter().filter(|alert| alert["alert"] == "inbox-gone").count(), 1);
 }
+
+#[test]
+fn a_refresh_token_that_nears_its_end_is_told_at_both_edges_and_not_again_after_a_restart() {
+    let mut stand = stand(APPEND);
+    let warning = |stand: &Stand, from: &str, to: &str| stand.edit_config(|text| text.replace(from, to));
+    warning(&stand, "[contract.main]\n", "[contract.main]\ntoken_warning = \"40d\"\n");
+    let person = stand.person(&["clinic"]);
+    stand.start_daemon();
+    stand.wait("its beginning is told", || told(&stand).len() == 1);
+    let begins = told(&stand).remove(0);
+    assert_eq!((&begins["alert"], &begins["edge"]), (&"token-ending".into(), &"begins".into()));
+    assert_eq!(begins["items"][0]["person"], person.id);
+    assert!(begins["text"].as_str().unwrap().contains("pushbridge reauthorize"), "{begins}");
+    let kept = || fs::read_to_string(stand.path("state/alerts.json")).unwrap_or_default().contains("token");
+    stand.wait("that is kept", kept);
+    stand.kill_daemon();
+    stand.start_daemon();
+    stand.wait("it is noticed again", || stand.log().matches("a refresh token ends soon").count() > 0);
+    assert_eq!(stand.stop_daemon(), Some(0));
+    assert_eq!(told(&stand).len(), 1, "a restart does not tell it again");
+    warning(&stand, "token_warning = \"40d\"", "token_warning = \"1d\"");
+    stand.start_daemon();
+    stand.wait("its end is told", || told(&stand).len() == 2);
+    assert_eq!(kinds(&told(&stand)), ["token-ending", "token-renewed"]);
+}
+
+#[test]
+fn a_day_that_the_api_asks_for_is_told_and_shown_and_ends_when_somebody_says_so() {
+    let mut stand = stand(APPEND);
+    let person = stand.person(&["clinic"]);
+    stand.link_folder("alex", &person.accounts[0].reference);
+    let headers = BTreeMap::from([("retry-after".to_owned(), "999999".to_owned())]);
+    stand.sandbox.order(Target::Push, Fault::Status { status: 503, headers, body: String::new() }, 1);
+    stand.start_daemon();
+    stand.drop_file("alex/weight.json", &sample("valid/weight-batch.json"));
+    stand.wait("both are told", || told(&stand).len() == 2);
+    let told_of = told(&stand);
+    let parked = told_of.iter().find(|alert| alert["alert"] == "destination-parked").unwrap();
+    assert!(told_of.iter().any(|alert| alert["alert"] == "destination-paused"), "{told_of:?}");
+    assert!(parked["text"].as_str().unwrap().contains("until 20"), "{parked}");
+    let status: Value = serde_json::from_str(&stand.ok(&["status", "--json"])).unwrap();
+    let paused = &status["paused"][0];
+    assert_eq!((&paused["contract"], &paused["why"]), (&"main".into(), &"the API asks to wait (503)".into()));
+    assert!(paused["until"].as_i64().is_some() || paused["until"].as_str().is_some(), "{paused}");
+    assert!(stand.ok(&["status"]).contains("or now: pushbridge resume main"));
+    assert_eq!(stand.run(&["resume", "nobody"]).status.code(), Some(1), "no such contract");
+    assert!(stand.ok(&["resume", "main"]).contains("asking again: main"));
+    stand.wait_for_stage("alex/weight.json", "delivered");
+    stand.wait("its end is told", || told(&stand).iter().any(|alert| alert["alert"] == "destination-open"));
+    assert!(stand.ok(&["resume"]).contains("nothing is paused"));
+    assert!(stand.ok(&["audit"]).contains("resume"));
+    assert_eq!(stand.stop_daemon(), Some(0));
+    assert_ne!(stand.run(&["resume"]).status.code(), Some(0), "no daemon runs");
+}

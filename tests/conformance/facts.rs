@@ -24,6 +24,7 @@ fn tables_are_up_to_date() {
     for (name, generated) in [
         ("release.tsv", table::table(&package)),
         ("terminology.tsv", terminology::table(&package)),
+        ("displays.tsv", terminology::displays(&package)),
         ("extensions.tsv", extensions::table(&package)),
         ("profiles.tsv", profiles::table(&package)),
     ] {

@@ -43,7 +43,8 @@ pub(super) fn hosts(release: &'static Release) -> Hosts {
     let mut primitives: BTreeMap<Primitive, (Host, &'static Element, &'static Way)> = BTreeMap::new();
     while let Some(host) = queue.pop_front() {
         for element in release.elements(host.id).iter().filter(|element| element.most != Most::None) {
-            for way in release.ways(element) {
+            // a type with less in it than the type has elsewhere (SimpleQuantity) is no host for all of it
+            for way in release.ways(element).iter().filter(|way| way.profile.is_none()) {
                 match way.content {
                     Content::Primitive(primitive) => {
                         // an attribute has no twin, and a resource's id no extensions that matter

@@ -343,7 +343,7 @@ fn every_zib2017_profile_is_usable() {
     let told: Vec<(&str, &str)> = library
         .problems()
         .iter()
-        .filter(|problem| !matches!(problem.defect, Defect::Corrected { .. }))
+        .filter(|problem| !matches!(problem.defect, Defect::Corrected(_)))
         .map(|problem| (problem.file.rsplit('/').next().unwrap(), problem.element.as_deref().unwrap()))
         .collect();
     let place = "Observation.component:numberOfChildrenLivingAtHome.code.coding:numberOfChildrenLivingAtHomeCode";

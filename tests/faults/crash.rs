@@ -32,12 +32,12 @@ fn kills_at_each_point_and_at_random_moments_lose_nothing_and_send_nothing_twice
         let awake = named || siege.draws.below(2) == 0;
         let random = Duration::from_millis(20 + siege.draws.next() % 400);
         let known = siege.log_length();
+        // A busy machine takes long to reach a point; each must be reached once.
+        let patience = Duration::from_secs(if at_points.contains_key(point) { 2 } else { 10 });
         siege.stand.spawn_daemon(&[("PUSHBRIDGE_FAULT_ORDERS", siege.stand.path("orders"))]);
         if awake {
             siege.wait_until_awake(known);
         }
-        // A busy machine may take long to reach a point; each must be reached once.
-        let patience = Duration::from_secs(if at_points.contains_key(point) { 2 } else { 10 });
         let limit = Instant::now() + if named { patience } else { random };
         while Instant::now() < limit && !siege.has_ended() {
             std::thread::sleep(Duration::from_millis(5));

@@ -78,6 +78,8 @@ impl Many {
         fs::DirBuilder::new().mode(0o700).create(stand.path("state")).unwrap();
         let writes: Vec<Write> = lanes.iter().flat_map(|lane| lane.records()).collect();
         open_store(&stand).commit(&writes).unwrap();
+        // Its lock may outlive it for a moment, in processes that other tests are just starting.
+        stand.wait("the store is let go", || stand.run(&["accounts", "ls"]).status.success());
         Self { stand, wire, lanes }
     }
 

@@ -43,7 +43,7 @@ const SCHEDULED: Settings = Settings {
 };
 /// How many times as fast an hour goes.
 const PACE: u32 = 120;
-const DESTINATION: (&str, &str) = ("destination paused", "destination open again");
+const DESTINATION: (&str, &str) = ("alert: destination paused contract", "alert: destination open again contract");
 const PERSON: (&str, &str) = ("person is not served", "person is served again");
 
 fn spells() -> Vec<Spell> {

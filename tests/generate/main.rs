@@ -15,9 +15,10 @@ use std::{env, fs, path::PathBuf, process::ExitCode};
 type Table = fn(&Package) -> String;
 
 /// The files, and what writes each.
-const TABLES: [(&str, Table); 4] = [
+const TABLES: [(&str, Table); 5] = [
     ("release.tsv", table::table),
     ("terminology.tsv", terminology::table),
+    ("displays.tsv", terminology::displays),
     ("extensions.tsv", extensions::table),
     ("profiles.tsv", profiles::table),
 ];

@@ -1,6 +1,6 @@
 //! The codes of a release as lines of tab-separated text; `src/stu3/terminology/table.rs` reads them and says what they mean.
 //!
-//! Facts only: URLs and codes. Value sets are expanded as far as the package's own code systems go; what needs another
+//! Facts only: URLs, codes and how they stand to each other, and in a table of their own the names of codes. Value sets are expanded as far as the package's own code systems go; what needs another
 //! system (LOINC, SNOMED CT) stays open, by its name.
 
 use super::package::{Package, items, text};
@@ -31,6 +31,9 @@ pub(crate) fn table(package: &Package) -> String {
             flags.push('x');
         }
         let _ = writeln!(out, "S\t{url}\t{flags}\t{}", sorted(package, url, &codes));
+        if let Some(parents) = parents(package, url, system, &codes) {
+            let _ = writeln!(out, "H\t{url}\t{parents}");
+        }
     }
     for url in package.value_sets.keys() {
         let set = expand(package, url);
@@ -52,13 +55,58 @@ pub(crate) fn table(package: &Package) -> String {
     out
 }
 
+/// The table of displays: a line for each code system, with the names of each of its codes in the order of the first table.
+pub(crate) fn displays(package: &Package) -> String {
+    let mut out = String::new();
+    for (url, system) in &package.code_systems {
+        let Some(codes) = all(system) else { continue };
+        let concepts = concepts(system);
+        let names = |code: &&str| {
+            let concept = concepts[code].concept;
+            let designations = items(concept, "designation").iter().map(|designation| text(designation, "value"));
+            let mut names: Vec<String> = Vec::new();
+            for name in std::iter::once(text(concept, "display")).chain(designations) {
+                let name = name.split_whitespace().collect::<Vec<_>>().join(" ");
+                assert!(!name.contains(BETWEEN_NAMES), "{url}: {name}");
+                if !name.is_empty() && !names.contains(&name) {
+                    names.push(name);
+                }
+            }
+            names.join(BETWEEN_NAMES)
+        };
+        let columns: Vec<String> = in_order(package, url, &codes).iter().map(names).collect();
+        let _ = writeln!(out, "{url}\t{}", columns.join("\t"));
+    }
+    out
+}
+
+const BETWEEN_NAMES: &str = "\u{a6}";
+
+/// For each code the places of those directly above it; `None` where no code has any.
+fn parents(package: &Package, url: &str, system: &Value, codes: &BTreeSet<&str>) -> Option<String> {
+    let (concepts, order) = (concepts(system), in_order(package, url, codes));
+    let mut above: Vec<Vec<String>> = vec![Vec::new(); order.len()];
+    for (place, code) in order.iter().enumerate() {
+        for child in &concepts[code].children {
+            let at = order.iter().position(|known| known == child).expect("a concept below another is a concept");
+            above[at].push(place.to_string());
+        }
+    }
+    let columns: Vec<String> = above.iter().map(|places| places.join(",")).collect();
+    columns.iter().any(|column| !column.is_empty()).then(|| columns.join("\t"))
+}
+
 /// Codes in the order in which they are searched for: that of their bytes, in lower case where case does not count.
-fn sorted(package: &Package, system: &str, codes: &BTreeSet<&str>) -> String {
+fn in_order<'p>(package: &Package, system: &str, codes: &BTreeSet<&'p str>) -> Vec<&'p str> {
     let mut codes: Vec<&str> = codes.iter().copied().collect();
     if ignores_case(package, system) {
         codes.sort_by_key(|code| code.to_ascii_lowercase());
     }
-    codes.join("\t")
+    codes
+}
+
+fn sorted(package: &Package, system: &str, codes: &BTreeSet<&str>) -> String {
+    in_order(package, system, codes).join("\t")
 }
 
 fn ignores_case(package: &Package, system: &str) -> bool {

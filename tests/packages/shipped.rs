@@ -47,7 +47,8 @@ fn the_own_profile_is_usable_and_says_what_it_should() {
     };
     let files = ["provider-push-bundle.json", "provider-push-bundle-type.json"].map(|name| root("profiles").join(name));
     profiles(&["add", files[0].to_str().unwrap(), files[1].to_str().unwrap()]);
-    let told = "1 profiles (0 unusable), 1 value sets, 0 code systems; 0 errors, 0 warnings\n";
+    let told =
+        "1 profiles (0 unusable), 1 value sets, 0 code systems, 0 questionnaires, 0 errata; 0 errors, 0 warnings\n";
     assert_eq!(profiles(&["check"]), told);
     let drawn = profiles(&["show", "provider-push-bundle"]);
     assert!(drawn.starts_with(OWN), "{drawn}");

@@ -7,7 +7,10 @@ use super::{
 };
 use crate::{
     model::Digest,
-    stu3::package::{Library, Profile},
+    stu3::{
+        errata::ProfileErratum,
+        package::{Library, Profile},
+    },
 };
 
 #[derive(serde::Serialize)]
@@ -57,6 +60,36 @@ struct Row<'l> {
     file: &'l str,
 }
 
+/// A constraint that is not taken as it is published.
+#[derive(serde::Serialize)]
+struct ErratumRow<'l> {
+    kind: &'static str,
+    profile: &'l str,
+    key: &'l str,
+    /// What becomes of it.
+    change: &'static str,
+    reason: &'l str,
+    file: &'l str,
+}
+
+impl<'l> ErratumRow<'l> {
+    fn of(erratum: &'l ProfileErratum) -> Self {
+        let change = match (&erratum.expression, erratum.is_warning) {
+            (Some(_), true) => "another expression, a warning",
+            (Some(_), false) => "another expression",
+            (None, _) => "a warning",
+        };
+        Self {
+            kind: "erratum",
+            profile: &erratum.profile,
+            key: &erratum.key,
+            change,
+            reason: &erratum.reason,
+            file: &erratum.file,
+        }
+    }
+}
+
 pub(super) fn all(loaded: &Loaded, release: bool, form: Form) -> Result<Exit, Failed> {
     let library = &loaded.library;
     let files: Vec<FileRow<'_>> = loaded.files.iter().map(FileRow::of).collect();
@@ -88,10 +121,21 @@ pub(super) fn all(loaded: &Loaded, release: bool, form: Form) -> Result<Exit, Fa
         usable: true,
         file: &system.file,
     });
-    let rows: Vec<Row<'_>> = profiles.chain(sets).chain(systems).collect();
+    let questionnaires = library.questionnaires().iter().map(|questionnaire| Row {
+        kind: "questionnaire",
+        url: &questionnaire.url,
+        version: questionnaire.version.as_deref(),
+        name: &questionnaire.name,
+        constrains: None,
+        usable: true,
+        file: &questionnaire.file,
+    });
+    let rows: Vec<Row<'_>> = profiles.chain(sets).chain(systems).chain(questionnaires).collect();
+    let errata: Vec<ErratumRow<'_>> = library.errata().iter().map(|erratum| ErratumRow::of(erratum)).collect();
     if form == Form::Json {
         files.iter().try_for_each(print::json)?;
         rows.iter().try_for_each(print::json)?;
+        errata.iter().try_for_each(print::json)?;
         return Ok(Exit::Done);
     }
     let cell = |text: Option<&str>| text.unwrap_or("-").to_owned();
@@ -120,5 +164,13 @@ pub(super) fn all(loaded: &Loaded, release: bool, form: Form) -> Result<Exit, Fa
         })
         .collect();
     print::out(&print::table(&["KIND", "URL", "VERSION", "TYPE", "STATE", "FILE"], &rows))?;
+    if !errata.is_empty() {
+        let rows: Vec<Vec<String>> = errata
+            .iter()
+            .map(|row| [row.key, row.profile, row.change, row.reason, row.file].map(str::to_owned).to_vec())
+            .collect();
+        print::line("")?;
+        print::out(&print::table(&["ERRATUM OF", "PROFILE", "CHANGE", "REASON", "FILE"], &rows))?;
+    }
     Ok(Exit::Done)
 }

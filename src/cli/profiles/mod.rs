@@ -24,7 +24,8 @@ use std::path::{Path, PathBuf};
 #[derive(Debug, clap::Subcommand)]
 #[command(
     after_help = "Profiles are read from the folder profiles/ beside the configuration file: FHIR packages (.tgz) and single \
-StructureDefinitions, ValueSets and CodeSystems (.json, .xml). --package adds a file that lies elsewhere. What `add` puts \
+StructureDefinitions, ValueSets, CodeSystems and Questionnaires (.json, .xml). Files whose names end with .errata.json correct \
+constraints of profiles. --package adds a file that lies elsewhere. What `add` puts \
 there is pinned by its digest in profiles/profiles.lock.
 
 Examples:
@@ -156,10 +157,16 @@ fn check(library: &Library, form: Form) -> Result<Exit, Failed> {
     }
     if form == Form::Text {
         let broken = library.profiles().iter().filter(|profile| profile.snapshot.is_none()).count();
-        let [profiles, sets, systems] =
-            [library.profiles().len(), library.value_sets().len(), library.code_systems().len()];
+        let [profiles, sets, systems, forms, errata] = [
+            library.profiles().len(),
+            library.value_sets().len(),
+            library.code_systems().len(),
+            library.questionnaires().len(),
+            library.errata().len(),
+        ];
         print::line(&format!(
-            "{profiles} profiles ({broken} unusable), {sets} value sets, {systems} code systems; {unusable} errors, {} warnings",
+            "{profiles} profiles ({broken} unusable), {sets} value sets, {systems} code systems, {forms} questionnaires, \
+             {errata} errata; {unusable} errors, {} warnings",
             library.problems().len() - unusable
         ))?;
     }

@@ -24,7 +24,43 @@ pub(super) enum Mode {
     Refusing,
     /// 401, whatever the token; refreshes work.
     Unauthorised,
+    /// The same 4xx for every push.
+    Picky(u16),
+    /// Refreshes are refused, and not in the API's own words.
+    Gatekept,
 }
+
+/// An answer to a push with what the record keeps of it.
+#[derive(Debug)]
+pub(super) struct Said {
+    pub(super) answer: Answer,
+    pub(super) status: Option<u16>,
+    pub(super) code: Option<&'static str>,
+}
+
+impl Said {
+    const fn with(status: u16, code: Option<&'static str>, answer: Answer) -> Self {
+        Self { answer, status: Some(status), code }
+    }
+}
+
+impl From<Answer> for Said {
+    fn from(answer: Answer) -> Self {
+        Self { answer, status: None, code: None }
+    }
+}
+
+/// A status that blames the file, or that nobody knows, as the table of answers has them.
+fn of_this_file(status: u16, code: Option<&'static str>) -> Said {
+    let answer = match status {
+        400 | 413 | 422 => Answer::Refused { why: "the API refuses this file".to_owned() },
+        status => Answer::Unexpected { status, reference: None },
+    };
+    Said::with(status, code, answer)
+}
+
+/// From none at all to the longest that is believed.
+pub(super) const RETRY_AFTER: [u64; 8] = [0, 0, 1, 20, 90, 900, 3_600, 86_400];
 
 /// What the API did with a refresh.
 #[derive(Clone, Debug)]
@@ -34,6 +70,8 @@ pub(super) enum Refreshed {
     Spent,
     Later(Option<Duration>),
     Refusing,
+    /// A 4xx without the API's own word.
+    Refused,
     /// No answer; the token may be spent.
     Silence,
 }
@@ -93,7 +131,7 @@ impl Api {
         clock: u64,
         sent: (&AccountKey, &PersonKey, Digest, SubmissionId),
         token: u32,
-    ) -> Answer {
+    ) -> Said {
         let (account, person, digest, id) = sent;
         let mode = self.modes[&account.contract];
         let paused = || Answer::DestinationPaused { why: "our set-up is refused".to_owned() };
@@ -101,60 +139,73 @@ impl Api {
             self.granted.get(person).is_some_and(|granted| granted.current == token && clock < granted.access_until);
         match mode {
             Mode::Busy(after) => {
-                return Answer::Later { after: after.map(Duration::from_secs), scope: Scope::Destination };
+                return Answer::Later { after: after.map(Duration::from_secs), scope: Scope::Destination }.into();
             }
-            Mode::Unreachable => return Answer::Later { after: None, scope: Scope::Destination },
-            Mode::Refusing => return paused(),
-            Mode::Unauthorised => return Answer::TokenStale,
-            _ if !good => return if mode == Mode::Silent { Answer::Unknown } else { Answer::TokenStale },
+            Mode::Unreachable => return Answer::Later { after: None, scope: Scope::Destination }.into(),
+            Mode::Refusing => return Said::with(400, Some("InvalidClient"), paused()),
+            Mode::Unauthorised => return Said::with(401, None, Answer::TokenStale),
+            Mode::Silent if !good => return Answer::Unknown.into(),
+            _ if !good => return Said::with(401, Some("InvalidToken"), Answer::TokenStale),
+            Mode::Picky(status) => return of_this_file(status, None),
             Mode::Silent => {
                 if random.percent(50) {
                     self.taken.push((account.clone(), digest, id));
                 }
-                return Answer::Unknown;
+                return Answer::Unknown.into();
             }
             Mode::Moody(chance) if random.percent(chance) => {
-                let after = random.percent(50).then(|| Duration::from_secs(random.between(0, 90)));
+                let after = random.percent(50).then(|| Duration::from_secs(random.pick(&RETRY_AFTER)));
+                let code = random.pick(&[None, None, Some("Other")]);
                 match random.below(13) {
-                    0 => return Answer::Refused { why: "the API refuses this Bundle".to_owned() },
-                    1 => return Answer::TokenStale,
-                    2 => return Answer::AccountBlocked { why: "not authorised".to_owned() },
-                    3 => return paused(),
-                    4 | 5 => return Answer::Later { after, scope: Scope::Destination },
-                    6 | 7 => return Answer::Later { after, scope: Scope::Submission },
-                    8 => return Answer::Unexpected { status: 409, reference: None },
-                    9 => return Answer::Unknown,
+                    0 => return of_this_file(random.pick(&[400, 413, 422]), code),
+                    1 => return Said::with(401, None, Answer::TokenStale),
+                    2 => {
+                        let answer = Answer::AccountBlocked { why: "not authorised".to_owned() };
+                        return Said::with(random.pick(&[403, 404, 511]), code, answer);
+                    }
+                    3 => {
+                        let (status, code) =
+                            random.pick(&[(400, "SDKInvalid"), (401, "Other"), (403, "InsufficientScope")]);
+                        return Said::with(status, Some(code), paused());
+                    }
+                    4 | 5 => return Answer::Later { after, scope: Scope::Destination }.into(),
+                    6 | 7 => return Answer::Later { after, scope: Scope::Submission }.into(),
+                    8 => return of_this_file(random.pick(&[402, 409, 410, 415, 418, 451]), code),
+                    9 => return Answer::Unknown.into(),
                     10 => {
                         self.taken.push((account.clone(), digest, id));
-                        return Answer::Unknown;
+                        return Answer::Unknown.into();
                     }
-                    11 if random.percent(20) => return Answer::Damaged,
+                    11 if random.percent(20) => return Answer::Damaged.into(),
                     _ => {}
                 }
             }
-            Mode::Healthy | Mode::Moody(_) => {}
+            Mode::Healthy | Mode::Moody(_) | Mode::Gatekept => {}
         }
         self.taken.push((account.clone(), digest, id));
         let rejected_entries = u32::from(random.percent(5));
-        Answer::Delivered(Receipt { at: now, status: 200, reference: None, body: digest, rejected_entries })
+        let receipt = Receipt { at: now, status: 200, reference: None, body: digest, rejected_entries };
+        Said::with(200, None, Answer::Delivered(receipt))
     }
 
     /// A refresh reaches the API.
     pub(super) fn refresh(&mut self, random: &mut Random, clock: u64, person: &PersonKey, number: u32) -> Refreshed {
         let mode = self.modes[&person.contract];
         let bad = matches!(mode, Mode::Moody(chance) if random.percent(chance));
-        let draw = if bad { random.below(6) } else { 9 };
+        let draw = if bad { random.below(7) } else { 9 };
         match mode {
             Mode::Busy(after) => return Refreshed::Later(after.map(Duration::from_secs)),
             Mode::Unreachable => return Refreshed::Later(None),
             Mode::Refusing => return Refreshed::Refusing,
+            Mode::Gatekept => return Refreshed::Refused,
             Mode::Silent if random.percent(50) => return Refreshed::Silence,
             _ => {}
         }
         match draw {
-            0 => return Refreshed::Later(Some(Duration::from_secs(random.between(0, 60)))),
+            0 => return Refreshed::Later(Some(Duration::from_secs(random.pick(&RETRY_AFTER)))),
             1 => return Refreshed::Refusing,
             2 => return Refreshed::Silence,
+            5 => return Refreshed::Refused,
             _ => {}
         }
         let Some(granted) = self.granted.get_mut(person).filter(|granted| granted.current == number) else {
@@ -174,7 +225,7 @@ impl Api {
     /// Whether a probe is answered well.
     pub(super) fn probe(&self, random: &mut Random, contract: &ContractName) -> bool {
         match self.modes[contract] {
-            Mode::Healthy | Mode::Unauthorised => true,
+            Mode::Healthy | Mode::Unauthorised | Mode::Picky(_) | Mode::Gatekept => true,
             Mode::Moody(chance) => !random.percent(chance),
             Mode::Busy(_) | Mode::Silent | Mode::Unreachable | Mode::Refusing => false,
         }

@@ -5,10 +5,10 @@ use crate::{
     engine::event::{AccountKey, PersonKey},
     fhir::json,
     model::{
-        Account, AccountReference, ChannelName, ContractName, Digest, EvidenceKind, ForeignName, KeyedHash, LinkValue,
-        SubmissionId, Timestamp,
+        Account, AccountReference, ChannelName, ContractName, Digest, EvidenceKind, ForeignName, KeyedHash, Labels,
+        LinkValue, PushType, SubmissionId, Timestamp,
     },
-    route::{self, Addressed, Consignment, Directory, Envelope, ForProvider, Parcel},
+    route::{self, Addressed, Consignment, Directory, Envelope, ForProvider, LibraryRules, Parcel},
     validate::{self, Policy, Validator},
 };
 use std::{
@@ -29,7 +29,7 @@ pub(super) struct Content {
 
 #[derive(Debug)]
 pub(super) struct Cast {
-    /// With the contract of each.
+    /// With the contract of each; the last sends files to the library.
     pub(super) channels: Vec<(ChannelName, ContractName)>,
     pub(super) contracts: Vec<ContractName>,
     pub(super) persons: Vec<PersonKey>,
@@ -40,7 +40,7 @@ pub(super) struct Cast {
     version: Arc<str>,
 }
 
-/// The one cast: the first contract has two channels, two persons and four accounts, the second one of each.
+/// The one cast: the first contract has three channels, three persons and five accounts, the second one of each.
 pub(super) fn cast() -> &'static Cast {
     static CAST: OnceLock<Cast> = OnceLock::new();
     CAST.get_or_init(|| {
@@ -49,7 +49,7 @@ pub(super) fn cast() -> &'static Cast {
             contract: contracts[contract].clone(),
             person: name.parse().unwrap(),
         };
-        let persons = vec![person(0, "ann"), person(0, "ben"), person(1, "cat")];
+        let persons = vec![person(0, "ann"), person(0, "ben"), person(1, "cat"), person(0, "dan")];
         let account = |number: usize, person: usize| {
             let owner = persons[person].clone();
             let contract = owner.contract.clone();
@@ -58,10 +58,10 @@ pub(super) fn cast() -> &'static Cast {
         };
         let content = |number: u8, valid, idempotent| Content { digest: Digest::of(&[number]), valid, idempotent };
         Cast {
-            channels: [("a", 0), ("b", 0), ("c", 1)]
+            channels: [("a", 0), ("b", 0), ("c", 1), ("l", 0)]
                 .map(|(name, contract): (&str, usize)| (name.parse().unwrap(), contracts[contract].clone()))
                 .to_vec(),
-            accounts: vec![account(0, 0), account(1, 0), account(2, 1), account(3, 1), account(4, 2)],
+            accounts: vec![account(0, 0), account(1, 0), account(2, 1), account(3, 1), account(4, 2), account(5, 3)],
             contents: (0..12).map(|number| content(number, number != 11, number >= 9)).collect(),
             contracts,
             persons,
@@ -82,18 +82,45 @@ impl Cast {
         self.contents.get(number).cloned().unwrap_or_else(other)
     }
 
+    pub(super) fn push_of(&self, channel: &ChannelName) -> PushType {
+        let (library, _) = self.channels.last().unwrap();
+        if channel == library { PushType::Library } else { PushType::Provider }
+    }
+
     /// The parcel of these bytes for the account as the store knows it.
     pub(super) fn parcel(&self, id: SubmissionId, digest: Digest, idempotent: bool, account: &Account) -> Box<Parcel> {
-        let consignment = Consignment {
+        let consignment = self.consignment(id, digest);
+        Box::new(addressed(account, idempotent).parcel(consignment, self.version.clone()))
+    }
+
+    /// The parcel of these bytes for the account's library.
+    pub(super) fn library_parcel(&self, id: SubmissionId, digest: Digest, account: &Account) -> Box<Parcel> {
+        let envelope = envelope_rules(account);
+        let rules = LibraryRules { envelope, reference: Labels::default(), tags: Labels::default() };
+        let media_type = route::media_type(&ForeignName::new("file"), b"%PDF-1.4");
+        let descriptor = route::describe(media_type, None, &rules).unwrap();
+        let folder = ForeignName::new("folder");
+        let envelope = Envelope { folder: Some(&folder), sidecar: None };
+        let Ok(found) = route::address_file(descriptor, envelope, &rules, &Only(account.clone()));
+        let addressed = found.outcome.unwrap_or_else(|reason| panic!("{reason:?}"));
+        Box::new(addressed.parcel(self.consignment(id, digest)))
+    }
+
+    fn consignment(&self, id: SubmissionId, digest: Digest) -> Consignment {
+        Consignment {
             submission: id,
             folder: self.folder.clone(),
             file: "file".to_owned(),
             claimed: digest,
             digest,
             size: 1,
-        };
-        Box::new(addressed(account, idempotent).parcel(consignment, self.version.clone()))
+        }
     }
+}
+
+fn envelope_rules(account: &Account) -> route::EnvelopeRules {
+    let contract = account.contract.clone();
+    route::EnvelopeRules { contract, folder: true, sidecar: false, default_account: None }
 }
 
 type Known = HashMap<(AccountKey, String, bool), Addressed<ForProvider>>;
@@ -118,8 +145,7 @@ fn address(account: Account, idempotent: bool) -> Addressed<ForProvider> {
     let document = validate::read(text.as_bytes(), &json::Limits::default()).unwrap();
     let validator = Validator::new();
     let (bundle, _) = validator.bundle(&document, &Policy::default()).unwrap_or_else(|found| panic!("{found:?}"));
-    let contract = account.contract.clone();
-    let envelope = route::EnvelopeRules { contract, folder: true, sidecar: false, default_account: None };
+    let envelope = envelope_rules(&account);
     let rules = route::Rules { envelope, patient_systems: Vec::new(), expression: None };
     let folder = ForeignName::new("folder");
     let envelope = Envelope { folder: Some(&folder), sidecar: None };

@@ -49,7 +49,7 @@ impl World {
         let path = ForeignName::new(file.to_string());
         let claimed = ClaimedFile {
             channel: cast().channels[channel].0.clone(),
-            push: PushType::Provider,
+            push: cast().push_of(&cast().channels[channel].0),
             origin: Origin { path, folder: None, identity: SourceIdentity { inode: 0, size: 1, modified: 0 } },
             name_hash: KeyedHash::from_bytes([0; 16]),
             sidecar: None,
@@ -142,7 +142,8 @@ impl World {
     fn verdict(&self, record: &Submission) -> Verdict {
         let File { channel, content, folder, .. } = &self.files[self.file_of[&record.id]];
         let (content, (channel, contract)) = (cast().content(*content), &cast().channels[*channel]);
-        if !content.valid {
+        let provider = record.push == PushType::Provider;
+        if provider && !content.valid {
             return Verdict::Refused { why: "it is not valid".to_owned() };
         }
         let value = LinkValue::Clear(folder.to_string());
@@ -150,7 +151,10 @@ impl World {
             return Verdict::Held(HoldReason::Unlinked { kind: EvidenceKind::Folder });
         };
         match self.store.accounts_by_reference(contract, &link.account).unwrap().as_slice() {
-            [account] => Verdict::Addressed(cast().parcel(record.id, record.digest, content.idempotent, account)),
+            [account] if provider => {
+                Verdict::Addressed(cast().parcel(record.id, record.digest, content.idempotent, account))
+            }
+            [account] => Verdict::Addressed(cast().library_parcel(record.id, record.digest, account)),
             _ => Verdict::Held(HoldReason::AccountUnknown { reference: link.account }),
         }
     }

@@ -5,7 +5,6 @@ use super::{
     world::{File, World},
 };
 use crate::{
-    engine::ledger::may_have_arrived,
     model::{EvidenceKind, HoldReason, LinkValue, Stage, Submission},
     store::{Order, Store},
 };
@@ -44,7 +43,8 @@ impl World {
             let rests = match &record.stage {
                 Stage::Held(HoldReason::DuplicateOpen { of }) => {
                     let first = self.store.submission(*of).unwrap().unwrap();
-                    !first.stage.is_final() || may_have_arrived(&first)
+                    let to = record.recipient.as_ref().unwrap();
+                    !first.stage.is_final() || first.may_be_at(&to.contract, &to.account)
                 }
                 Stage::Held(reason) => matches!(
                     reason,
@@ -71,6 +71,11 @@ impl World {
             assert!(record.stage.is_final(), "{} ends as {:?}", super::trace::id(record.id), record.stage);
         }
         self.judge_places();
+        for (account, _, id) in &self.api.taken {
+            let record = self.store.submission(*id).unwrap().unwrap();
+            let name = super::trace::id(*id);
+            assert!(record.may_be_at(&account.contract, &account.account), "{name} does not say where it went");
+        }
         for file in 0..self.files.len() {
             let claims = records.iter().filter(|record| self.file_of[&record.id] == file).count();
             assert_eq!(claims, 1, "file {file} has one record");

@@ -6,6 +6,7 @@
 //! `PUSHBRIDGE_SEED=N` plays one, with a trace.
 
 mod api;
+pub(super) mod attempts;
 mod cast;
 mod daemon;
 mod ends;

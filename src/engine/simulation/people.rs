@@ -1,7 +1,7 @@
 //! What people do, and when: a schedule is drawn here, and its end, when everything is put right and decided.
 
 use super::{
-    api::Mode,
+    api::{Mode, RETRY_AFTER},
     cast::{account_record, cast},
     shell::Done,
     world::{File, Happening, World},
@@ -39,7 +39,14 @@ pub(super) enum Command {
     Authorise(usize),
     PersonGone(usize),
     Refresh(usize),
+    /// A paused destination is asked now.
+    Resume(usize),
+    /// An Unknown goes on to another account, and a copy of it comes for the one that may have it.
+    Readdress,
 }
+
+/// Sub-folders of an inbox.
+const FOLDERS: u64 = 5;
 
 impl World {
     pub(super) fn command(&mut self, command: Command) {
@@ -85,7 +92,30 @@ impl World {
                 self.shell.engine.expire_token(now, &cast().persons[number]);
                 self.step(Event::Tick);
             }
+            Command::Resume(number) => self.step(Event::Resumed { contract: cast().contracts[number].clone() }),
+            Command::Readdress => self.readdress(),
         }
+    }
+
+    fn readdress(&mut self) {
+        let all = self.store.submissions(Order::OldestFirst, None, usize::MAX).unwrap();
+        let Some(unknown) = all.iter().find(|record| matches!(record.stage, Stage::Unknown { .. })) else { return };
+        let File { channel, folder, content, .. } = self.files[self.file_of[&unknown.id]];
+        let reached = unknown.recipient.as_ref().unwrap();
+        let before = cast().accounts.iter().position(|(key, ..)| reached.is(&key.contract, &key.account)).unwrap();
+        let elsewhere = self.random.index(cast().accounts.len());
+        let beside = (folder + 1) % FOLDERS;
+        let own = |link: crate::model::Link, account: usize| crate::model::Link {
+            account: cast().accounts[account].2.clone(),
+            ..link
+        };
+        let moved = self.link(channel, folder, Some(elsewhere));
+        let copied = own(self.link(channel, beside, None), before);
+        self.ask(vec![Write::Link(moved), Write::Link(copied)]);
+        self.decide(unknown.id, Verb::Release);
+        self.files.push(File { channel, folder: beside, content, in_inbox: false });
+        self.note_routes();
+        self.soon(5_000, Happening::Arrives(self.files.len() - 1));
     }
 
     /// As `Asked::Decide`.
@@ -113,8 +143,8 @@ impl World {
         let span = self.random.pick(&[100, 1_000, 10_000, 300_000]);
         let contents = self.random.between(1, 12);
         for file in 0..files {
-            let channel = self.random.pick(&[0, 0, 0, 1, 1, 2]);
-            let (folder, content) = (self.random.below(3), self.random.below(contents));
+            let channel = self.random.pick(&[0, 0, 0, 1, 1, 2, 3, 3]);
+            let (folder, content) = (self.random.pick(&[0, 0, 1, 2, 4]), self.random.below(contents));
             let content = usize::try_from(content).unwrap();
             self.files.push(File { channel, folder, content, in_inbox: false });
             self.soon(span, Happening::Arrives(file));
@@ -126,8 +156,10 @@ impl World {
         if self.random.percent(15) {
             self.soon(span * 2, Happening::Stop);
         }
-        if self.random.percent(10) {
-            let by = i64::try_from(self.random.below(7_200_000)).unwrap() - 3_600_000;
+        for _ in 0..self.random.pick(&[0, 0, 0, 0, 1, 3]) {
+            const HOURS: i64 = 3_600_000;
+            let most = self.random.pick(&[HOURS, 30 * HOURS]);
+            let by = i64::try_from(self.random.below(most.unsigned_abs() * 2)).unwrap() - most;
             self.soon(span * 2, Happening::ClockJumps(by));
         }
         for contract in &cast().contracts {
@@ -145,9 +177,11 @@ impl World {
     }
 
     fn mode(&mut self) -> Mode {
-        match self.random.below(8) {
+        match self.random.below(10) {
             0 => Mode::Busy(None),
-            1 => Mode::Busy(Some(self.random.between(0, 120))),
+            1 => Mode::Busy(Some(self.random.pick(&RETRY_AFTER))),
+            6 => Mode::Picky(self.random.pick(&[400, 413, 422, 402, 409, 418])),
+            7 => Mode::Gatekept,
             2 => Mode::Silent,
             3 => Mode::Unreachable,
             4 => Mode::Refusing,
@@ -159,8 +193,8 @@ impl World {
     fn draw(&mut self) -> Command {
         let account = self.random.index(cast().accounts.len());
         let person = self.random.index(cast().persons.len());
-        let (channel, folder) = (self.random.index(cast().channels.len()), self.random.below(3));
-        match self.random.below(16) {
+        let (channel, folder) = (self.random.index(cast().channels.len()), self.random.below(FOLDERS));
+        match self.random.below(20) {
             0..=2 => Command::Decide(Verb::Hold),
             3 | 4 => Command::Decide(Verb::Release),
             5 => Command::Decide(Verb::ForceRelease),
@@ -184,7 +218,9 @@ impl World {
                     Command::Authorise(person)
                 }
             }
-            _ => Command::Refresh(person),
+            15 => Command::Refresh(person),
+            16 => Command::Resume(self.random.index(cast().contracts.len())),
+            _ => Command::Readdress,
         }
     }
 
@@ -199,10 +235,10 @@ impl World {
         let rest = self.random.pick(&[0, 1, 60]);
         self.run_for(Duration::from_secs(rest));
         self.put_right();
-        self.run_for(Duration::from_secs(6 * 3600));
+        self.run_for(Duration::from_secs(30 * 3600));
         self.judge_rest();
         self.decide_all();
-        self.run_for(Duration::from_secs(6 * 3600));
+        self.run_for(Duration::from_secs(30 * 3600));
         self.judge_end();
         self.figures.hours = self.clock / 3_600_000;
     }
@@ -220,9 +256,20 @@ impl World {
         }
         writes.extend((0..cast().accounts.len()).map(|number| Write::Account(account_record(number))));
         for channel in 0..cast().channels.len() {
-            writes.extend((0..3).map(|folder| Write::Link(self.link(channel, folder, None))));
+            writes.extend((0..FOLDERS).map(|folder| Write::Link(self.link(channel, folder, None))));
         }
         self.ask(writes);
+        // A day that the API asked for is waited, or somebody does not want to.
+        if self.random.percent(80) {
+            for contract in &cast().contracts {
+                self.step(Event::Resumed { contract: contract.clone() });
+            }
+            for record in self.store.submissions(Order::OldestFirst, None, usize::MAX).unwrap() {
+                if matches!(record.stage, Stage::Waiting { .. }) {
+                    self.decide(record.id, Verb::Retry);
+                }
+            }
+        }
     }
 
     /// A person decides whatever waits for one, the earliest first, until nothing does.

@@ -4,7 +4,10 @@
 use super::{api::Refreshed, cast::cast, shell::number};
 use crate::{
     engine::event::{AccountKey, Alert, Event, Opened, PersonKey, PersonStanding, RefreshOutcome, Verb, Verdict},
-    model::{AccountId, ChannelName, ContractName, Digest, PersonId, Recipient, Stage, SubmissionId, TokenState},
+    model::{
+        AccountId, Attempt, ChannelName, ContractName, Digest, PersonId, PushType, Recipient, Stage, SubmissionId,
+        TokenState,
+    },
     push::{Answer, Scope},
     store::{Store, memory::MemoryStore},
 };
@@ -38,6 +41,7 @@ pub(super) enum Word {
 #[derive(Clone, Debug)]
 pub(super) struct Subject {
     pub(super) channel: ChannelName,
+    pub(super) push: PushType,
     pub(super) digest: Digest,
     pub(super) stage: Stage,
     pub(super) recipient: Option<Recipient>,
@@ -45,7 +49,10 @@ pub(super) struct Subject {
     pub(super) sent: Vec<Sent>,
     /// Pushes that a person knew of when deciding for another one.
     pub(super) excused: usize,
-    pub(super) forced: bool,
+    /// The person's tokens that its last push was begun with, as they are counted here.
+    pub(super) tokens: u32,
+    /// A person let it go although its account may have it: for this account, or for whichever it gets first.
+    pub(super) forced: Option<Option<AccountKey>>,
     /// In the order of events.
     pub(super) claimed: u64,
     pub(super) released: Option<u64>,
@@ -58,6 +65,11 @@ pub(super) struct Subject {
 }
 
 impl Subject {
+    fn person(&self) -> Option<PersonKey> {
+        let Recipient { contract, person, .. } = self.recipient.clone()?;
+        Some(PersonKey { contract, person })
+    }
+
     pub(super) fn account(&self) -> Option<AccountKey> {
         let recipient = self.recipient.as_ref()?;
         Some(AccountKey { contract: recipient.contract.clone(), account: recipient.account.clone() })
@@ -75,8 +87,38 @@ pub(super) struct Door {
     pub(super) in_flight: usize,
     pub(super) alerted: bool,
     pub(super) probing: bool,
-    /// Accounts that were refused in the same way since the last delivery.
-    pub(super) row: (u16, BTreeSet<AccountId>),
+    /// Accounts, or persons, that were refused in the same way since the last delivery.
+    row: (u16, Option<String>, BTreeSet<String>),
+    /// Somebody was told that the API asks for a long wait.
+    parked: bool,
+    /// How often a probe was answered well.
+    probed_well: u64,
+}
+
+impl Door {
+    /// One more that is refused; whether the API refuses everybody.
+    fn refuses(&mut self, status: u16, code: Option<&str>, whom: &str) -> bool {
+        if self.row.0 != status || self.row.1.as_deref() != code {
+            self.row = (status, code.map(str::to_owned), BTreeSet::new());
+        }
+        self.row.2.insert(whom.to_owned());
+        self.refuses_everybody()
+    }
+
+    pub(super) fn refuses_everybody(&self) -> bool {
+        self.row.2.len() >= 3
+    }
+
+    /// Only a probe opens it.
+    const fn close(&mut self) {
+        (self.closed, self.not_before) = (true, 0);
+    }
+
+    const fn close_if(&mut self, everybody: bool) {
+        if everybody {
+            self.close();
+        }
+    }
 }
 
 /// What made the engine act.
@@ -105,6 +147,14 @@ pub(super) struct Referee {
     /// The account that the present event frees.
     freed: Option<AccountKey>,
     pub(super) refreshing: BTreeSet<PersonKey>,
+    /// How often each person has had new tokens.
+    pub(super) tokens: BTreeMap<PersonKey, u32>,
+    /// Persons whose present tokens come from a refresh, and were not taken yet.
+    unproven: BTreeSet<PersonKey>,
+    /// Persons of whose tokens the API has said that they are over, or that brought another's.
+    over: BTreeSet<PersonKey>,
+    /// Refreshes whose answer never came, with how many probes had been answered by then.
+    lost: BTreeMap<(PersonKey, u32), u64>,
     /// Refresh tokens whose use was answered and so is known.
     pub(super) spent: BTreeSet<(PersonKey, u32)>,
     /// Pairs that are or were on the disk.
@@ -133,6 +183,10 @@ impl Default for Referee {
             told_refused: BTreeSet::new(),
             freed: None,
             refreshing: BTreeSet::new(),
+            tokens: BTreeMap::new(),
+            unproven: BTreeSet::new(),
+            over: BTreeSet::new(),
+            lost: BTreeMap::new(),
             spent: BTreeSet::new(),
             marked: BTreeSet::new(),
             on_disk: BTreeSet::new(),
@@ -160,6 +214,9 @@ impl Referee {
         self.told_blocked.clear();
         self.told_refused.clear();
         self.refreshing.clear();
+        self.unproven.clear();
+        self.over.clear();
+        self.lost.clear();
         for person in store.persons(None).unwrap().into_iter().filter(|person| person.state == TokenState::Rotating) {
             // Whatever was answered, this run has not read it: the old token is tried once.
             let key = PersonKey { contract: person.contract.clone(), person: person.id.clone() };
@@ -209,16 +266,20 @@ impl Referee {
                     });
                 }
             }
-            Event::Answered { id, answer, attempt } => self.answered(*id, answer, attempt.status),
+            Event::Answered { id, answer, attempt } => self.answered(*id, answer, attempt),
             Event::Refreshed { person, outcome } => self.refreshed(person, outcome),
             Event::Probed { contract, failure } => {
                 let door = self.doors.get_mut(contract).unwrap();
                 door.probing = false;
+                door.probed_well += u64::from(failure.is_none());
                 if failure.is_none() && door.closed {
                     (door.closed, door.narrow, door.not_before) = (false, true, 0);
                 }
             }
+            Event::Resumed { contract } => self.doors.get_mut(contract).unwrap().not_before = 0,
             Event::Person { person, standing } => {
+                *self.tokens.entry(person.clone()).or_default() += 1;
+                self.unproven.remove(person);
                 self.told_paused.remove(person);
                 self.told_refused.remove(person);
                 match standing {
@@ -246,13 +307,15 @@ impl Referee {
     fn begin(&mut self, opened: &Opened) {
         let subject = self.subjects.entry(opened.id).or_insert_with(|| Subject {
             channel: opened.channel.clone(),
+            push: opened.push,
             digest: opened.digest,
             stage: Stage::Claimed,
             recipient: None,
             word: None,
             sent: Vec::new(),
             excused: 0,
-            forced: false,
+            tokens: 0,
+            forced: None,
             claimed: self.event,
             released: None,
             queued: None,
@@ -263,11 +326,13 @@ impl Referee {
         (subject.stage, subject.recipient, subject.word) = (opened.stage.clone(), opened.recipient.clone(), None);
     }
 
-    fn answered(&mut self, id: SubmissionId, answer: &Answer, status: Option<u16>) {
+    fn answered(&mut self, id: SubmissionId, answer: &Answer, attempt: &Attempt) {
         self.cause = Cause::Answered(id);
         self.answer = Some(answer.clone());
         let Some(subject) = self.subjects.get_mut(&id) else { return };
-        let (Some(account), Some(sent)) = (subject.account(), subject.sent.last_mut()) else { return };
+        let (Some(account), Some(person)) = (subject.account(), subject.person()) else { return };
+        let is_current = self.tokens.get(&person) == Some(&subject.tokens);
+        let Some(sent) = subject.sent.last_mut() else { return };
         sent.fate = match answer {
             Answer::Delivered(_) | Answer::Unknown => Fate::Maybe,
             _ => Fate::NotTaken,
@@ -276,24 +341,36 @@ impl Referee {
         door.in_flight = door.in_flight.saturating_sub(1);
         match answer {
             Answer::Delivered(_) => {
-                door.row.1.clear();
+                door.row.2.clear();
+                if is_current {
+                    self.unproven.remove(&person);
+                }
                 if !door.closed && self.clock >= door.not_before {
                     door.narrow = false;
                 }
             }
-            Answer::Unknown | Answer::DestinationPaused { .. } => (door.closed, door.not_before) = (true, 0),
+            Answer::Unknown | Answer::DestinationPaused { .. } => door.close(),
+            Answer::TokenStale if is_current && self.unproven.contains(&person) => self.refuses_person(&person),
             Answer::Later { after, scope: Scope::Destination } if !door.closed => {
                 let wait = after.map_or(0, |after| u64::try_from(after.as_millis()).unwrap());
                 (door.narrow, door.not_before) = (true, door.not_before.max(self.clock + wait));
             }
             Answer::Refused { .. } | Answer::Unexpected { .. } => {
-                let status = status.unwrap_or_default();
-                if door.row.0 != status {
-                    door.row = (status, BTreeSet::new());
-                }
-                door.row.1.insert(account.account);
+                let whom = account.account.as_str();
+                let everybody = door.refuses(attempt.status.unwrap(), attempt.code.as_deref(), whom);
+                door.close_if(everybody);
             }
             _ => {}
+        }
+    }
+
+    /// A person's tokens are refused without a word on why.
+    fn refuses_person(&mut self, person: &PersonKey) {
+        let door = self.doors.get_mut(&person.contract).unwrap();
+        let everybody = door.refuses(401, None, person.person.as_str());
+        door.close_if(everybody);
+        if !everybody {
+            self.unproven.remove(person);
         }
     }
 
@@ -304,26 +381,50 @@ impl Referee {
             RefreshOutcome::Renewed(_) => {
                 self.told_paused.remove(person);
                 self.usable.insert(person.clone());
+                *self.tokens.entry(person.clone()).or_default() += 1;
+                self.unproven.insert(person.clone());
             }
-            // A row of refusals closes a door of three persons; here are two at most.
-            RefreshOutcome::Paused { .. } | RefreshOutcome::Refused { .. } | RefreshOutcome::Superseded => {}
+            RefreshOutcome::Refused { .. } => self.refuses_person(person),
+            RefreshOutcome::Paused { .. } | RefreshOutcome::Superseded => {}
             RefreshOutcome::Later { after, .. } => {
                 if !door.closed {
                     let wait = after.map_or(0, |after| u64::try_from(after.as_millis()).unwrap());
                     (door.narrow, door.not_before) = (true, door.not_before.max(self.clock + wait));
                 }
             }
-            RefreshOutcome::Lost | RefreshOutcome::DestinationPaused { .. } => {
-                (door.closed, door.not_before) = (true, 0);
-            }
+            RefreshOutcome::Lost | RefreshOutcome::DestinationPaused { .. } => door.close(),
         }
     }
 
     /// What the API said to a refresh, as far as it was read.
     pub(super) fn refresh_ended(&mut self, person: &PersonKey, pair: u32, refreshed: &Refreshed) {
-        if matches!(refreshed, Refreshed::Renewed(_) | Refreshed::Foreign | Refreshed::Spent) {
-            self.spent.insert((person.clone(), pair));
+        let token = (person.clone(), pair);
+        match refreshed {
+            Refreshed::Renewed(_) => _ = self.spent.insert(token),
+            Refreshed::Foreign | Refreshed::Spent => {
+                self.spent.insert(token);
+                self.over.insert(person.clone());
+            }
+            Refreshed::Silence => _ = self.lost.insert(token, self.doors[&person.contract].probed_well),
+            Refreshed::Later(_) | Refreshed::Refusing | Refreshed::Refused => {}
         }
+    }
+
+    /// A refresh request leaves. One whose answer never came may be asked again: as often as the API has shown since
+    /// that it answers, and never after it has said what became of it.
+    pub(super) fn refresh_leaves(&self, person: &PersonKey, pair: u32) {
+        let token = (person.clone(), pair);
+        assert!(self.marked.contains(&token), "a refresh leaves before Rotating is flushed");
+        assert!(!self.spent.contains(&token), "a refresh token is used twice");
+        let shown = self.doors[&person.contract].probed_well;
+        let waited = self.lost.get(&token).is_none_or(|then| shown > *then);
+        assert!(waited, "a lost refresh is asked again although the API has not answered since");
+    }
+
+    /// Only the API's own word costs a person its authorisation.
+    pub(super) fn pauses(&mut self, person: &PersonKey) {
+        self.usable.remove(person);
+        assert!(self.over.contains(person), "a person must authorise again, and the API has not said so");
     }
 
     pub(super) fn alert(&mut self, alert: &Alert) {
@@ -332,8 +433,20 @@ impl Referee {
                 let door = self.doors.get_mut(contract).unwrap();
                 assert!(!std::mem::replace(&mut door.alerted, true), "a second alert that {contract} is paused");
             }
+            Alert::DestinationParked { contract, .. } => {
+                let door = self.doors.get_mut(contract).unwrap();
+                assert!(
+                    door.alerted && door.not_before >= self.clock + 600_000,
+                    "a short wait is told of as a long one"
+                );
+                assert!(
+                    !std::mem::replace(&mut door.parked, true),
+                    "a second alert that {contract} asks for a long wait"
+                );
+            }
             Alert::DestinationOpen { contract } => {
                 let door = self.doors.get_mut(contract).unwrap();
+                door.parked = false;
                 assert!(std::mem::replace(&mut door.alerted, false), "an alert that {contract} is open, which it was");
             }
             Alert::PersonPaused { person, .. } => {

@@ -10,7 +10,7 @@ use crate::{
         item::begun,
         step::{Ambiguous, ChannelRules, Engine, Order, Rules},
     },
-    model::{Attempt, EvidenceKind, HoldReason, PushType, Receipt, Stage, SubmissionId, Timestamp},
+    model::{Attempt, EvidenceKind, HoldReason, PushType, Receipt, Recipient, Stage, SubmissionId, Timestamp},
     push::{Answer, Scope},
 };
 use std::time::Duration;
@@ -63,7 +63,7 @@ impl Play {
     }
 
     fn answered(&mut self, number: u64, answer: Answer) -> Vec<Effect> {
-        let attempt = Attempt { outcome: answer.outcome(), ..begun(1, self.moment()) };
+        let attempt = Attempt { outcome: answer.outcome(), ..begun(1, recipient(number, 0), self.moment()) };
         self.step(Event::Answered { id: id(number), answer, attempt })
     }
 
@@ -96,7 +96,7 @@ fn opened(number: u64, content: usize, stage: Stage) -> Opened {
         attempts: 0,
         waited_millis: 0,
         judgings: 0,
-        may_have_arrived: false,
+        reached: Vec::new(),
     }
 }
 
@@ -179,10 +179,14 @@ fn decided(opened: Opened, verb: Verb) -> Event {
     Event::Decided { opened: Box::new(opened), verb }
 }
 
+fn recipient(number: u64, account: usize) -> Recipient {
+    let digest = cast().contents[0].digest;
+    cast().parcel(id(number), digest, false, &account_record(account)).recipient().clone()
+}
+
 /// A record that has an account.
 fn of_account(opened: Opened, account: usize) -> Opened {
-    let recipient = cast().parcel(opened.id, opened.digest, false, &account_record(account)).recipient().clone();
-    Opened { recipient: Some(recipient), ..opened }
+    Opened { recipient: Some(recipient(1, account)), ..opened }
 }
 
 #[test]
@@ -326,7 +330,7 @@ fn a_repeat_that_is_judged_while_an_unknown_is_released_does_not_go_in_its_stead
 fn a_repeat_of_one_that_is_sent_once_more_waits_for_it() {
     let mut play = Play::new();
     let delivered = of_account(opened(1, 0, Stage::Delivered { receipt: receipt() }), 0);
-    play.step(decided(Opened { may_have_arrived: true, ..delivered }, Verb::ForceRelease));
+    play.step(decided(Opened { reached: vec![recipient(1, 0)], ..delivered }, Verb::ForceRelease));
     play.claim(2, 0);
     assert_eq!(holds(&play.judged(2, 0, 0)), [(id(2), HoldReason::DuplicateOpen { of: id(1) })]);
 }
@@ -411,4 +415,123 @@ fn a_released_bundle_keeps_its_later_turn_through_a_crash() {
         _ => None,
     });
     assert!(rank > Some(id(2).as_u64()), "{rank:?}");
+}
+
+/// One of the bytes may be at account 0: it went there, nobody knows how that ended, a person let it go on, and then it
+/// went to account 1.
+fn gone_elsewhere() -> Play {
+    let mut play = Play::new();
+    play.claim(1, 0);
+    assert_eq!(sends(&play.judged(1, 0, 0)), [id(1)]);
+    play.answered(1, Answer::Unknown);
+    let contract = cast().contracts[0].clone();
+    play.seconds = 60;
+    play.step(Event::Tick);
+    play.step(Event::Probed { contract, failure: None });
+    play.step(decided(of_account(opened(1, 0, Stage::Unknown { attempt: 1 }), 0), Verb::Release));
+    play.step(Event::Placed { id: id(1) });
+    play.judged(1, 0, 1);
+    play
+}
+
+#[test]
+fn a_repeat_for_an_account_where_one_may_be_that_went_elsewhere_is_held() {
+    let mut play = gone_elsewhere();
+    play.claim(2, 0);
+    assert_eq!(holds(&play.judged(2, 0, 0)), [(id(2), HoldReason::DuplicateOpen { of: id(1) })]);
+    play.claim(3, 0);
+    assert_eq!(
+        holds(&play.judged(3, 0, 1)),
+        [(id(3), HoldReason::DuplicateOpen { of: id(1) })],
+        "it is on its way there"
+    );
+    play.claim(4, 0);
+    assert_eq!(holds(&play.judged(4, 0, 2)), [], "nothing of it was ever sent there");
+}
+
+#[test]
+fn a_repeat_that_waits_for_an_earlier_claim_hears_where_one_may_be_that_ended_elsewhere() {
+    let mut play = gone_elsewhere();
+    play.claim(2, 1);
+    play.claim(3, 0);
+    play.judged(3, 0, 0);
+    play.step(decided(of_account(opened(1, 0, Stage::Ready), 1), Verb::Drop));
+    play.step(Event::Placed { id: id(1) });
+    let after = play.judged(2, 1, 2);
+    assert_eq!(holds(&after), [(id(3), HoldReason::DuplicateOpen { of: id(1) })]);
+}
+
+#[test]
+fn a_start_knows_where_one_may_be_that_went_elsewhere() {
+    let mut play = Play::new();
+    let moved = of_account(opened(1, 0, Stage::Held(HoldReason::ByPerson)), 1);
+    play.step(Event::Opened(Opened { reached: vec![recipient(1, 0)], ..moved }));
+    play.claim(2, 0);
+    assert_eq!(holds(&play.judged(2, 0, 0)), [(id(2), HoldReason::DuplicateOpen { of: id(1) })]);
+}
+
+/// Who releases an Unknown decides that its account may get it twice, and says nothing of another account.
+#[test]
+fn who_lets_an_unknown_go_on_decides_for_the_account_that_it_had() {
+    let mut play = Play::new();
+    play.claim(1, 0);
+    play.judged(1, 0, 0);
+    play.answered(1, Answer::Unknown);
+    play.claim(2, 0);
+    play.judged(2, 0, 1);
+    play.step(decided(of_account(opened(1, 0, Stage::Unknown { attempt: 1 }), 0), Verb::Release));
+    play.step(Event::Placed { id: id(1) });
+    assert_eq!(holds(&play.judged(1, 0, 1)), [(id(1), HoldReason::DuplicateOpen { of: id(2) })]);
+}
+
+#[test]
+fn what_was_resent_by_itself_and_was_given_up_may_be_there_all_the_same() {
+    let mut play = Play::new();
+    let channel = cast().channels[0].0.clone();
+    play.engine.rules.channels.get_mut(&channel).unwrap().ambiguous = Ambiguous::Resend;
+    play.claim(1, 0);
+    play.judged(1, 0, 0);
+    play.answered(1, Answer::Unknown);
+    play.claim(2, 1);
+    play.claim(3, 0);
+    play.judged(3, 0, 0);
+    play.step(decided(of_account(opened(1, 0, Stage::Ready), 0), Verb::Drop));
+    play.step(Event::Placed { id: id(1) });
+    assert_eq!(holds(&play.judged(2, 1, 2)), [(id(3), HoldReason::DuplicateOpen { of: id(1) })]);
+}
+
+/// Its account is in the record, also where the reason stays the same.
+#[test]
+fn a_repeat_that_is_addressed_anew_and_stays_held_says_so_in_its_record() {
+    let mut play = Play::new();
+    let first = of_account(opened(1, 0, Stage::Held(HoldReason::ByPerson)), 1);
+    play.step(Event::Opened(Opened { reached: vec![recipient(1, 0)], ..first }));
+    play.claim(2, 0);
+    play.judged(2, 0, 0);
+    play.step(Event::Placed { id: id(2) });
+    let again = play.judged(2, 0, 1);
+    let says =
+        |effect: &Effect| matches!(effect, Effect::Log { change, .. } if change.recipient == Some(recipient(2, 1)));
+    assert!(again.iter().any(says), "{again:?}");
+}
+
+/// Seed 71583: it was held for longer than the maximum age, released, and expired at the first answer to wait.
+#[test]
+fn time_that_a_file_is_held_does_not_count_to_its_age() {
+    let mut play = Play::new();
+    play.claim(1, 0);
+    play.judged(1, 0, 0);
+    let later = || Answer::Later { after: Some(Duration::from_secs(5)), scope: Scope::Submission };
+    play.answered(1, later());
+    play.seconds = 10;
+    assert_eq!(judges(&play.step(Event::Tick)), [id(1)]);
+    assert_eq!(sends(&play.judged(1, 0, 0)), [id(1)]);
+    play.answered(1, Answer::Unexpected { status: 409, reference: None });
+    play.step(Event::Placed { id: id(1) });
+    play.seconds = 8_000;
+    let held = HoldReason::UnexpectedAnswer { status: 409, reference: None };
+    play.step(decided(of_account(opened(1, 0, Stage::Held(held)), 0), Verb::Release));
+    play.step(Event::Placed { id: id(1) });
+    assert_eq!(sends(&play.judged(1, 0, 0)), [id(1)]);
+    assert_eq!(holds(&play.answered(1, later())), []);
 }

@@ -24,9 +24,7 @@ impl World {
                     assert!(referee.usable.contains(person), "a refresh of a paused person's tokens");
                     assert!(referee.refreshing.insert(person.clone()), "two refreshes of one person at a time");
                 }
-                Effect::PausePerson { person, .. } => {
-                    self.referee.usable.remove(person);
-                }
+                Effect::PausePerson { person, .. } => self.referee.pauses(person),
                 Effect::Probe { contract } => {
                     let door = self.referee.doors.get_mut(contract).unwrap();
                     assert!(door.closed, "a probe of an open destination");
@@ -100,6 +98,11 @@ impl World {
             before.as_str(),
             change.stage.as_str()
         );
+        if matches!(change.stage, Stage::Refused { .. } | Stage::Held(HoldReason::UnexpectedAnswer { .. })) && answered
+        {
+            let door = &self.referee.doors[cast().contract_of(&self.subject(id).channel)];
+            assert!(!door.refuses_everybody(), "a file is blamed although the API refuses everybody");
+        }
         self.follow(id, change);
     }
 
@@ -133,6 +136,10 @@ impl World {
         let account = subject.account();
         if let Some(recipient) = &change.recipient {
             subject.recipient = Some(recipient.clone());
+            subject.forced = match subject.forced.take() {
+                Some(None) => Some(subject.account()),
+                forced => forced.filter(|account| *account == subject.account()),
+            };
         }
         if change.stage == Stage::Claimed && decided {
             subject.released = Some(event);
@@ -140,7 +147,9 @@ impl World {
             subject.tried_since = None;
             // A person let this very submission go on; others of the same bytes only where that is what was meant.
             subject.excused = subject.sent.len();
-            subject.forced |= unknown_before || force;
+            if unknown_before || force {
+                subject.forced = Some(account.clone());
+            }
         }
         if change.stage != Stage::Claimed {
             subject.in_first_order = false;

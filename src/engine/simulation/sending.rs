@@ -2,7 +2,7 @@
 
 use super::{
     cast::cast,
-    referee::{Fate, Sent},
+    referee::{Fate, Sent, Subject},
     shell::{Pushing, Refreshing, number},
     world::World,
 };
@@ -11,7 +11,7 @@ use crate::{
         event::{AccountKey, Change, PersonKey},
         step::{Ambiguous, Order},
     },
-    model::{Place, Stage, SubmissionId},
+    model::{Digest, Place, PushType, Stage, SubmissionId},
     push::Answer,
     route::Parcel,
     store::Store,
@@ -57,7 +57,9 @@ impl World {
             };
             assert!(!passes, "{name} passes {other}, whose turn it is");
         }
+        let tokens = referee.tokens[&person];
         self.referee.doors.get_mut(&account.contract).unwrap().in_flight += 1;
+        self.referee.subjects.get_mut(&id).unwrap().tokens = tokens;
     }
 
     /// Bytes leave.
@@ -71,18 +73,15 @@ impl World {
         let flushed = pushing.token == 0 || self.referee.on_disk.contains(&(pushing.person.clone(), pushing.token));
         assert!(flushed, "{name} uses a token that is not flushed");
         let subject = self.subject(id);
-        let (digest, forced) = (subject.digest, subject.forced);
+        let (digest, push, forced) = (subject.digest, subject.push, subject.forced.is_some());
         let resends = self.rules.channels[&subject.channel].ambiguous == Ambiguous::Resend;
-        for (other, earlier) in self.referee.subjects.iter().filter(|(_, earlier)| earlier.digest == digest) {
+        let same = |earlier: &Subject| (earlier.digest, earlier.push) == (digest, push);
+        for (other, earlier) in self.referee.subjects.iter().filter(|(_, earlier)| same(earlier)) {
             let own = *other == id;
-            // A limit: where a person changed the links between two attempts, the record has the last account alone.
-            if earlier.account().as_ref() != Some(&pushing.account) {
-                continue;
-            }
             let excused = if own { earlier.excused } else { 0 };
             for sent in earlier.sent.iter().skip(excused).filter(|sent| sent.account == pushing.account) {
                 let decided = if own { resends } else { forced };
-                let allowed = sent.fate == Fate::NotTaken || is_idempotent(digest) || decided;
+                let allowed = sent.fate == Fate::NotTaken || is_idempotent(digest, push) || decided;
                 assert!(allowed, "{name} is sent although {} may have arrived", super::trace::id(*other));
             }
         }
@@ -94,18 +93,15 @@ impl World {
     }
 
     /// Back in the queue by itself: only what was not taken, or may be sent twice.
-    pub(super) fn judge_return(&mut self, id: SubmissionId, answer: Option<&Answer>) -> bool {
+    pub(super) fn judge_return(&self, id: SubmissionId, answer: Option<&Answer>) -> bool {
         let subject = self.subject(id);
         let resends = self.rules.channels[&subject.channel].ambiguous == Ambiguous::Resend;
-        let (digest, contract) = (subject.digest, cast().contract_of(&subject.channel).clone());
+        let (digest, push) = (subject.digest, subject.push);
+        let door = &self.referee.doors[cast().contract_of(&subject.channel)];
         match answer {
             Some(Answer::Delivered(_) | Answer::Damaged) | None => false,
-            Some(Answer::Unknown) => is_idempotent(digest) || resends,
-            Some(Answer::Refused { .. } | Answer::Unexpected { .. }) => {
-                let door = self.referee.doors.get_mut(&contract).unwrap();
-                (door.closed, door.not_before) = (true, 0);
-                door.row.1.len() >= 3
-            }
+            Some(Answer::Unknown) => is_idempotent(digest, push) || resends,
+            Some(Answer::Refused { .. } | Answer::Unexpected { .. }) => door.refuses_everybody(),
             Some(_) => true,
         }
     }
@@ -114,19 +110,18 @@ impl World {
     pub(super) fn was_delivered(&self, id: SubmissionId, of: SubmissionId, change: &Change) -> bool {
         let Some(recipient) = &change.recipient else { return false };
         let account = AccountKey { contract: recipient.contract.clone(), account: recipient.account.clone() };
-        let digest = self.subject(id).digest;
-        of != id && self.api.taken.iter().any(|(to, bytes, _)| *to == account && *bytes == digest)
+        let (digest, push) = (self.subject(id).digest, self.subject(id).push);
+        let push_of = |id| cast().push_of(&cast().channels[self.files[self.file_of[id]].channel].0);
+        let taken = &self.api.taken;
+        of != id && taken.iter().any(|(to, bytes, id)| *to == account && *bytes == digest && push_of(id) == push)
     }
 
     /// A refresh request leaves.
-    pub(super) fn judge_refresh(&mut self, refreshing: &Refreshing) {
-        let (key, pair) = (&refreshing.key, number(&refreshing.person.tokens));
-        let marked = self.referee.marked.contains(&(key.clone(), pair));
-        assert!(marked, "a refresh leaves before Rotating is flushed");
-        assert!(!self.referee.spent.contains(&(key.clone(), pair)), "a refresh token is used twice");
+    pub(super) fn judge_refresh(&self, refreshing: &Refreshing) {
+        self.referee.refresh_leaves(&refreshing.key, number(&refreshing.person.tokens));
     }
 }
 
-fn is_idempotent(digest: crate::model::Digest) -> bool {
-    cast().contents.iter().any(|content| content.digest == digest && content.idempotent)
+fn is_idempotent(digest: Digest, push: PushType) -> bool {
+    push == PushType::Provider && cast().contents.iter().any(|content| content.digest == digest && content.idempotent)
 }

@@ -2,7 +2,7 @@
 //! small thing at a time, so that a crash or another event can come between any two of them.
 
 use super::{
-    api::Refreshed,
+    api::{Refreshed, Said},
     world::{Happening, World},
 };
 use crate::{
@@ -204,7 +204,7 @@ impl World {
             }
             Signal::Judged(id, judgement) => {
                 let earlier = match &judgement.verdict {
-                    Verdict::Addressed(parcel) => earlier(&*self.store, parcel).unwrap(),
+                    Verdict::Addressed(parcel) => earlier(&*self.store, &self.shell.engine, parcel).unwrap(),
                     _ => None,
                 };
                 self.step(Event::Judged { id, judgement: *judgement, earlier });
@@ -247,23 +247,20 @@ impl World {
     pub(super) fn push_arrives(&mut self, pushing: Pushing) {
         let (id, digest, wall) = (pushing.parcel.submission(), pushing.parcel.claimed(), self.now().wall);
         let sent = (&pushing.account, &pushing.person, digest, id);
-        let answer = self.api.push(&mut self.random, wall, self.clock, sent, pushing.token);
+        let said = self.api.push(&mut self.random, wall, self.clock, sent, pushing.token);
+        let Said { answer, status, code } = said;
         if matches!(answer, Answer::Delivered(_)) {
             self.figures.delivered += 1;
         }
         let silent = answer == Answer::Unknown;
-        let status = match &answer {
-            Answer::Unexpected { status, .. } => Some(*status),
-            Answer::Refused { .. } => Some(400),
-            _ => None,
-        };
         let attempt = Attempt {
             number: pushing.attempt,
+            recipient: Some(pushing.parcel.recipient().clone()),
             at: pushing.began,
             millis: 0,
             outcome: answer.outcome(),
             status,
-            code: None,
+            code: code.map(str::to_owned),
             reference: None,
             detail: None,
         };
@@ -310,6 +307,7 @@ impl World {
             Refreshed::Spent => push::Refreshed::Spent { why },
             Refreshed::Later(after) => push::Refreshed::Later { after: *after, why },
             Refreshed::Refusing => push::Refreshed::DestinationPaused { why },
+            Refreshed::Refused => push::Refreshed::Refused { why },
             Refreshed::Silence => push::Refreshed::Lost,
         };
         let concluded = self.shell.vault.conclude(&person, answer, now, |person| written = Some(person.clone()));

@@ -199,7 +199,7 @@ impl World {
             writes.push(Write::Person(self.person_record(person)));
         }
         for channel in 0..cast().channels.len() {
-            for folder in 0..3 {
+            for folder in 0..5 {
                 if self.random.percent(85) {
                     writes.push(Write::Link(self.link(channel, folder, None)));
                 }

@@ -44,7 +44,7 @@ fn claimed(id: u64) -> Opened {
         attempts: 0,
         waited_millis: 0,
         judgings: 0,
-        may_have_arrived: false,
+        reached: Vec::new(),
     }
 }
 

@@ -34,7 +34,7 @@ impl Stated {
                     (Function::Matches | Function::ReplaceMatches, Some(Ast::Literal(Literal::Text(text)))) => {
                         Some(text.clone())
                     }
-                    (Function::MatchesFull, Some(Ast::Literal(Literal::Text(text)))) => Some(whole(text)),
+                    (Function::MatchesFull, Some(Ast::Literal(Literal::Text(text)))) => Some(anchored(text)),
                     _ => None,
                 };
                 self.list.extend(text.map(|text| (text, OnceLock::new())));
@@ -59,7 +59,7 @@ impl Stated {
 }
 
 /// A pattern that matches from the beginning of a text to its end.
-pub(super) fn whole(pattern: &str) -> String {
+pub(super) fn anchored(pattern: &str) -> String {
     format!("^(?:{pattern})$")
 }
 
@@ -98,7 +98,7 @@ impl Patterns {
 
 /// A pattern matches one of these texts whole; `None` where it cannot be read.
 pub(crate) fn matches_whole(pattern: &str, texts: &[&str]) -> Option<bool> {
-    let pattern = read(&whole(pattern)).ok()?;
+    let pattern = read(&anchored(pattern)).ok()?;
     Some(texts.iter().any(|text| pattern.is_match(text)))
 }
 

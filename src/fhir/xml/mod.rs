@@ -174,6 +174,8 @@ mod tests {
             [RemarkKind::Order]
         );
         assert_eq!(kinds(&of("<active value='true' lang='nl'/>")), [RemarkKind::Attribute]);
+        assert_eq!(kinds(&of("<active value='true' xml:lang='nl'/>")), [RemarkKind::Attribute]);
+        assert_eq!(kinds(&of("<name xml:id='a'><text value='b'/></name>")), [RemarkKind::Attribute]);
         assert_eq!(kinds(&of("<name>Jan</name>")), [RemarkKind::Text]);
         assert_eq!(kinds(&of("<text><status value='generated'/><div>a</div></text>")), [RemarkKind::Namespace]);
     }

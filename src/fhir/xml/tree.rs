@@ -37,7 +37,7 @@ struct Builder<'a, 'l> {
 
 /// An attribute that XML itself gives a meaning, which says nothing of the resource.
 fn is_of_xml(name: &str) -> bool {
-    name == "xmlns" || ["xmlns:", "xsi:", "xml:"].iter().any(|prefix| name.starts_with(prefix))
+    name == "xmlns" || ["xmlns:", "xsi:"].iter().any(|prefix| name.starts_with(prefix))
 }
 
 /// How a node is called, and below which it stands.

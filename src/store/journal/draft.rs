@@ -1,6 +1,6 @@
 //! A segment that holds everything: it counts only once it is whole.
 
-use super::entry::{self, Begin, Entry, VERSION};
+use super::entry::{self, Begin, Entry, More, VERSION};
 use std::{
     fs::{self, File, OpenOptions},
     io::{self, BufWriter, Write as _},
@@ -25,7 +25,7 @@ impl Draft {
         let file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path)?;
         let mut draft = Self { path, out: BufWriter::new(file) };
         let mut line = Vec::new();
-        entry::write(batch, &Entry::Begin(Begin { v: VERSION, whole: true }), &mut line)?;
+        entry::write(batch, &Entry::Begin(Begin { v: VERSION, whole: true }), More::Ends, &mut line)?;
         draft.lines(&line)?;
         Ok(draft)
     }

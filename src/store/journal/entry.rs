@@ -1,21 +1,22 @@
 //! The lines of the journal: a checksum, the number of the batch, and what happened, as JSON.
 //!
 //! ```text
-//! 7d1f09b25aa31c44 181 {"kind":"change","what":{...}}
+//! 7d1f09b25aa31c44 181+ {"kind":"submission","what":{...}}
+//! 03be54f1c08b7a92 181 {"kind":"change","what":{...}}
 //! ```
 //!
-//! The checksum is the beginning of the SHA-256 of all that follows it.
+//! The checksum is the beginning of the SHA-256 of all that follows it. A plus says that more of the batch follows.
 
 use crate::model::{
-    Account, AccountId, Attempt, BundleFacts, ChannelName, ContractName, Digest, EvidenceKind, LibraryFacts, Link,
-    LinkValue, PersonId, Purpose, Recipient, RuleChange, Sealer, Stage, Submission, SubmissionId, Timestamp,
+    Account, AccountId, Attempt, BundleFacts, ChannelName, ContractName, Digest, EvidenceKind, Finding, LibraryFacts,
+    Link, LinkValue, PersonId, Purpose, Recipient, RuleChange, Sealer, Stage, Submission, SubmissionId, Timestamp,
 };
 use crate::store::{DestinationState, Write, record::PersonRecord};
 use serde::{Deserialize, Serialize};
-use std::{borrow::Cow, io::Write as _};
+use std::{borrow::Cow, io::Write as _, sync::Arc};
 
-/// The form of the lines that this program writes.
-pub(super) const VERSION: u32 = 1;
+/// The form of the lines that this program writes. In the first one there was no plus and no findings.
+pub(super) const VERSION: u32 = 2;
 
 /// Hexadecimal digits of the checksum.
 const CHECK: usize = 16;
@@ -30,6 +31,8 @@ pub(in crate::store) enum Entry<'e> {
     Submission(Box<Cow<'e, Submission>>),
     /// What of a submission may change.
     Change(Box<Cow<'e, Change>>),
+    /// What the inspection found in a submission.
+    Findings(SubmissionId, Arc<[Finding]>),
     /// An account.
     Account(Cow<'e, Account>),
     /// No such account any more.
@@ -55,7 +58,7 @@ pub(in crate::store) struct Begin {
     pub(super) whole: bool,
 }
 
-/// What of a submission may change after its claim, but for its findings: the report beside the file has those.
+/// What of a submission may change after its claim, but for its findings: those are long and change once.
 #[derive(Clone, Serialize, Deserialize)]
 pub(in crate::store) struct Change {
     pub(in crate::store) id: SubmissionId,
@@ -124,10 +127,10 @@ impl Change {
 }
 
 impl<'e> Entry<'e> {
-    /// The entry of a write.
-    pub(super) fn of(write: &'e Write, is_new: bool, sealer: &Sealer) -> Self {
-        match write {
-            Write::Submission(submission) if is_new => Self::submission(submission),
+    /// The entries of a write: one, and another where a submission's findings are told.
+    pub(super) fn of(write: &'e Write, told: Told, sealer: &Sealer) -> (Self, Option<Self>) {
+        let entry = match write {
+            Write::Submission(submission) if !told.claim => Self::submission(submission),
             Write::Submission(submission) => Self::Change(Box::new(Cow::Owned(Change::of(submission)))),
             Write::Account(account) => Self::Account(Cow::Borrowed(account)),
             Write::RemoveAccount { contract, account } => Self::NoAccount(contract.clone(), account.clone()),
@@ -136,14 +139,21 @@ impl<'e> Entry<'e> {
             Write::Link(link) => Self::Link(Cow::Borrowed(link)),
             Write::RemoveLink { channel, kind, value } => Self::NoLink(channel.clone(), *kind, value.clone()),
             Write::Destination(state) => Self::Destination(Cow::Borrowed(state)),
-        }
+        };
+        let findings = match write {
+            Write::Submission(submission) if !told.findings => {
+                Some(Self::Findings(submission.id, submission.findings.clone()))
+            }
+            _ => None,
+        };
+        (entry, findings)
     }
 
     fn submission(submission: &'e Submission) -> Self {
         if submission.findings.is_empty() {
             return Self::Submission(Box::new(Cow::Borrowed(submission)));
         }
-        let bare = Submission { findings: std::sync::Arc::default(), ..submission.clone() };
+        let bare = Submission { findings: Arc::default(), ..submission.clone() };
         Self::Submission(Box::new(Cow::Owned(bare)))
     }
 
@@ -154,6 +164,7 @@ impl<'e> Entry<'e> {
             Self::Begin(_) => None,
             Self::Submission(submission) => Some(Topic::Claim(submission.id)),
             Self::Change(change) => Some(Topic::Change(change.id)),
+            Self::Findings(id, _) => Some(Topic::Findings(*id)),
             Self::Account(account) => hashed(&["a", account.contract.as_str(), account.id.as_str()]),
             Self::NoAccount(contract, account) => hashed(&["a", contract.as_str(), account.as_str()]),
             Self::Person(person) => hashed(&["p", person.contract.as_str(), person.id.as_str()]),
@@ -164,7 +175,8 @@ impl<'e> Entry<'e> {
         }
     }
 
-    /// Whether nothing is left of its topic after it.
+    /// Whether nothing is left of its topic after it. Findings that are none any more count on: the database may lack that
+    /// they are gone, while it has every removal as soon as the journal has it.
     pub(super) const fn is_removal(&self) -> bool {
         matches!(self, Self::NoAccount(..) | Self::NoPerson(..) | Self::NoLink(..))
     }
@@ -184,15 +196,39 @@ pub(super) enum Topic {
     Claim(SubmissionId),
     /// Its changing part.
     Change(SubmissionId),
+    /// Its findings.
+    Findings(SubmissionId),
     /// Anything else, by the hash of its key.
     Other(Digest),
 }
 
-/// Adds a line.
-pub(super) fn write(batch: u64, entry: &Entry<'_>, out: &mut Vec<u8>) -> std::io::Result<()> {
+/// What the journal has told of a submission already.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::store) struct Told {
+    /// Its unchanging part.
+    pub(in crate::store) claim: bool,
+    /// Its findings as they are; there may be none to tell.
+    pub(in crate::store) findings: bool,
+}
+
+impl Told {
+    /// Of what is no submission, everything is told anew each time.
+    pub(in crate::store) const ALL: Self = Self { claim: true, findings: true };
+
+    /// In a journal that begins anew.
+    pub(in crate::store) fn nothing_of(write: &Write) -> Self {
+        match write {
+            Write::Submission(submission) => Self { claim: false, findings: submission.findings.is_empty() },
+            _ => Self::ALL,
+        }
+    }
+}
+
+/// Adds a line; more of its batch may follow.
+pub(super) fn write(batch: u64, entry: &Entry<'_>, more: More, out: &mut Vec<u8>) -> std::io::Result<()> {
     let start = out.len();
     out.extend_from_slice(&[b'0'; CHECK]);
-    write!(out, " {batch} ")?;
+    write!(out, " {batch}{} ", if more == More::Follows { "+" } else { "" })?;
     serde_json::to_writer(&mut *out, entry)?;
     let check = check(&out[start + CHECK + 1..]);
     out[start..start + CHECK].copy_from_slice(&check);
@@ -200,16 +236,43 @@ pub(super) fn write(batch: u64, entry: &Entry<'_>, out: &mut Vec<u8>) -> std::io
     Ok(())
 }
 
-/// A line's batch and entry; `None` where it is torn, changed, or not of this form.
-pub(super) fn read(line: &[u8]) -> Option<(u64, Entry<'static>)> {
-    let (found, rest) = line.strip_suffix(b"\n")?.split_at_checked(CHECK)?;
-    let rest = rest.strip_prefix(b" ")?;
-    if found != check(rest) {
-        return None;
+/// Whether a line is the last one of its batch.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum More {
+    /// It is not.
+    Follows,
+    /// It is.
+    Ends,
+}
+
+/// A line whose checksum is right.
+pub(super) struct Line<'l> {
+    pub(super) batch: u64,
+    pub(super) more: More,
+    json: &'l [u8],
+}
+
+impl<'l> Line<'l> {
+    /// `None` where the line is torn, changed, or not of this form.
+    pub(super) fn read(line: &'l [u8]) -> Option<Self> {
+        let (found, rest) = line.strip_suffix(b"\n")?.split_at_checked(CHECK)?;
+        let rest = rest.strip_prefix(b" ")?;
+        if found != check(rest) {
+            return None;
+        }
+        let blank = rest.iter().position(|byte| *byte == b' ')?;
+        let number = std::str::from_utf8(&rest[..blank]).ok()?;
+        let (number, more) = match number.strip_suffix('+') {
+            Some(number) => (number, More::Follows),
+            None => (number, More::Ends),
+        };
+        Some(Self { batch: number.parse().ok()?, more, json: &rest[blank + 1..] })
     }
-    let blank = rest.iter().position(|byte| *byte == b' ')?;
-    let batch = std::str::from_utf8(&rest[..blank]).ok()?.parse().ok()?;
-    Some((batch, serde_json::from_slice(&rest[blank + 1..]).ok()?))
+
+    /// What it says; `None` where that is no entry.
+    pub(super) fn entry(&self) -> Option<Entry<'static>> {
+        serde_json::from_slice(self.json).ok()
+    }
 }
 
 fn check(bytes: &[u8]) -> [u8; CHECK] {

@@ -1,6 +1,12 @@
 //! Merging closed segments into one that holds everything and nothing that is out of date.
 
-use super::{Segment, draft::Draft, entry::Topic, replay::Replay, segments};
+use super::{
+    Segment,
+    draft::Draft,
+    entry::Topic,
+    replay::{Replay, Span},
+    segments,
+};
 use crate::model::{Digest, SubmissionId};
 use std::{
     collections::HashMap,
@@ -64,6 +70,7 @@ const NOTHING: u64 = 0;
 struct Latest {
     /// Claim and change.
     submissions: HashMap<SubmissionId, [u64; 2]>,
+    findings: HashMap<SubmissionId, u64>,
     others: HashMap<Digest, u64>,
 }
 
@@ -72,6 +79,7 @@ impl Latest {
         match topic {
             Topic::Claim(id) => self.submissions.entry(id).or_default()[0] = number,
             Topic::Change(id) => self.submissions.entry(id).or_default()[1] = number,
+            Topic::Findings(id) => drop(self.findings.insert(id, number)),
             Topic::Other(key) => drop(self.others.insert(key, number)),
         }
     }
@@ -82,6 +90,7 @@ impl Latest {
         match topic {
             Topic::Claim(id) => of_submission(id, 0),
             Topic::Change(id) => of_submission(id, 1),
+            Topic::Findings(id) => self.findings.get(&id).copied().unwrap_or(NOTHING),
             Topic::Other(key) => self.others.get(&key).copied().unwrap_or(NOTHING),
         }
     }
@@ -95,7 +104,7 @@ pub(super) fn merge(folder: &Path, closed: &[Segment]) -> io::Result<()> {
     let Some(last) = closed.last() else { return Ok(()) };
     let mut latest = Latest::default();
     let mut number = 0;
-    let replayed = Replay(folder).each(last.number, |entry, _| {
+    let replayed = Replay(folder).each(Span::up_to(last.number), |entry, _| {
         number += 1;
         if let Some(topic) = entry.topic() {
             latest.note(topic, if entry.is_removal() { NOTHING } else { number });
@@ -107,7 +116,7 @@ pub(super) fn merge(folder: &Path, closed: &[Segment]) -> io::Result<()> {
     }
     let mut draft = Draft::begin(folder, "merged.draft", replayed.last_batch)?;
     number = 0;
-    Replay(folder).each(last.number, |entry, line| {
+    Replay(folder).each(Span::up_to(last.number), |entry, line| {
         number += 1;
         match entry.topic() {
             Some(topic) if latest.of(topic) == number => draft.lines(line),

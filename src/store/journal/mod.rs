@@ -5,8 +5,10 @@
 //! FOLDER/00000002.journal    the next segment: one begins with each opening, and when one is long
 //! ```
 //!
-//! The store is rebuilt from it when the database is damaged. A line that is torn at the end of a segment is what
-//! a crash leaves behind; a broken one before a good one, or a missing segment, is damage, and is told as such.
+//! It is this record that is synced before a change is confirmed; the database follows behind it, and gets what it
+//! lacks from here at the next opening. From here it is rebuilt when it is damaged, too. A batch that is torn at the end
+//! of a segment is what a crash leaves behind, and was never confirmed; a broken line before a good one, or a missing
+//! segment, is damage, and is told as such.
 //! Segments that later ones have made out of date are merged into one.
 
 mod draft;
@@ -14,13 +16,13 @@ mod entry;
 mod merge;
 mod replay;
 
-pub(super) use entry::Entry;
-pub(super) use replay::{Replay, Replayed};
+pub(super) use entry::{Entry, Told};
+pub(super) use replay::{Replay, Replayed, Span};
 
 use super::Write;
-use crate::model::{Sealer, SubmissionId};
+use crate::model::Sealer;
 use draft::Draft;
-use entry::{Begin, VERSION};
+use entry::{Begin, More, VERSION};
 use merge::Merging;
 use std::{
     fs::{self, DirBuilder, File, OpenOptions},
@@ -59,26 +61,19 @@ impl Journal {
         Ok(Self { folder: folder.to_owned(), open: None, last, merging, buffer: Vec::new() })
     }
 
-    /// Appends a batch's writes; `is_new` says which submissions the store did not have before.
+    /// Appends a batch's writes, each with what the journal tells of it already.
     ///
     /// # Errors
-    /// Of the file system; the next append begins a new segment then, so that nothing follows a torn line.
-    pub(super) fn append(
+    /// Of the file system; the next append begins a new segment then, so that nothing follows a torn batch.
+    pub(super) fn append<'w>(
         &mut self,
         batch: u64,
-        writes: &[Write],
+        writes: impl Iterator<Item = (&'w Write, Told)>,
         sealer: &Sealer,
-        is_new: impl Fn(SubmissionId) -> bool,
     ) -> io::Result<()> {
-        if writes.is_empty() {
-            return Ok(());
-        }
         let mut lines = std::mem::take(&mut self.buffer);
         lines.clear();
-        for write in writes {
-            let new = matches!(write, Write::Submission(submission) if is_new(submission.id));
-            entry::write(batch, &Entry::of(write, new, sealer), &mut lines)?;
-        }
+        write_lines(batch, writes, sealer, &mut lines)?;
         let written = self.extend(&lines);
         self.buffer = lines;
         if written.is_err() {
@@ -102,9 +97,7 @@ impl Journal {
         let mut lines = Vec::new();
         fill(&mut |page| {
             lines.clear();
-            for write in page {
-                entry::write(batch, &Entry::of(write, true, sealer), &mut lines)?;
-            }
+            write_lines(batch, page.iter().map(|write| (write, Told::nothing_of(write))), sealer, &mut lines)?;
             Ok(draft.lines(&lines)?)
         })?;
         draft.finish(&segment_path(&self.folder, self.last + 1))?;
@@ -145,12 +138,31 @@ impl Journal {
         let mut file = OpenOptions::new().append(true).create_new(true).mode(0o600).open(path)?;
         self.last = number;
         let mut line = Vec::new();
-        entry::write(0, &Entry::Begin(Begin { v: VERSION, whole: false }), &mut line)?;
+        entry::write(0, &Entry::Begin(Begin { v: VERSION, whole: false }), More::Ends, &mut line)?;
         file.write_all(&line)?;
         file.sync_all()?;
         File::open(&self.folder)?.sync_all()?;
         Ok((file, line.len() as u64))
     }
+}
+
+/// The lines of a batch.
+fn write_lines<'w>(
+    batch: u64,
+    writes: impl Iterator<Item = (&'w Write, Told)>,
+    sealer: &Sealer,
+    lines: &mut Vec<u8>,
+) -> io::Result<()> {
+    let entries = writes.flat_map(|(write, told)| {
+        let (entry, findings) = Entry::of(write, told, sealer);
+        std::iter::once(entry).chain(findings)
+    });
+    let mut entries = entries.peekable();
+    while let Some(entry) = entries.next() {
+        let more = if entries.peek().is_some() { More::Follows } else { More::Ends };
+        entry::write(batch, &entry, more, lines)?;
+    }
+    Ok(())
 }
 
 fn segment_path(folder: &Path, number: u64) -> PathBuf {

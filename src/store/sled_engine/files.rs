@@ -3,7 +3,7 @@
 //! ```text
 //! FOLDER/lock      held while a process has the store open
 //! FOLDER/version   which form the whole has; read before sled opens anything, because sled writes when it opens
-//! FOLDER/synced    which batch was synced last, see witness.rs
+//! FOLDER/synced    which batches were synced last, see witness.rs
 //! FOLDER/sled/     sled's own folder: conf, db, snap.*, blobs/
 //! FOLDER/journal/  the second record, see ../journal/
 //! FOLDER/damaged-* databases that were set aside
@@ -20,8 +20,10 @@ use std::{
     sync::{Mutex, MutexGuard, PoisonError},
 };
 
-/// The store's form that this program writes. A later one migrates in [`Folder::check_version`], on a copy.
-const VERSION: u32 = 1;
+/// The store's form that this program writes. In the first one the database was never behind the journal: a program that
+/// knows no other would take what it lacks for what was never confirmed.
+const VERSION: u32 = 2;
+const FIRST: u32 = 1;
 const VERSION_WORD: &str = "pushbridge-store";
 /// Stands while damage was met and not looked into.
 const SUSPECT: &str = "suspect";
@@ -212,6 +214,10 @@ impl Folder {
         let number = text.trim_end().strip_prefix(VERSION_WORD).and_then(|number| number.trim_start().parse().ok());
         match number {
             Some(VERSION) => Ok(()),
+            // All that it holds is read as it is.
+            Some(FIRST) => {
+                write_version(&path).map_err(|source| StoreError::Io { doing: "bring a store up to date", source })
+            }
             Some(found) if found > VERSION => Err(StoreError::Newer { found, known: VERSION }),
             Some(_) | None => Err(damaged("its file `version` holds no version of a pushbridge store")),
         }

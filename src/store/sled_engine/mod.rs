@@ -10,8 +10,9 @@
 //!   that is in them is in `db`: drafts are removed before each opening, snapshots where it fails.
 //! - A message above a quarter of a segment (128 KiB) goes to `blobs/`, never synced: values are kept small
 //!   (`PIECE` in record.rs), so there are none.
-//! - Each batch writes the log twice more than its records ask for, so one batch for many requests is cheap and
-//!   many batches are not; a batch within one tree is atomic, and so everything is in one tree.
+//! - Each batch writes the log twice more than its records ask for, and wakes several threads, so one batch for many
+//!   requests is cheap and many batches are not: sled follows behind the journal (pending.rs), which is what is synced
+//!   before a change is confirmed. A batch within one tree is atomic, and so everything is in one tree.
 //! - Only the flusher's thread moves live pages out of half-empty segments, about one segment a round, so it has to
 //!   run. The file still takes several times what the records do: 6 to 8 KB for a Bundle of five transitions.
 //! - A broken message in the log is taken for the log's end, and what follows is dropped in silence: witness.rs.
@@ -21,6 +22,7 @@
 //!   lock is on a file beside it and is held across reopening.
 
 mod files;
+mod pending;
 mod rebuild;
 mod staged;
 mod verbs;
@@ -32,26 +34,31 @@ pub use rebuild::Rebuilt;
 use super::{
     StoreError, Write,
     export::everything,
-    journal::{Journal, Replay},
+    journal::{Journal, Replay, Told},
     key,
 };
-use crate::{faults, model::Sealer};
+use crate::{
+    faults,
+    model::{Sealer, Submission},
+};
 use files::{Folder, Snapshots};
+use pending::{MOST, MOST_BATCHES, Pending};
 use rebuild::{replay, verify};
-use staged::Staged;
+use staged::{Staged, told_by};
 use std::{
+    collections::BTreeSet,
     fs::File,
     io::{self, ErrorKind},
     panic::{AssertUnwindSafe, catch_unwind},
     path::Path,
     sync::{
-        Arc, Mutex, MutexGuard, PoisonError, RwLock,
+        Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard,
         atomic::{AtomicBool, AtomicU64, Ordering},
     },
     time::{Duration, Instant},
 };
 use watchdog::Watchdog;
-use witness::Witness;
+use witness::{Promised, Witness};
 
 /// sled counts what its pages take in the log; in memory they take a few times as much.
 const CACHE_BYTES: u64 = 8 * 1024 * 1024;
@@ -81,8 +88,13 @@ struct Opened {
     watchdog: Watchdog,
     witness: Witness,
     journal: Arc<Mutex<Journal>>,
-    /// The number of the last batch applied.
+    /// The number of the last batch that the journal has.
     batches: AtomicU64,
+    /// The number of the last batch that the database has; the submissions of later ones are pending.
+    followed: AtomicU64,
+    /// And of the last one that it has on the disk.
+    synced: AtomicU64,
+    pending: RwLock<Pending>,
 }
 
 impl SledStore {
@@ -147,27 +159,48 @@ impl SledStore {
     fn write(&self, writes: &[Write]) -> Result<(), StoreError> {
         let _one_at_a_time = self.writing.lock().unwrap_or_else(PoisonError::into_inner);
         self.with_or_close(|opened| {
-            let mut staged = Staged::new(&opened.database, &self.sealer);
-            writes.iter().try_for_each(|write| staged.add(write))?;
+            let last = last_states(writes);
+            if last.is_empty() {
+                return Ok(());
+            }
+            let told = last.iter().map(|write| opened.told(write)).collect::<Result<Vec<_>, _>>()?;
             let number = opened.batches.load(Ordering::SeqCst) + 1;
             faults::reach("journal.append")?;
-            opened.journal().append(number, writes, &self.sealer, |id| staged.is_new(id))?;
-            faults::reach("store.apply")?;
-            opened.apply(staged)
+            opened.journal().append(number, last.iter().copied().zip(told), &self.sealer)?;
+            opened.batches.store(number, Ordering::SeqCst);
+            let mut others = Vec::new();
+            {
+                let mut pending = opened.pending.write().unwrap_or_else(PoisonError::into_inner);
+                for write in last {
+                    match write {
+                        Write::Submission(submission) => pending.put(Submission::clone(submission)),
+                        other => others.push(other),
+                    }
+                }
+            }
+            // Of all but submissions there are few changes: the database has them at once.
+            if others.is_empty() { Ok(()) } else { opened.follow(&others, &self.sealer) }
         })
     }
 
     fn bring_to_disk(&self) -> Result<(), StoreError> {
+        let _nobody_writes = self.writing.lock().unwrap_or_else(PoisonError::into_inner);
         self.with_or_close(|opened| {
-            let batches = opened.batches.load(Ordering::SeqCst);
             faults::reach("journal.sync")?;
             opened.journal().sync()?;
-            faults::reach("store.flush")?;
-            opened.watchdog.watch(|| opened.database.flush()).map_err(|error| from_sled("flush the store", error))?;
-            let io = |source| StoreError::Io { doing: "sync the store's file", source };
-            opened.file.sync_data().map_err(io)?;
-            faults::pass("store.synced");
-            opened.witness.note(batches).map_err(io)
+            if opened.is_far_ahead() {
+                opened.follow(&[], &self.sealer)?;
+            }
+            opened.sync_database()
+        })
+    }
+
+    /// Everything goes into the database, so that the next opening has nothing to look for in the journal.
+    fn end(&self) -> Result<(), StoreError> {
+        self.with(|opened| {
+            opened.journal().sync()?;
+            opened.follow(&[], &self.sealer)?;
+            opened.sync_database()
         })
     }
 
@@ -191,28 +224,20 @@ impl SledStore {
         let why = match self.folder.damage() {
             Some(why) => why,
             None => match self.open_whole() {
-                Ok(opened) => {
-                    self.folder.clear_suspicion()?;
-                    *self.opened.write().unwrap_or_else(PoisonError::into_inner) = Some(opened);
-                    return self.align_journal(false);
-                }
+                Ok(opened) => match self.catch_up(opened) {
+                    Err(StoreError::Damaged { why }) => why,
+                    caught_up => return caught_up,
+                },
                 Err(StoreError::Damaged { why }) => why,
                 Err(error) => return Err(error),
             },
         };
-        let synced = self.folder.witness().and_then(|witness| witness.last_synced()).unwrap_or_default();
+        self.close();
+        let promised = self.folder.witness().and_then(|witness| witness.read()).unwrap_or_default().journal;
         let aside = self.folder.set_aside()?;
-        let opened = Opened::open(&self.folder)?;
-        let (records, replayed) = replay(&opened, &self.folder.journal(), &self.sealer, synced)?;
-        let number = replayed.last_batch.max(opened.batches.load(Ordering::SeqCst));
-        opened.batches.store(number, Ordering::SeqCst);
-        opened.apply(Staged::new(&opened.database, &self.sealer))?;
-        *self.opened.write().unwrap_or_else(PoisonError::into_inner) = Some(opened);
-        self.align_journal(replayed.damaged > 0)?;
-        self.bring_to_disk()?;
-        self.folder.clear_suspicion()?;
-        let rebuilt = Rebuilt { why, aside, records, missing: replayed.damaged };
-        *self.rebuilt.lock().unwrap_or_else(PoisonError::into_inner) = Some(rebuilt);
+        let (records, missing) = self.follow_journal(Opened::open(&self.folder)?, promised)?;
+        *self.rebuilt.lock().unwrap_or_else(PoisonError::into_inner) =
+            Some(Rebuilt { why, aside: Some(aside), records, missing });
         Ok(())
     }
 
@@ -225,22 +250,65 @@ impl SledStore {
         Ok(opened)
     }
 
-    /// After a crash the journal may tell of a batch that the database does not have, which was never confirmed, or
-    /// lack one that it has. Neither may stay: a later rebuild would believe it.
-    fn align_journal(&self, is_damaged: bool) -> Result<(), StoreError> {
-        let journal = self.folder.journal();
-        let batches = self.with(|opened| Ok(opened.batches.load(Ordering::SeqCst)))?;
-        let told = Replay(&journal).last_batch()?;
-        if told > batches {
-            Replay(&journal).cut_after(batches)?;
-        }
-        if !is_damaged && told >= batches {
+    /// The database is behind the journal after a crash. It is ahead of it where the journal was lost: that is written
+    /// anew then, because a later rebuild would believe it.
+    fn catch_up(&self, opened: Opened) -> Result<(), StoreError> {
+        let batches = opened.batches.load(Ordering::SeqCst);
+        let promised = opened.witness.read()?.journal;
+        let told = Replay(&self.folder.journal()).last_batch()?;
+        if told > batches || batches < promised {
+            let (records, missing) = self.follow_journal(opened, promised)?;
+            if missing > 0 {
+                let why = "what the journal tells beyond it is damaged".to_owned();
+                *self.rebuilt.lock().unwrap_or_else(PoisonError::into_inner) =
+                    Some(Rebuilt { why, aside: None, records, missing });
+            }
             return Ok(());
         }
-        let journal = self.with(|opened| Ok(Arc::clone(&opened.journal)))?;
+        self.folder.clear_suspicion()?;
+        *self.opened.write().unwrap_or_else(PoisonError::into_inner) = Some(opened);
+        if told < batches { self.begin_journal() } else { Ok(()) }
+    }
+
+    /// Puts into the database what it does not have of the journal; how many records that were, and how much of what
+    /// was promised is missing.
+    fn follow_journal(&self, opened: Opened, promised: u64) -> Result<(u64, u64), StoreError> {
+        let (records, replayed) = guarded(|| replay(&opened, &self.folder.journal(), &self.sealer, promised))?;
+        opened.sync_database()?;
+        *self.opened.write().unwrap_or_else(PoisonError::into_inner) = Some(opened);
+        if replayed.damaged > 0 {
+            self.begin_journal()?;
+        }
+        self.folder.clear_suspicion()?;
+        Ok((records, replayed.damaged))
+    }
+
+    /// Begins the journal anew with all that the database has.
+    fn begin_journal(&self) -> Result<(), StoreError> {
+        let (journal, batches) =
+            self.with(|opened| Ok((Arc::clone(&opened.journal), opened.batches.load(Ordering::SeqCst))))?;
         let mut journal = journal.lock().unwrap_or_else(PoisonError::into_inner);
         journal.begin_whole(batches, &self.sealer, |take| everything(self, take))
     }
+}
+
+impl Drop for SledStore {
+    fn drop(&mut self) {
+        // Where it fails, the next opening does it.
+        let _ = self.end();
+    }
+}
+
+/// Of several states of a submission only the last.
+fn last_states(writes: &[Write]) -> Vec<&Write> {
+    let mut seen = BTreeSet::new();
+    let is_last = |write: &&Write| match write {
+        Write::Submission(submission) => seen.insert(submission.id),
+        _ => true,
+    };
+    let mut last: Vec<&Write> = writes.iter().rev().filter(is_last).collect();
+    last.reverse();
+    last
 }
 
 impl Opened {
@@ -248,12 +316,59 @@ impl Opened {
         self.journal.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Applies a batch with the next number.
-    fn apply(&self, staged: Staged<'_>) -> Result<(), StoreError> {
-        let number = self.batches.load(Ordering::SeqCst) + 1;
-        self.database.apply_batch(staged.into_batch(number)).map_err(|error| from_sled("write to the store", error))?;
-        self.batches.store(number, Ordering::SeqCst);
+    fn pending(&self) -> RwLockReadGuard<'_, Pending> {
+        self.pending.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn told(&self, write: &Write) -> Result<Told, StoreError> {
+        let Write::Submission(submission) = write else { return Ok(Told::ALL) };
+        match self.pending().told(submission) {
+            Some(told) => Ok(told),
+            None => told_by(&self.database, submission),
+        }
+    }
+
+    /// Whether what is pending is much.
+    fn is_far_ahead(&self) -> bool {
+        let batches = self.batches.load(Ordering::SeqCst) - self.followed.load(Ordering::SeqCst);
+        self.pending().len() >= MOST || batches >= MOST_BATCHES
+    }
+
+    /// Brings the database up to the journal: what is pending goes into it, and these writes of the last batch.
+    fn follow(&self, others: &[&Write], sealer: &Sealer) -> Result<(), StoreError> {
+        let number = self.batches.load(Ordering::SeqCst);
+        if others.is_empty() && self.followed.load(Ordering::SeqCst) == number {
+            return Ok(());
+        }
+        let mut staged = Staged::new(&self.database, sealer);
+        self.pending().all().try_for_each(|submission| staged.submission(submission))?;
+        others.iter().try_for_each(|write| staged.add(write))?;
+        faults::reach("store.apply")?;
+        self.put(staged, number)?;
+        self.pending.write().unwrap_or_else(PoisonError::into_inner).clear();
         Ok(())
+    }
+
+    /// Puts a batch into the database, which has all up to this number then.
+    fn put(&self, staged: Staged<'_>, number: u64) -> Result<(), StoreError> {
+        self.database.apply_batch(staged.into_batch(number)).map_err(|error| from_sled("write to the store", error))?;
+        self.followed.store(number, Ordering::SeqCst);
+        Ok(())
+    }
+
+    /// Brings to the disk what the database has, and notes what is promised now that the journal is there.
+    fn sync_database(&self) -> Result<(), StoreError> {
+        let io = |source| StoreError::Io { doing: "sync the store's file", source };
+        let followed = self.followed.load(Ordering::SeqCst);
+        if followed > self.synced.load(Ordering::SeqCst) {
+            faults::reach("store.flush")?;
+            self.watchdog.watch(|| self.database.flush()).map_err(|error| from_sled("flush the store", error))?;
+            self.file.sync_data().map_err(io)?;
+            faults::pass("store.synced");
+            self.synced.store(followed, Ordering::SeqCst);
+        }
+        let promised = Promised { database: followed, journal: self.batches.load(Ordering::SeqCst) };
+        self.witness.note(promised).map_err(io)
     }
 
     fn open(folder: &Folder) -> Result<Self, StoreError> {
@@ -284,15 +399,27 @@ impl Opened {
         let watchdog = Watchdog::start(&database)
             .map_err(|source| StoreError::Io { doing: "start the store's watchdog thread", source })?;
         let journal = Arc::new(Mutex::new(Journal::open(&folder.journal())?));
-        Ok(Self { database, file, watchdog, witness, journal, batches: AtomicU64::new(batches) })
+        let [last, followed, synced] = [batches; 3].map(AtomicU64::new);
+        Ok(Self {
+            database,
+            file,
+            watchdog,
+            witness,
+            journal,
+            batches: last,
+            followed,
+            synced,
+            pending: RwLock::default(),
+        })
     }
 }
 
-/// The number of the last batch; damage where a later one was synced once.
+/// The number of the last batch that the database has; damage where a later one was there once: what is left of it is
+/// not what it was at any time, because sled moves pages about in its file.
 fn last_batch(folder: &Folder, database: &sled::Db) -> Result<(Witness, u64), StoreError> {
     let io = |source| StoreError::Io { doing: "read which batch was synced last", source };
     let witness = folder.witness().map_err(io)?;
-    let synced = witness.last_synced().map_err(io)?;
+    let synced = witness.read().map_err(io)?.database;
     let stored = guarded(|| database.get(key::BATCHES).map_err(|error| from_sled("read from the store", error)))?;
     let stored = stored.and_then(|value| value.as_ref().try_into().ok()).map_or(0, u64::from_be_bytes);
     if stored < synced {

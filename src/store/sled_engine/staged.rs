@@ -1,27 +1,26 @@
 //! Puts one batch together: the records, and the index keys that their new state needs or needs no more.
 
 use super::from_sled;
-use crate::model::{Account, AccountReference, Purpose, Sealer, Submission, SubmissionId};
+use crate::model::{Account, AccountReference, Purpose, Sealer, Submission};
 use crate::store::{
     StoreError, Write,
+    journal::Told,
     key::{self, Key},
     record::{self, Marks, PIECE, PersonRecord},
 };
 use serde::Serialize;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 /// Changes to the tree, not applied yet; later ones of the batch see the earlier ones.
 pub(super) struct Staged<'t> {
     tree: &'t sled::Tree,
     sealer: &'t Sealer,
     changes: BTreeMap<Key, Option<sled::IVec>>,
-    /// Submissions that the store did not have.
-    new: BTreeSet<SubmissionId>,
 }
 
 impl<'t> Staged<'t> {
     pub(super) fn new(tree: &'t sled::Tree, sealer: &'t Sealer) -> Self {
-        Self { tree, sealer, changes: BTreeMap::new(), new: BTreeSet::new() }
+        Self { tree, sealer, changes: BTreeMap::new() }
     }
 
     pub(super) fn add(&mut self, write: &Write) -> Result<(), StoreError> {
@@ -46,11 +45,6 @@ impl<'t> Staged<'t> {
         }
     }
 
-    /// Whether the store did not have this submission before the batch.
-    pub(super) fn is_new(&self, id: SubmissionId) -> bool {
-        self.new.contains(&id)
-    }
-
     /// The batch, with its number.
     pub(super) fn into_batch(self, number: u64) -> sled::Batch {
         let mut batch = sled::Batch::default();
@@ -64,14 +58,14 @@ impl<'t> Staged<'t> {
         batch
     }
 
-    fn submission(&mut self, submission: &Submission) -> Result<(), StoreError> {
+    /// A submission's state.
+    pub(super) fn submission(&mut self, submission: &Submission) -> Result<(), StoreError> {
         let id = submission.id;
         let key = key::submission(id);
         let old = self.get(&key)?;
         let stood = old.as_deref().map_or_else(Marks::default, Marks::read);
         let wanted = Marks::of(submission);
         if old.is_none() {
-            self.new.insert(id);
             self.set(key::by_digest(&submission.digest).with_id(id));
             self.set(key::by_name(&submission.name_hash).with_id(id));
         }
@@ -87,11 +81,9 @@ impl<'t> Staged<'t> {
                 if wanted.source { self.set(key) } else { self.unset(key) }
             }
         }
-        // an earlier recipient's key stays, because it is known by its hash alone: who reads it looks at the record
-        if let Some(to) = &submission.recipient
-            && stood.recipient != wanted.recipient
-        {
-            self.set(key::by_recipient(&to.contract, &to.account, &submission.digest).with_id(id));
+        // Keys that stood stay, because they are known by their hash alone: who reads one looks at the record.
+        if stood.accounts != wanted.accounts {
+            key::by_account(submission).for_each(|key| self.set(key.with_id(id)));
         }
         if stood.findings != wanted.findings {
             let key = key::findings(id);
@@ -169,6 +161,14 @@ impl<'t> Staged<'t> {
             None => self.tree.get(key.as_bytes()).map_err(|error| from_sled("read from the store", error)),
         }
     }
+}
+
+/// What the journal has told of a submission where the database follows it.
+pub(super) fn told_by(tree: &sled::Tree, submission: &Submission) -> Result<Told, StoreError> {
+    let value = tree.get(key::submission(submission.id).as_bytes());
+    let value = value.map_err(|error| from_sled("read from the store", error))?;
+    let marks = value.as_deref().map_or_else(Marks::default, Marks::read);
+    Ok(Told { claim: value.is_some(), findings: marks.findings == Marks::of_findings(&submission.findings) })
 }
 
 /// A value with its further pieces.

@@ -1,6 +1,6 @@
 //! The verbs of the trait, on the tree.
 
-use super::{SledStore, from_sled, staged::join};
+use super::{SledStore, from_sled, pending::Pending, staged::join};
 use crate::model::{
     Account, AccountId, AccountReference, ChannelName, ContractName, Digest, EvidenceKind, ForeignName, KeyedHash,
     Link, LinkValue, Person, PersonId, Purpose, Sealer, Submission, SubmissionId,
@@ -11,7 +11,7 @@ use crate::store::{
     record::{self, Marks, PersonRecord},
 };
 use serde::de::DeserializeOwned;
-use std::ops::Bound;
+use std::{collections::BTreeSet, iter::Peekable, ops::Bound};
 
 impl Store for SledStore {
     fn was_rebuilt(&self) -> Option<String> {
@@ -35,11 +35,11 @@ impl Store for SledStore {
     }
 
     fn submission(&self, id: SubmissionId) -> Result<Option<Submission>, StoreError> {
-        self.read(|tree| submission(tree, id))
+        self.view(|view| view.submission(id))
     }
 
     fn open_submissions(&self, after: Option<SubmissionId>, limit: usize) -> Result<Vec<Submission>, StoreError> {
-        self.read(|tree| open_submissions(tree, after, limit))
+        self.view(|view| view.open_submissions(after, limit))
     }
 
     fn submissions(
@@ -48,55 +48,50 @@ impl Store for SledStore {
         from: Option<SubmissionId>,
         limit: usize,
     ) -> Result<Vec<Submission>, StoreError> {
-        self.read(|tree| match order {
-            Order::OldestFirst => submissions(tree, from, limit),
-            Order::NewestFirst => read_all(tree, backward(tree, key::SUBMISSION, from).take(limit)),
-        })
+        self.view(|view| view.submissions(order, from, limit))
     }
 
     fn last_submission_id(&self) -> Result<Option<SubmissionId>, StoreError> {
-        self.read(|tree| {
-            let last = backward(tree, key::SUBMISSION, None).next().transpose()?;
-            Ok(last.and_then(|key| key::id_of(&key)))
+        self.view(|view| {
+            let stored = backward(view.tree, key::SUBMISSION, None).next().transpose()?;
+            Ok(stored.max(view.pending.all().next_back().map(|submission| submission.id)))
         })
     }
 
     fn by_digest(&self, digest: &Digest) -> Result<Vec<SubmissionId>, StoreError> {
-        self.read(|tree| ids(tree, &key::by_digest(digest)))
+        self.view(|view| view.ids(&key::by_digest(digest), |submission| submission.digest == *digest))
     }
 
     fn by_name(&self, name: &KeyedHash) -> Result<Vec<SubmissionId>, StoreError> {
-        self.read(|tree| ids(tree, &key::by_name(name)))
+        self.view(|view| view.ids(&key::by_name(name), |submission| submission.name_hash == *name))
     }
 
-    fn latest_for(
+    fn latest_at(
         &self,
         contract: &ContractName,
         account: &AccountId,
         digest: &Digest,
         limit: usize,
     ) -> Result<Vec<Submission>, StoreError> {
-        self.read(|tree| {
-            let mut found = Vec::new();
-            for entry in tree.scan_prefix(key::by_recipient(contract, account, digest).as_bytes()).keys().rev() {
-                if found.len() == limit {
-                    break;
-                }
-                let submission = indexed(tree, &entry.map_err(reading)?)?;
-                found.extend(submission.filter(|submission| {
-                    let to = submission.recipient.as_ref();
-                    to.is_some_and(|to| to.contract == *contract && to.account == *account)
-                }));
-            }
-            Ok(found)
+        let is_wanted =
+            |submission: &Submission| submission.digest == *digest && submission.may_be_at(contract, account);
+        self.view(|view| {
+            let beginning = key::at_account(contract, account, digest);
+            let stored = view.tree.scan_prefix(beginning.as_bytes()).keys().rev().filter_map(id_in);
+            view.select(Order::NewestFirst, stored, is_wanted, limit)
         })
     }
 
     fn source(&self, channel: &ChannelName, path: &ForeignName) -> Result<Vec<Submission>, StoreError> {
-        self.read(|tree| {
-            let ids = ids(tree, &key::by_source(channel, path))?;
-            let found = ids.into_iter().map(|id| submission(tree, id)).collect::<Result<Vec<_>, _>>()?;
-            Ok(found.into_iter().flatten().filter(|submission| submission.source_pending).collect())
+        let is_wanted = |submission: &Submission| {
+            let sidecar = submission.sidecar.as_ref().map(|sidecar| &sidecar.origin.path);
+            submission.source_pending
+                && submission.channel == *channel
+                && (submission.origin.path == *path || sidecar == Some(path))
+        };
+        self.view(|view| {
+            let stored = view.tree.scan_prefix(key::by_source(channel, path).as_bytes()).keys().filter_map(id_in);
+            view.select(Order::OldestFirst, stored, is_wanted, usize::MAX)
         })
     }
 
@@ -133,7 +128,7 @@ impl Store for SledStore {
     }
 
     fn persons(&self, contract: Option<&ContractName>) -> Result<Vec<Person>, StoreError> {
-        self.read(|tree| persons(tree, contract, &self.sealer))
+        self.view(|view| view.persons(contract, &self.sealer))
     }
 
     fn link(&self, channel: &ChannelName, kind: EvidenceKind, value: &LinkValue) -> Result<Option<Link>, StoreError> {
@@ -169,61 +164,129 @@ impl SledStore {
     fn read<T>(&self, job: impl FnOnce(&sled::Tree) -> Result<T, StoreError>) -> Result<T, StoreError> {
         self.with(|opened| job(&opened.database))
     }
+
+    fn view<T>(&self, job: impl FnOnce(View<'_>) -> Result<T, StoreError>) -> Result<T, StoreError> {
+        self.with(|opened| job(View { tree: &opened.database, pending: &opened.pending() }))
+    }
 }
 
 fn of(kind: u8, contract: Option<&ContractName>) -> Key {
     contract.map_or_else(|| Key::of(kind), |contract| key::of_contract(kind, contract))
 }
 
-/// Open ones in claim order, at most so many after this one.
-pub(super) fn open_submissions(
-    tree: &sled::Tree,
-    after: Option<SubmissionId>,
-    limit: usize,
-) -> Result<Vec<Submission>, StoreError> {
-    let mut found = Vec::new();
-    for key in forward(tree, key::OPEN, after) {
-        if found.len() == limit {
-            break;
+/// What is known: the database, and the submissions that it does not have yet.
+#[derive(Clone, Copy)]
+pub(super) struct View<'v> {
+    pub(super) tree: &'v sled::Tree,
+    pub(super) pending: &'v Pending,
+}
+
+impl View<'_> {
+    /// The record of this id, with its findings.
+    pub(super) fn submission(self, id: SubmissionId) -> Result<Option<Submission>, StoreError> {
+        match self.pending.get(id) {
+            Some(submission) => Ok(Some(submission.clone())),
+            None => stored(self.tree, id),
         }
-        // between the key and the record a batch may have closed it
-        found.extend(indexed(tree, &key?)?.filter(is_open));
     }
-    Ok(found)
-}
 
-/// All in claim order, at most so many after this one.
-pub(super) fn submissions(
-    tree: &sled::Tree,
-    after: Option<SubmissionId>,
-    limit: usize,
-) -> Result<Vec<Submission>, StoreError> {
-    read_all(tree, forward(tree, key::SUBMISSION, after).take(limit))
-}
-
-fn read_all(
-    tree: &sled::Tree,
-    keys: impl Iterator<Item = Result<sled::IVec, StoreError>>,
-) -> Result<Vec<Submission>, StoreError> {
-    let mut found = Vec::new();
-    for key in keys {
-        found.extend(indexed(tree, &key?)?);
+    /// Open ones in claim order, at most so many after this one.
+    pub(super) fn open_submissions(
+        self,
+        after: Option<SubmissionId>,
+        limit: usize,
+    ) -> Result<Vec<Submission>, StoreError> {
+        let is_wanted =
+            |submission: &Submission| after.is_none_or(|after| after < submission.id) && is_open(submission);
+        self.select(Order::OldestFirst, forward(self.tree, key::OPEN, after), is_wanted, limit)
     }
-    Ok(found)
+
+    /// At most so many that follow this one in this order.
+    pub(super) fn submissions(
+        self,
+        order: Order,
+        from: Option<SubmissionId>,
+        limit: usize,
+    ) -> Result<Vec<Submission>, StoreError> {
+        match order {
+            Order::OldestFirst => {
+                let follows = |submission: &Submission| from.is_none_or(|from| from < submission.id);
+                self.select(order, forward(self.tree, key::SUBMISSION, from), follows, limit)
+            }
+            Order::NewestFirst => {
+                let follows = |submission: &Submission| from.is_none_or(|from| from > submission.id);
+                self.select(order, backward(self.tree, key::SUBMISSION, from), follows, limit)
+            }
+        }
+    }
+
+    /// Persons with their tokens opened.
+    pub(super) fn persons(self, contract: Option<&ContractName>, sealer: &Sealer) -> Result<Vec<Person>, StoreError> {
+        let records = all::<PersonRecord>(self.tree, "a person", &of(key::PERSON, contract))?;
+        records.into_iter().map(|record| record.open(Purpose::Tokens, sealer)).collect()
+    }
+
+    /// The ids that an index has, with those that it will have.
+    fn ids(self, beginning: &Key, is_wanted: impl Fn(&Submission) -> bool) -> Result<Vec<SubmissionId>, StoreError> {
+        let stored = self.tree.scan_prefix(beginning.as_bytes()).keys().filter_map(id_in);
+        let pending = self.pending.all().filter(|submission| is_wanted(submission)).map(|submission| Ok(submission.id));
+        Ok(stored.chain(pending).collect::<Result<BTreeSet<_>, _>>()?.into_iter().collect())
+    }
+
+    /// At most so many of those that an index has, and of those that it will have, as they are now. An index may have
+    /// more than what is wanted: a state that has changed since, or an earlier one's key.
+    fn select(
+        self,
+        order: Order,
+        stored: impl Iterator<Item = Result<SubmissionId, StoreError>>,
+        is_wanted: impl Fn(&Submission) -> bool,
+        limit: usize,
+    ) -> Result<Vec<Submission>, StoreError> {
+        let mut pending: Vec<SubmissionId> =
+            self.pending.all().filter(|submission| is_wanted(submission)).map(|submission| submission.id).collect();
+        if order == Order::NewestFirst {
+            pending.reverse();
+        }
+        let mut found = Vec::new();
+        let ids = Merged { order, stored: stored.peekable(), pending: pending.into_iter().peekable() };
+        for id in ids {
+            if found.len() == limit {
+                break;
+            }
+            found.extend(self.submission(id?)?.filter(|submission| is_wanted(submission)));
+        }
+        Ok(found)
+    }
 }
 
-/// Persons with their tokens opened.
-pub(super) fn persons(
-    tree: &sled::Tree,
-    contract: Option<&ContractName>,
-    sealer: &Sealer,
-) -> Result<Vec<Person>, StoreError> {
-    let records = all::<PersonRecord>(tree, "a person", &of(key::PERSON, contract))?;
-    records.into_iter().map(|record| record.open(Purpose::Tokens, sealer)).collect()
+/// Two sequences of ids in one order as one, without repeats.
+struct Merged<S: Iterator> {
+    order: Order,
+    stored: Peekable<S>,
+    pending: Peekable<std::vec::IntoIter<SubmissionId>>,
 }
 
-/// The record of this id, with its findings.
-pub(super) fn submission(tree: &sled::Tree, id: SubmissionId) -> Result<Option<Submission>, StoreError> {
+impl<S: Iterator<Item = Result<SubmissionId, StoreError>>> Iterator for Merged<S> {
+    type Item = S::Item;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let (Some(Ok(stored)), Some(pending)) = (self.stored.peek(), self.pending.peek()) else {
+            return self.stored.next().or_else(|| self.pending.next().map(Ok));
+        };
+        let first = match self.order {
+            Order::OldestFirst => *stored.min(pending),
+            Order::NewestFirst => *stored.max(pending),
+        };
+        if *pending == first {
+            self.pending.next();
+        }
+        let is_stored = *stored == first;
+        if is_stored { self.stored.next() } else { Some(Ok(first)) }
+    }
+}
+
+/// The record of this id as the database has it, with its findings.
+fn stored(tree: &sled::Tree, id: SubmissionId) -> Result<Option<Submission>, StoreError> {
     let key = key::submission(id);
     loop {
         let Some(found) = value(tree, &key)? else { return Ok(None) };
@@ -243,10 +306,6 @@ pub(super) fn submission(tree: &sled::Tree, id: SubmissionId) -> Result<Option<S
     }
 }
 
-fn indexed(tree: &sled::Tree, key: &[u8]) -> Result<Option<Submission>, StoreError> {
-    key::id_of(key).map_or(Ok(None), |id| submission(tree, id))
-}
-
 fn plain<T: DeserializeOwned>(tree: &sled::Tree, what: &str, key: &Key) -> Result<Option<T>, StoreError> {
     value(tree, key)?.map(|value| record::decode_plain(what, &value)).transpose()
 }
@@ -260,31 +319,31 @@ fn all<T: DeserializeOwned>(tree: &sled::Tree, what: &str, beginning: &Key) -> R
     Ok(found)
 }
 
-fn ids(tree: &sled::Tree, beginning: &Key) -> Result<Vec<SubmissionId>, StoreError> {
-    let keys = tree.scan_prefix(beginning.as_bytes()).keys();
-    keys.filter_map(|key| key.map(|key| key::id_of(&key)).map_err(reading).transpose()).collect()
+/// The id at the end of a key; none where the key has none.
+fn id_in(key: sled::Result<sled::IVec>) -> Option<Result<SubmissionId, StoreError>> {
+    key.map(|key| key::id_of(&key)).map_err(reading).transpose()
 }
 
 fn forward(
     tree: &sled::Tree,
     kind: u8,
     after: Option<SubmissionId>,
-) -> impl Iterator<Item = Result<sled::IVec, StoreError>> {
+) -> impl Iterator<Item = Result<SubmissionId, StoreError>> {
     let start = match after {
         Some(id) => Bound::Excluded(Key::of(kind).with_id(id)),
         None => Bound::Included(Key::of(kind)),
     };
     let range = (start.map(Key::into_bytes), Bound::Excluded(vec![kind + 1]));
-    tree.range::<Vec<u8>, _>(range).keys().map(|key| key.map_err(reading))
+    tree.range::<Vec<u8>, _>(range).keys().filter_map(id_in)
 }
 
 fn backward(
     tree: &sled::Tree,
     kind: u8,
     before: Option<SubmissionId>,
-) -> impl Iterator<Item = Result<sled::IVec, StoreError>> {
+) -> impl Iterator<Item = Result<SubmissionId, StoreError>> {
     let end = before.map_or_else(|| vec![kind + 1], |id| Key::of(kind).with_id(id).into_bytes());
-    tree.range::<Vec<u8>, _>(vec![kind]..end).keys().rev().map(|key| key.map_err(reading))
+    tree.range::<Vec<u8>, _>(vec![kind]..end).keys().rev().filter_map(id_in)
 }
 
 /// A value with all its pieces, of one state: a batch may come between the reading of two pieces.

@@ -1,12 +1,12 @@
 //! All definitions that are loaded, each by its canonical URL and version, with a snapshot for every profile.
 
 use super::{
-    DefinedCodeSystem, DefinedValueSet, Manifest, Shelf,
+    DefinedCodeSystem, DefinedValueSet, Manifest, Questionnaire, Shelf, circles, correction, display,
     membership::{Listed, Placed},
     own::{is_own, own_profile, own_type, own_urls},
 };
 use crate::stu3::{
-    errata,
+    errata::ProfileErratum,
     profile::{self, Defect, Problem, Snapshot, StructureDefinition, Types},
 };
 use std::{cmp::Ordering, collections::BTreeMap, sync::Arc};
@@ -17,18 +17,21 @@ const DEEPEST: usize = 40;
 /// The names under which the release itself is published as a package.
 pub(super) const RELEASE_PACKAGES: [&str; 3] = ["hl7.fhir.r3.core", "hl7.fhir.core", "hl7.fhir.r3.expansions"];
 
-/// Profiles, value sets and code systems. It does not change after it is made, and does not depend on the order of files.
+/// Profiles, value sets, code systems and questionnaires. It does not change after it is made, and does not depend on the order of files.
 #[derive(Debug, Default)]
 pub struct Library {
     packages: Vec<Manifest>,
     profiles: Vec<Profile>,
     value_sets: Vec<Arc<DefinedValueSet>>,
     code_systems: Vec<Arc<DefinedCodeSystem>>,
+    questionnaires: Vec<Arc<Questionnaire>>,
+    errata: Vec<Arc<ProfileErratum>>,
     problems: Vec<Problem>,
     /// Of each value set.
     pub(super) listed: Vec<Listed>,
     /// Of each code system.
     pub(super) placed: Vec<Placed>,
+    pub(super) displays: display::Displays,
 }
 
 /// A profile and what follows from it.
@@ -64,20 +67,24 @@ macro_rules! canonical {
             }
 
             fn moved_to(&self, file: &Arc<str>) -> Self {
-                Self { file: file.clone(), ..self.clone() }
+                let mut moved = self.clone();
+                moved.file = file.clone();
+                moved
             }
         }
     )*};
 }
 
-canonical!(StructureDefinition, DefinedValueSet, DefinedCodeSystem);
+canonical!(StructureDefinition, DefinedValueSet, DefinedCodeSystem, Questionnaire);
 
 impl Library {
     pub(super) fn new(shelf: Shelf) -> Self {
         let mut problems = shelf.problems;
-        let definitions = settled(shelf.profiles, &mut problems);
-        let value_sets = settled(shelf.value_sets, &mut problems);
+        let mut definitions = settled(shelf.profiles, &mut problems);
+        let errata = correction::applied(shelf.errata, &mut definitions, &mut problems);
+        let value_sets = circles::without(settled(shelf.value_sets, &mut problems), &mut problems);
         let code_systems = settled(shelf.code_systems, &mut problems);
+        let questionnaires = settled(shelf.questionnaires, &mut problems);
         let mut compiler = Compiler {
             states: vec![State::Open; definitions.len()],
             by_url: by_url(&definitions),
@@ -103,7 +110,19 @@ impl Library {
         packages.dedup();
         let listed = value_sets.iter().map(|_| Listed::default()).collect();
         let placed = code_systems.iter().map(|_| Placed::default()).collect();
-        Self { packages, profiles, value_sets, code_systems, problems, listed, placed }
+        let displays = display::Displays::default();
+        Self {
+            packages,
+            profiles,
+            value_sets,
+            code_systems,
+            questionnaires,
+            errata,
+            problems,
+            listed,
+            placed,
+            displays,
+        }
     }
 
     /// The packages, by name and version.
@@ -124,6 +143,16 @@ impl Library {
     /// The code systems, by URL and version.
     pub fn code_systems(&self) -> &[Arc<DefinedCodeSystem>] {
         &self.code_systems
+    }
+
+    /// The questionnaires, by URL and version.
+    pub fn questionnaires(&self) -> &[Arc<Questionnaire>] {
+        &self.questionnaires
+    }
+
+    /// The errata that were loaded, by profile and key; those that the program brings are not among them.
+    pub fn errata(&self) -> &[Arc<ProfileErratum>] {
+        &self.errata
     }
 
     /// What is wrong with definitions, by file.
@@ -179,6 +208,16 @@ impl Library {
     /// The code system of a canonical URL.
     pub fn code_system(&self, canonical: &str) -> Option<&Arc<DefinedCodeSystem>> {
         self.code_system_place(canonical).map(|place| &self.code_systems[place])
+    }
+
+    /// The questionnaire of a canonical URL, or the only one with the id that a reference (`Questionnaire/1`) names.
+    pub fn questionnaire(&self, reference: &str) -> Option<&Arc<Questionnaire>> {
+        if let Some(place) = newest(&self.questionnaires, reference, |questionnaire| &**questionnaire) {
+            return Some(&self.questionnaires[place]);
+        }
+        let wanted = reference.strip_prefix("Questionnaire/")?;
+        let mut with_id = self.questionnaires.iter().filter(|known| known.id.as_deref() == Some(wanted));
+        with_id.next().filter(|_| with_id.next().is_none())
     }
 
     pub(super) fn code_system_place(&self, canonical: &str) -> Option<usize> {
@@ -354,20 +393,21 @@ impl Types for Compiler {
     }
 }
 
-/// A constraint whose expression cannot be read leaves its profile usable.
+/// A constraint whose expression cannot be read leaves its profile usable; so does a context invariant.
 fn unreadable_expressions(definition: &StructureDefinition) -> Vec<Problem> {
     let mut problems = Vec::new();
-    let stated = definition
-        .changes
-        .iter()
-        .flat_map(|change| change.constraints.iter().map(move |constraint| (change, constraint)));
-    for (change, constraint) in stated {
-        let Some(Err(error)) = constraint.expression.as_ref().map(profile::Formula::expression) else { continue };
+    let stated = definition.changes.iter().flat_map(|change| {
+        change.constraints.iter().filter_map(move |known| Some((Some(change), &known.key, known.expression.as_ref()?)))
+    });
+    let key: Arc<str> = "contextInvariant".into();
+    let of_context = definition.context_invariants.iter().map(|formula| (None, &key, formula));
+    for (change, key, formula) in stated.chain(of_context) {
+        let Err(error) = formula.expression() else { continue };
         problems.push(Problem {
             file: definition.file.clone(),
             url: Some(definition.url.clone()),
-            element: Some(change.place().into()),
-            defect: Defect::Expression { key: constraint.key.clone(), text: error.to_string() },
+            element: change.map(|change| change.place().into()),
+            defect: Defect::Expression { key: key.clone(), text: error.to_string() },
         });
     }
     problems
@@ -378,12 +418,12 @@ fn corrected_constraints(definition: &StructureDefinition) -> impl Iterator<Item
     let stated =
         definition.changes.iter().flat_map(|change| change.constraints.iter().map(move |known| (change, known)));
     stated.filter_map(|(change, constraint)| {
-        let erratum = errata::profile_erratum(&definition.url, &constraint.key)?;
+        let correction = constraint.correction.as_ref()?;
         Some(Problem {
             file: definition.file.clone(),
             url: Some(definition.url.clone()),
             element: Some(change.place().into()),
-            defect: Defect::Corrected { key: constraint.key.clone(), why: erratum.why },
+            defect: Defect::Corrected(correction.erratum.clone()),
         })
     })
 }
@@ -504,5 +544,104 @@ mod tests {
         assert!(matches!(&problem.defect, Defect::Expression { key, .. } if &**key == "a-1"));
         assert_eq!(problem.element.as_deref(), Some("Patient.name"));
         assert!(problem.defect.is_warning());
+    }
+
+    #[test]
+    fn a_context_invariant_that_cannot_be_read_leaves_its_extension() {
+        let mut extension = profile("http://example.org/e", None, "e");
+        extension["type"] = "Extension".into();
+        extension["baseDefinition"] = "http://hl7.org/fhir/StructureDefinition/Extension".into();
+        extension["differential"]["element"] = json!([{"path": "Extension.valueString", "min": 1}]);
+        extension["contextInvariant"] = json!(["%extension.exists()", "name.(", "%other.exists()"]);
+        let library = library(&[("e.json", extension)]);
+        assert!(library.profiles()[0].snapshot.is_some());
+        let told: Vec<String> = library.problems().iter().map(ToString::to_string).collect();
+        assert_eq!(told.len(), 2, "{told:?}");
+        assert!(told.iter().all(|text| text.starts_with("e.json: constraint contextInvariant is not checked: ")));
+    }
+
+    #[test]
+    fn profiles_that_derive_from_each_other_are_told_and_not_used() {
+        let of = |url: &str, base: &str| {
+            let mut profile = profile(url, None, "a");
+            profile["baseDefinition"] = base.into();
+            profile
+        };
+        let [a, b, c] = ["http://example.org/a", "http://example.org/b", "http://example.org/c"];
+        let library = library(&[("a.json", of(a, b)), ("b.json", of(b, a)), ("c.json", of(c, c))]);
+        assert!(library.profiles().iter().all(|profile| profile.snapshot.is_none()));
+        let loops = library.problems().iter().filter(|problem| matches!(problem.defect, Defect::Loop(_)));
+        assert_eq!(loops.count(), 2, "{:?}", library.problems());
+        assert!(library.problems().iter().any(|problem| &*problem.file == "c.json"));
+    }
+
+    #[test]
+    fn a_chain_of_profiles_without_end_is_cut() {
+        let url = |number: usize| format!("http://example.org/{number:04}");
+        let mut shelf = Shelf::new();
+        for number in 0..2_000 {
+            let mut profile = profile(&url(number), None, "a");
+            profile["baseDefinition"] = url(number + 1).into();
+            shelf.add_file(&format!("{number:04}.json"), profile.to_string().as_bytes());
+        }
+        let library = shelf.library();
+        assert!(library.profiles().iter().all(|profile| profile.snapshot.is_none()));
+        assert!(library.problems().iter().any(|problem| matches!(problem.defect, Defect::TooDeep(_))));
+    }
+
+    #[test]
+    fn a_million_slices_are_refused_without_being_made() {
+        for (count, limit) in [(1_000_000, "no definition needs as many"), (10_001, "more than 10000 elements")] {
+            let slices = vec![r#"{"path":"Patient.name","sliceName":"slice"}"#; count];
+            let text = format!(
+                r#"{{"resourceType":"StructureDefinition","url":"http://example.org/a","name":"a","kind":"resource",
+                "type":"Patient","derivation":"constraint","baseDefinition":"http://hl7.org/fhir/StructureDefinition/Patient",
+                "differential":{{"element":[{}]}}}}"#,
+                slices.join(",")
+            );
+            let mut shelf = Shelf::new();
+            shelf.add_file("a.json", text.as_bytes());
+            let library = shelf.library();
+            assert!(library.profiles().is_empty(), "{count}");
+            assert_eq!(library.problems().len(), 1, "{count}");
+            assert!(library.problems()[0].to_string().contains(limit), "{}", library.problems()[0]);
+        }
+    }
+
+    #[test]
+    fn shuffled_files_make_the_same_library() {
+        let mut files: Vec<(String, Value)> = (0..12)
+            .map(|n| {
+                let version = format!("1.{}.0", n % 4);
+                let mut profile = profile(&format!("http://example.org/{}", n / 4), Some(&version), "a");
+                if n % 3 == 0 {
+                    profile["baseDefinition"] = format!("http://example.org/{}", n / 4 + 1).into();
+                }
+                (format!("{n}.json"), profile)
+            })
+            .collect();
+        files.push((
+            "v.json".into(),
+            json!({"resourceType": "ValueSet", "url": "http://example.org/v", "status": "draft",
+            "compose": {"include": [{"valueSet": ["http://example.org/v"]}]}}),
+        ));
+        let made = |files: &[(String, Value)]| {
+            let mut shelf = Shelf::new();
+            files.iter().for_each(|(name, content)| shelf.add_file(name, content.to_string().as_bytes()));
+            shelf.library()
+        };
+        let first = made(&files);
+        for round in 1..files.len() {
+            // every step takes another file first, and leaves the rest in another order
+            files.rotate_left(round);
+            files.swap(0, round);
+            let other = made(&files);
+            assert_eq!(first.problems(), other.problems());
+            let whole = |library: &Library| -> Vec<_> {
+                let all = library.profiles().iter();
+                all.map(|profile| (profile.definition.clone(), profile.snapshot.clone())).collect()
+            };
+            assert_eq!(whole(&first), whole(&other));
+        }
     }
 }

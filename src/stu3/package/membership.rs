@@ -1,12 +1,17 @@
 //! Whether a code is in a value set of a package, as far as the packages and the release can tell.
 //!
 //! An expansion that the package gives decides by itself; so do the codes that a definition lists. Filters look through
-//! the code systems of packages; of the release's systems only the codes are known, not how they stand to each other.
+//! the code systems of packages; of the release's systems the codes are known and how they stand to each other, and not
+//! their other properties.
 //! Spec: <https://hl7.org/fhir/STU3/valueset.html#composition>.
 
-use super::{DefinedCodeSystem, DefinedValueSet, Filter, Include, Library};
-use crate::stu3::{Membership, terminology};
+use super::{DefinedCodeSystem, DefinedValueSet, Filter, Include, Library, Object};
+use crate::{
+    fhir::{Document, NodeId},
+    stu3::{CodeSystem, Membership, profile::Problem, terminology},
+};
 use std::{
+    cell::RefCell,
     collections::{HashMap, HashSet},
     sync::{Arc, OnceLock},
 };
@@ -47,18 +52,48 @@ pub enum Known<'l> {
     Unknown(&'l str),
 }
 
+/// A value set that is no part of a library: one of a document.
+#[derive(Debug)]
+pub struct LooseSet {
+    set: DefinedValueSet,
+    listed: Listed,
+}
+
+impl LooseSet {
+    /// Reads one.
+    ///
+    /// # Errors
+    /// It has more codes than any real one.
+    pub fn of(document: &Document<'_>, node: NodeId) -> Result<Self, Problem> {
+        let set = DefinedValueSet::contained(Object { document, node }, "".into(), &"".into())?;
+        Ok(Self { set, listed: Listed::default() })
+    }
+}
+
 /// What is asked for.
-#[derive(Clone, Copy)]
-struct Asked<'a> {
+struct Asked<'a, 'l> {
     system: Option<&'a str>,
     code: &'a str,
+    /// What sets that others take in have said: many ways may lead to one.
+    told: RefCell<HashMap<usize, Membership<'l>>>,
+}
+
+impl<'a> Asked<'a, '_> {
+    fn new(system: Option<&'a str>, code: &'a str) -> Self {
+        Self { system, code, told: RefCell::default() }
+    }
 }
 
 impl Library {
     /// Whether a code is in a value set of a package or of the release. Without a system (a value of type `code`) any
     /// system of the set will do.
     pub fn membership(&self, canonical: &str, system: Option<&str>, code: &str) -> Membership<'_> {
-        self.member(canonical, Asked { system, code }, 0)
+        self.member(canonical, &Asked::new(system, code), 0)
+    }
+
+    /// The same of a value set that is no part of the library.
+    pub fn membership_in<'l>(&'l self, set: &'l LooseSet, system: Option<&str>, code: &str) -> Membership<'l> {
+        self.in_set(&set.set, &set.listed, &Asked::new(system, code), 0)
     }
 
     /// What a code system of the packages says of a code; `None` where none of them defines the system.
@@ -73,7 +108,7 @@ impl Library {
         })
     }
 
-    fn member(&self, canonical: &str, asked: Asked<'_>, depth: usize) -> Membership<'_> {
+    fn member<'l>(&'l self, canonical: &str, asked: &Asked<'_, 'l>, depth: usize) -> Membership<'l> {
         let released = terminology().membership(canonical, asked.system, asked.code);
         if released != Membership::NoValueSet {
             return released;
@@ -81,8 +116,24 @@ impl Library {
         let Some(place) = self.value_set_place(canonical).filter(|_| depth < DEEPEST) else {
             return Membership::NoValueSet;
         };
-        let set = &self.value_sets()[place];
-        let lists = self.listed[place].codes.get_or_init(|| Lists::of(set));
+        if let Some(told) = asked.told.borrow().get(&place) {
+            return *told;
+        }
+        let verdict = self.in_set(&self.value_sets()[place], &self.listed[place], asked, depth);
+        if depth > 0 {
+            asked.told.borrow_mut().insert(place, verdict);
+        }
+        verdict
+    }
+
+    fn in_set<'l>(
+        &'l self,
+        set: &'l DefinedValueSet,
+        listed: &Listed,
+        asked: &Asked<'_, 'l>,
+        depth: usize,
+    ) -> Membership<'l> {
+        let lists = listed.codes.get_or_init(|| Lists::of(set));
         if let Some(expansion) = &lists.expansion {
             return in_expansion(expansion, asked);
         }
@@ -101,7 +152,7 @@ impl Library {
         &'l self,
         parts: &'l [Include],
         lists: &[HashSet<Arc<str>>],
-        asked: Asked<'_>,
+        asked: &Asked<'_, 'l>,
         depth: usize,
     ) -> Membership<'l> {
         let mut open = Membership::Out;
@@ -121,7 +172,7 @@ impl Library {
         &'l self,
         part: &'l Include,
         list: &HashSet<Arc<str>>,
-        asked: Asked<'_>,
+        asked: &Asked<'_, 'l>,
         depth: usize,
     ) -> Membership<'l> {
         let mut verdict = match part.system.as_deref() {
@@ -168,11 +219,19 @@ impl Library {
         if in_system == Membership::Out {
             return Membership::Out;
         }
-        let Some((place, defined)) = self.placed_system(system) else { return Membership::Open { system } };
-        let Some(concept) = self.concept(place, code) else { return in_system };
+        let released = terminology().code_system(system);
+        let placed = self.placed_system(system).filter(|_| released.is_none());
         let mut verdict = Membership::In;
         for filter in filters {
-            match self.lets_through(place, defined, concept, filter) {
+            let passes = match (released, placed) {
+                (Some(released), _) => released_lets_through(released, code, filter),
+                (None, Some((place, defined))) => match self.concept(place, code) {
+                    Some(concept) => self.lets_through(place, defined, concept, filter),
+                    None => return in_system,
+                },
+                (None, None) => None,
+            };
+            match passes {
                 Some(true) => {}
                 Some(false) => return Membership::Out,
                 None => verdict = Membership::Open { system },
@@ -181,36 +240,24 @@ impl Library {
         verdict
     }
 
-    /// <https://hl7.org/fhir/STU3/valueset-filter-operator.html>; `None` where it cannot be told.
+    /// A concept of a code system of the packages; `None` where it cannot be told.
     fn lets_through(&self, place: usize, system: &DefinedCodeSystem, concept: usize, filter: &Filter) -> Option<bool> {
-        let is_below = |least: usize| {
+        let is_below = || {
             let top = self.concept(place, &filter.value)?;
             let parent = |at: &usize| system.concepts.get(*at)?.parent.map(|parent| parent as usize);
-            Some(std::iter::successors(Some(concept), parent).skip(least).any(|at| at == top))
+            Some((std::iter::successors(Some(concept), parent).any(|at| at == top), concept == top))
         };
         let known = &system.concepts[concept];
-        let code = &known.concept.code;
-        let values = || {
-            let of_property = known.properties.iter().filter(|(name, _)| *name == filter.property);
-            let named: Vec<&str> = of_property.map(|(_, value)| &**value).collect();
+        let of_property = known.properties.iter().filter(|(name, _)| *name == filter.property);
+        let mut values: Vec<&str> = of_property.map(|(_, value)| &**value).collect();
+        if values.is_empty() {
             match &*filter.property {
-                "code" | "concept" if named.is_empty() => vec![&**code],
-                "display" if named.is_empty() => known.concept.display.as_deref().into_iter().collect(),
-                _ => named,
+                "code" | "concept" => values.push(&known.concept.code),
+                "display" => values.extend(known.concept.display.as_deref()),
+                _ => {}
             }
-        };
-        let listed = || filter.value.split(',').map(str::trim);
-        match &*filter.operator {
-            "is-a" => is_below(0),
-            "descendent-of" => is_below(1),
-            "is-not-a" => is_below(0).map(|is| !is),
-            "=" => Some(values().contains(&&*filter.value)),
-            "in" => Some(values().iter().any(|value| listed().any(|one| one == *value))),
-            "not-in" => Some(!values().iter().any(|value| listed().any(|one| one == *value))),
-            "exists" => Some(values().is_empty() != (&*filter.value == "true")),
-            "regex" => crate::fhir::path::matches_whole(&filter.value, &values()),
-            _ => None,
         }
+        passes(filter, is_below, Some(&values))
     }
 
     fn placed_system(&self, system: &str) -> Option<(usize, &DefinedCodeSystem)> {
@@ -228,6 +275,33 @@ impl Library {
             all.map(|(at, known)| (spelled(&known.concept.code), at)).collect()
         });
         places.get(&spelled(code)).copied()
+    }
+}
+
+/// A code of a system of the release; `None` where it cannot be told.
+fn released_lets_through(system: &CodeSystem, code: &str, filter: &Filter) -> Option<bool> {
+    let is_below = || Some((system.is_below(code, &filter.value)?, *code == *filter.value));
+    match &*filter.property {
+        "code" | "concept" => passes(filter, is_below, Some(&[code])),
+        _ => passes(filter, is_below, None),
+    }
+}
+
+/// What a filter says of a concept, by whether it stands below the filter's value and is that itself, and by its values of
+/// the filter's property; `None` where that is not known.
+/// Spec: <https://hl7.org/fhir/STU3/valueset-filter-operator.html>.
+fn passes(filter: &Filter, is_below: impl FnOnce() -> Option<(bool, bool)>, values: Option<&[&str]>) -> Option<bool> {
+    let listed = || filter.value.split(',').map(str::trim);
+    match &*filter.operator {
+        "is-a" => is_below().map(|(is_below, _)| is_below),
+        "descendent-of" => is_below().map(|(is_below, is_itself)| is_below && !is_itself),
+        "is-not-a" => is_below().map(|(is_below, _)| !is_below),
+        "=" => Some(values?.contains(&&*filter.value)),
+        "in" => Some(values?.iter().any(|value| listed().any(|one| one == *value))),
+        "not-in" => Some(!values?.iter().any(|value| listed().any(|one| one == *value))),
+        "exists" => Some(values?.is_empty() != (&*filter.value == "true")),
+        "regex" => crate::fhir::path::matches_whole(&filter.value, values?),
+        _ => None,
     }
 }
 
@@ -258,7 +332,7 @@ impl Lists {
     }
 }
 
-fn in_expansion(expansion: &Expansion, asked: Asked<'_>) -> Membership<'static> {
+fn in_expansion(expansion: &Expansion, asked: &Asked<'_, '_>) -> Membership<'static> {
     let is_meant = |systems: &Vec<Option<Arc<str>>>| {
         systems
             .iter()

@@ -1,12 +1,14 @@
 //! Files as they come, in any order: read, sorted, and what stands twice found.
 
 use super::{
-    Archive, ArchiveError, ArchiveLimits, DefinedCodeSystem, DefinedValueSet, Library, Manifest, Object, is_stu3,
+    Archive, ArchiveError, ArchiveLimits, DefinedCodeSystem, DefinedValueSet, Library, Manifest, Object, Questionnaire,
+    is_stu3,
     own::{is_own, own_type},
 };
 use crate::{
     fhir::{self, json::Limits},
     stu3::{
+        errata::{self, ProfileErratum},
         profile::{Defect, Problem, StructureDefinition},
         release,
     },
@@ -20,6 +22,8 @@ pub struct Shelf {
     pub(super) profiles: Vec<StructureDefinition>,
     pub(super) value_sets: Vec<DefinedValueSet>,
     pub(super) code_systems: Vec<DefinedCodeSystem>,
+    pub(super) questionnaires: Vec<Questionnaire>,
+    pub(super) errata: Vec<ProfileErratum>,
     pub(super) problems: Vec<Problem>,
 }
 
@@ -51,9 +55,19 @@ impl Shelf {
         Ok(&self.packages[self.packages.len() - 1])
     }
 
-    /// Takes a definition, JSON or XML; what is wrong with it becomes a problem of the library.
+    /// Takes a definition, JSON or XML, or errata (`.errata.json`); what is wrong with it becomes a problem of the library.
     pub fn add_file(&mut self, name: &str, bytes: &[u8]) {
-        self.add(&name.into(), bytes, Origin::File);
+        let file: Arc<str> = name.into();
+        if !name.ends_with(errata::ENDING) {
+            return self.add(&file, bytes, Origin::File);
+        }
+        match errata::read(&file, bytes) {
+            Ok(mut errata) => self.errata.append(&mut errata),
+            Err(why) => {
+                let defect = Defect::Errata(why);
+                self.problems.push(Problem { file, url: None, element: None, defect });
+            }
+        }
     }
 
     /// The library of what was taken.
@@ -81,6 +95,7 @@ impl Shelf {
             Some("StructureDefinition") => self.add_structure(object, file),
             Some("ValueSet") => DefinedValueSet::read(object, file).map(|set| self.value_sets.push(set)),
             Some("CodeSystem") => DefinedCodeSystem::read(object, file).map(|system| self.code_systems.push(system)),
+            Some("Questionnaire") => self.add_questionnaire(object, file),
             _ if origin == Origin::Package => Ok(()),
             _ => Err(Problem { file: file.clone(), url: None, element: None, defect: Defect::OtherResource }),
         };
@@ -104,11 +119,24 @@ impl Shelf {
         if is_model || object.text("derivation").is_none_or(|derivation| derivation != "constraint") {
             return Err(fail(Defect::NoConstraint));
         }
-        self.profiles.push(StructureDefinition::read(object, file)?);
-        // its bindings name these by `#id`
+        let profile = StructureDefinition::read(object, file)?;
+        let url = profile.url.clone();
+        self.profiles.push(profile);
+        self.add_contained(object, &url, file)
+    }
+
+    fn add_questionnaire(&mut self, object: Object<'_>, file: &Arc<str>) -> Result<(), Problem> {
+        let questionnaire = Questionnaire::read(object, file)?;
+        let url = questionnaire.url.clone();
+        self.questionnaires.push(questionnaire);
+        self.add_contained(object, &url, file)
+    }
+
+    /// The value sets that a definition contains: it names them by `#id`.
+    fn add_contained(&mut self, object: Object<'_>, url: &str, file: &Arc<str>) -> Result<(), Problem> {
         for contained in object.objects("contained") {
             let is_set = contained.text("resourceType").is_some_and(|name| name == "ValueSet");
-            if let (true, Some(url), Some(id)) = (is_set, &url, contained.text("id")) {
+            if let (true, Some(id)) = (is_set, contained.text("id")) {
                 self.value_sets.push(DefinedValueSet::contained(contained, format!("{url}#{id}").into(), file)?);
             }
         }

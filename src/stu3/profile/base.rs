@@ -116,6 +116,7 @@ fn constraints(source: &str, rules: &[Rule]) -> impl Iterator<Item = Constraint>
         expression: Some(Formula::new(rule.expression)),
         human: "".into(),
         source: source.clone(),
+        correction: None,
     })
 }
 

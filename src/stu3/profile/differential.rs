@@ -36,7 +36,7 @@ pub struct StructureDefinition {
     /// `resource`, `datatype` or `extension`.
     pub context_kind: Option<Arc<str>>,
     /// FHIRPath that must hold where it stands, of an extension.
-    pub context_invariants: Vec<Arc<str>>,
+    pub context_invariants: Vec<Formula>,
     /// What it changes, in the order of the file.
     pub changes: Vec<Change>,
     /// Where it was read from.
@@ -128,7 +128,7 @@ impl StructureDefinition {
             base: part("baseDefinition")?,
             contexts: object.texts("context").flat_map(|text| split(&text)).collect(),
             context_kind: object.kept("contextType"),
-            context_invariants: object.texts("contextInvariant").collect(),
+            context_invariants: object.texts("contextInvariant").map(Formula::of_context).collect(),
             changes,
             file: file.clone(),
             url: source,
@@ -244,13 +244,16 @@ fn read_slicing(object: Object<'_>) -> Result<Slicing, Defect> {
 fn read_constraint(object: Object<'_>, source: &Arc<str>) -> Option<Constraint> {
     let key = object.kept("key")?;
     let erratum = errata::profile_erratum(source, &key);
-    let corrected = erratum.and_then(|erratum| erratum.evaluated);
-    Some(Constraint {
-        key,
-        is_warning: object.text("severity").is_some_and(|severity| severity == "warning")
-            || erratum.is_some_and(|erratum| erratum.is_warning),
-        expression: corrected.map(Into::into).or_else(|| object.kept("expression")).map(Formula::new::<Arc<str>>),
+    let mut constraint = Constraint {
+        is_warning: object.text("severity").is_some_and(|severity| severity == "warning"),
+        expression: object.kept("expression").map(Formula::new::<Arc<str>>),
         human: object.kept("human").unwrap_or_default(),
         source: object.kept("source").unwrap_or_else(|| source.clone()),
-    })
+        correction: None,
+        key,
+    };
+    if let Some(erratum) = erratum {
+        constraint.correct(erratum);
+    }
+    Some(constraint)
 }

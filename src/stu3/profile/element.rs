@@ -3,7 +3,7 @@
 //! Spec: <https://hl7.org/fhir/STU3/elementdefinition.html>.
 
 use super::{Formula, Value};
-use crate::stu3::Strength;
+use crate::stu3::{Strength, errata::ProfileErratum};
 use std::sync::Arc;
 
 /// The whole definition of an element, as a snapshot has it.
@@ -89,6 +89,17 @@ pub struct Constraint {
     pub human: Arc<str>,
     /// Canonical URL of the structure that states it.
     pub source: Arc<str>,
+    /// Why it is not as published.
+    pub correction: Option<Correction>,
+}
+
+/// What an erratum made of a constraint.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Correction {
+    /// The erratum.
+    pub erratum: Arc<ProfileErratum>,
+    /// It was published as an error, and is a warning.
+    pub is_softened: bool,
 }
 
 /// How an element is cut into slices.
@@ -135,6 +146,19 @@ pub enum SlicingRules {
     Open,
     /// Anything, behind all slices.
     OpenAtEnd,
+}
+
+impl Constraint {
+    /// Takes it as an erratum says.
+    pub(in crate::stu3) fn correct(&mut self, erratum: &Arc<ProfileErratum>) {
+        let was_softened = self.correction.as_ref().is_some_and(|correction| correction.is_softened);
+        let is_softened = was_softened || (erratum.is_warning && !self.is_warning);
+        self.is_warning |= erratum.is_warning;
+        if let Some(expression) = &erratum.expression {
+            self.expression = Some(Formula::new(expression.clone()));
+        }
+        self.correction = Some(Correction { erratum: erratum.clone(), is_softened });
+    }
 }
 
 impl DiscriminatorKind {

@@ -36,7 +36,8 @@ pub(in crate::stu3) use base::of_type;
 pub(in crate::stu3) use build::{Types, build};
 pub use differential::{Change, StatedBinding, StructureDefinition};
 pub use element::{
-    Binding, Constraint, Discriminator, DiscriminatorKind, ElementDefinition, Slicing, SlicingRules, Type, Typed,
+    Binding, Constraint, Correction, Discriminator, DiscriminatorKind, ElementDefinition, Slicing, SlicingRules, Type,
+    Typed,
 };
 pub use formula::Formula;
 pub use problem::{Defect, Problem};

@@ -1,5 +1,6 @@
 //! What is wrong with a definition, and where.
 
+use crate::stu3::errata::ProfileErratum;
 use std::sync::Arc;
 
 /// Something wrong with a definition, with its place.
@@ -34,7 +35,7 @@ pub enum Defect {
     #[error("it has more than {0} bytes; no definition needs as many")]
     FileTooLarge(u64),
     /// No definition that is used here.
-    #[error("this is no StructureDefinition, ValueSet or CodeSystem; take the file away")]
+    #[error("this is no StructureDefinition, ValueSet, CodeSystem or Questionnaire; take the file away")]
     OtherResource,
     /// Something that has to be there.
     #[error("{0} is missing; nothing can be made of it")]
@@ -142,13 +143,20 @@ pub enum Defect {
         text: String,
     },
     /// A constraint that is known to be defective.
-    #[error("constraint {key} is not taken as it is published: {why}")]
-    Corrected {
-        /// Its key.
-        key: Arc<str>,
-        /// What is wrong with it.
-        why: &'static str,
-    },
+    #[error("constraint {} is not taken as it is published ({}): {}", .0.key, .0.file, .0.reason)]
+    Corrected(Arc<ProfileErratum>),
+    /// A file of errata that cannot be read.
+    #[error("this is no file of errata: {0}")]
+    Errata(String),
+    /// An erratum of a constraint that no profile of the packages states.
+    #[error("no profile of this URL that is loaded states a constraint {0}: correct the erratum, or take it out")]
+    NoConstraintNamed(Arc<str>),
+    /// Two errata of one constraint.
+    #[error("{0} has another erratum of constraint {1}; which one is meant cannot be known, take one away")]
+    ErratumTwice(Arc<str>, Arc<str>),
+    /// A value set that takes itself in.
+    #[error("it takes in value sets that take it in, by way of {0}; none of them is used")]
+    Circle(Arc<str>),
 }
 
 impl Defect {
@@ -162,7 +170,7 @@ impl Defect {
                 | Self::NoTypeProfile(_)
                 | Self::NoPackage { .. }
                 | Self::Expression { .. }
-                | Self::Corrected { .. }
+                | Self::Corrected(_)
                 | Self::NoSlicing(_)
         )
     }

@@ -31,11 +31,16 @@ impl Codes {
 
     /// The code is in the list.
     pub fn has(&self, code: &str) -> bool {
+        self.place(code).is_some()
+    }
+
+    /// Its place in the list.
+    pub(super) fn place(&self, code: &str) -> Option<usize> {
         let list = self.list();
         if self.ignore_case {
-            list.binary_search_by(|known| compare(known, code, true)).is_ok()
+            list.binary_search_by(|known| compare(known, code, true)).ok()
         } else {
-            list.binary_search_by(|known| (**known).cmp(code)).is_ok()
+            list.binary_search_by(|known| (**known).cmp(code)).ok()
         }
     }
 

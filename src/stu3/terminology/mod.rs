@@ -6,10 +6,14 @@
 //! Spec: <https://hl7.org/fhir/STU3/terminologies.html>, <https://hl7.org/fhir/STU3/valueset.html>.
 
 mod codes;
+mod displays;
+mod hierarchy;
 mod table;
 
 use codes::ByUrl;
 pub use codes::Codes;
+pub use displays::same_display;
+pub use hierarchy::Hierarchy;
 use std::{borrow::Cow, sync::OnceLock};
 
 /// The codes of STU3. The same for the whole life of the program.
@@ -39,6 +43,8 @@ pub struct CodeSystem {
     pub codes: Codes,
     /// The codes are examples of what the system may hold.
     pub example: bool,
+    /// How they stand to each other.
+    pub hierarchy: Hierarchy,
 }
 
 /// A value set, as far as it is known.
@@ -72,6 +78,13 @@ pub enum Part {
         /// Codes that the value set excludes by name.
         excluded: Codes,
     },
+}
+
+impl CodeSystem {
+    /// A code is another one or stands below it; `None` where either is no code of the system.
+    pub fn is_below(&self, code: &str, top: &str) -> Option<bool> {
+        Some(self.hierarchy.is_below(self.codes.place(code)?, self.codes.place(top)?))
+    }
 }
 
 impl Part {
@@ -120,6 +133,12 @@ impl Terminology {
     /// A code system whose codes are known, by URL.
     pub fn code_system(&self, url: &str) -> Option<&CodeSystem> {
         self.systems.get(url)
+    }
+
+    /// What a code of a system of the release may be displayed as; nothing where it is not known.
+    pub fn displays(&self, system: &str, code: &str) -> impl Iterator<Item = &'static str> + use<> {
+        let place = self.code_system(system).and_then(|known| known.codes.place(code));
+        place.map(|place| displays::of(system, place)).into_iter().flatten()
     }
 
     /// The URL of a code system that some value set names though its codes are not known.
@@ -244,6 +263,34 @@ mod tests {
     }
 
     #[test]
+    fn codes_stand_below_each_other() {
+        let below = |system: &str, code: &str, top: &str| {
+            terminology().code_system(&format!("http://hl7.org/fhir/{system}")).unwrap().is_below(code, top)
+        };
+        assert_eq!(
+            below("v3/RoleCode", "MTH", "_PersonalRelationshipRoleType"),
+            Some(true),
+            "by way of PRN and FAMMEMB"
+        );
+        assert_eq!(below("v3/RoleCode", "MTH", "MTH"), Some(true));
+        assert_eq!(below("v3/RoleCode", "FAMMEMB", "MTH"), Some(false));
+        assert_eq!(below("v3/RoleCode", "MTH", "no such"), None);
+        assert_eq!(below("observation-status", "final", "amended"), Some(false), "nothing stands below anything here");
+    }
+
+    #[test]
+    fn codes_have_displays_in_several_languages() {
+        let names = |system: &str, code: &str| -> Vec<&str> {
+            terminology().displays(&format!("http://hl7.org/fhir/{system}"), code).collect()
+        };
+        assert_eq!(names("v3/RoleCode", "MTH"), ["mother"]);
+        assert!(names("v2/0164", "AP").contains(&"Applikator"));
+        assert_eq!(names("v3/RoleCode", "no such"), Vec::<&str>::new());
+        assert_eq!(names("v3/none", "MTH"), Vec::<&str>::new());
+        assert!(same_display("Mother", " mother ") && same_display("a  b", "A b") && !same_display("ab", "a b"));
+    }
+
+    #[test]
     fn case_counts_where_the_system_says_so() {
         let table = terminology().code_system("http://hl7.org/fhir/v2/0203").unwrap();
         assert!(table.codes.has("MR") && table.codes.has("mr") && !table.codes.has("MRR"));
@@ -279,7 +326,12 @@ mod tests {
         let mut terminology = Terminology::default();
         let system = || "http://example.org/s".to_owned().into();
         let codes = Codes::new(["b".to_owned(), "A".to_owned()], false);
-        terminology.add_code_system(CodeSystem { url: system(), codes, example: false });
+        terminology.add_code_system(CodeSystem {
+            url: system(),
+            codes,
+            example: false,
+            hierarchy: Hierarchy::default(),
+        });
         let url = "http://example.org/v";
         let set = |parts| ValueSet { url: url.to_owned().into(), parts };
         terminology.add_value_set(set(vec![Part::All { system: system() }]));

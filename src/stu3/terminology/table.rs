@@ -1,6 +1,8 @@
 //! Decodes the table of codes. Lines of tab-separated columns; the first column says what a line is:
 //!
 //! - `S url flags code code ..`: a code system and all its codes. Flags: `i` case does not count, `x` examples only
+//! - `H url parents parents ..`: for each code of the system above the places of those that it stands below, from 0,
+//!   separated by commas
 //! - `V url`: a value set; its own lines follow
 //! - `A system`: all codes of a system that has an `S` line
 //! - `C system code code ..`: these codes of a system
@@ -9,7 +11,7 @@
 //! Codes are sorted by their bytes, in lower case where the system has the flag `i` or is that of languages. The table is part of the program:
 //! a line that cannot be read is a mistake of the generator.
 
-use super::{CodeSystem, Codes, Part, Terminology, ValueSet};
+use super::{CodeSystem, Codes, Hierarchy, Part, Terminology, ValueSet};
 
 /// A system that has no `S` line and whose codes are the same in capital and small letters.
 const LANGUAGES: &str = "urn:ietf:bcp:47";
@@ -17,7 +19,8 @@ const LANGUAGES: &str = "urn:ietf:bcp:47";
 pub(super) fn decode(table: &'static str) -> Terminology {
     let mut terminology = Terminology::default();
     let mut set: Option<ValueSet> = None;
-    for line in table.lines() {
+    let mut lines = table.lines().peekable();
+    while let Some(line) = lines.next() {
         let (kind, rest) = line.split_once('\t').expect("every line has columns");
         let (url, rest) = rest.split_once('\t').unwrap_or((rest, ""));
         let system = url.into();
@@ -25,7 +28,15 @@ pub(super) fn decode(table: &'static str) -> Terminology {
             "S" => {
                 let (flags, text) = rest.split_once('\t').unwrap_or((rest, ""));
                 let codes = Codes::of_line(text, flags.contains('i'));
-                terminology.add_code_system(CodeSystem { url: system, codes, example: flags.contains('x') });
+                // the line of its hierarchy follows
+                let hierarchy =
+                    lines.next_if(|next| next.starts_with("H\t")).and_then(|next| next.splitn(3, '\t').nth(2));
+                terminology.add_code_system(CodeSystem {
+                    url: system,
+                    codes,
+                    example: flags.contains('x'),
+                    hierarchy: Hierarchy::of_line(hierarchy.unwrap_or_default()),
+                });
                 continue;
             }
             "V" => {

@@ -11,6 +11,7 @@ use crate::{
         rules::invariant,
     },
 };
+use std::fmt::Write;
 
 /// The longest words of an author that are repeated.
 const LONGEST: usize = 400;
@@ -24,10 +25,13 @@ impl Judge<'_, '_, '_> {
     }
 
     fn constraint(&mut self, constraint: &Constraint, at: Occurrence) {
+        let correction = constraint.correction.as_ref();
+        let is_published_as_error = !constraint.is_warning || correction.is_some_and(|known| known.is_softened);
         let asked = Asked {
             rule: &CONSTRAINT,
             constraint: Some(&constraint.key),
             severity: if constraint.is_warning { Severity::Warning } else { Severity::Error },
+            published: if is_published_as_error { Severity::Error } else { Severity::Warning },
             profile: &self.snapshot.url,
         };
         let text = match constraint.expression.as_ref().map(|formula| formula.expression()) {
@@ -39,7 +43,10 @@ impl Judge<'_, '_, '_> {
                     Ok(true) => return,
                     Ok(false) => {
                         let words: String = constraint.human.chars().take(LONGEST).collect();
-                        let text = format!("this breaks the profile's constraint {}: {words}", constraint.key);
+                        let mut text = format!("this breaks the profile's constraint {}: {words}", constraint.key);
+                        if let Some(known) = correction.filter(|known| known.erratum.expression.is_some()) {
+                            let _infallible = write!(text, " (judged as its errata say, {})", known.erratum.file);
+                        }
                         return self.out.add_of_profile(self.cx, &asked, At::here(at.node), text);
                     }
                     Err(why) => why,

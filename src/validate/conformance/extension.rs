@@ -3,11 +3,7 @@
 
 use super::{Judge, element::Occurrence};
 use crate::{
-    fhir::{
-        Content, NodeId, StructureId,
-        path::{Element, Expression},
-        primitive::has_scheme,
-    },
+    fhir::{Content, NodeId, StructureId, path::Element, primitive::has_scheme},
     stu3::{
         Invariant,
         profile::{Node, StructureDefinition},
@@ -110,7 +106,7 @@ fn place(
     for formula in &definition.context_invariants {
         let element = |node, holds| Element { node, content: Some(Content::Structure(holds)), is_twin: false };
         let asked = Asked::by(&INVARIANT, &definition.url);
-        let expression = match Expression::parse_with(formula, &[Invariant::VARIABLE]) {
+        let expression = match formula.expression() {
             Ok(expression) => expression,
             Err(error) => {
                 out.profile_not_checked(cx, &asked, At::here(node), error.to_string());
@@ -118,12 +114,13 @@ fn place(
             }
         };
         let variables = [(Invariant::VARIABLE, element(node, id))];
-        match invariant::holds(cx, &expression, element(focus, cx.holder.holds), &variables) {
+        match invariant::holds(cx, expression, element(focus, cx.holder.holds), &variables) {
             Ok(true) => {}
             Ok(false) => {
                 let text = format!(
-                    "this extension may stand only where this holds of the element around it: {formula}; \
-                     correct the element, or remove the extension"
+                    "this extension may stand only where this holds of the element around it: {}; \
+                     correct the element, or remove the extension",
+                    formula.text()
                 );
                 out.add_of_profile(cx, &asked, At::here(node), text);
             }

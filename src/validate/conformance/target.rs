@@ -7,7 +7,7 @@ use crate::{
     stu3::profile::{ElementDefinition, Snapshot, Type},
     validate::{
         context::{Context, ResourceScope, Standing, items, restful},
-        issue::At,
+        issue::{Asked, At},
         rules::reference,
     },
 };
@@ -58,7 +58,10 @@ impl<'v> Judge<'_, 'v, '_> {
         if fitting.iter().any(|snapshot| is_type(&snapshot.url)) {
             return;
         }
-        let Some(found) = found else { return };
+        let Some(found) = found else {
+            let profile = fitting.first().map(|snapshot| &snapshot.url).or(missing.as_ref());
+            return profile.into_iter().for_each(|profile| self.led_out(profile, at));
+        };
         // what a resource claims is told there, once, and not again wherever something leads to it
         let mut claims = claims(self.cx, found.node);
         if claims.any(|claim| fitting.iter().any(|snapshot| *claim == *snapshot.url)) {
@@ -81,6 +84,14 @@ impl<'v> Judge<'_, 'v, '_> {
                 self.at_reference(at, text);
             }
         }
+    }
+
+    /// The type is that of the reference, and whether what it leads to meets a profile cannot be seen.
+    fn led_out(&mut self, profile: &Arc<str>, at: Occurrence) {
+        let asked = Asked::by(&TARGET, profile);
+        self.out.profile_not_checked_once(self.cx, &asked, At::here(at.node), || {
+            format!("whether what lies outside of the file meets {}", called(profile))
+        });
     }
 
     fn at_reference(&mut self, at: Occurrence, text: String) {

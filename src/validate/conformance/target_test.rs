@@ -84,10 +84,37 @@ fn what_references_lead_to_is_carried_as_the_profile_says() {
     types[0]["aggregation"] = json!(["contained"]);
     let (p, active) = (subject_is(types), active());
     let elsewhere = observation(json!({"subject": {"reference": "Patient/1"}}));
-    assert_eq!(held(&[&p, &active], elsewhere), ["profile-aggregation Observation.subject"]);
+    assert_eq!(
+        held(&[&p, &active], elsewhere),
+        ["profile-aggregation Observation.subject", "?profile-target Observation.subject"]
+    );
     let contained = json!([{"resourceType": "Patient", "id": "c", "active": true}]);
     let inside = observation(json!({"contained": contained, "subject": {"reference": "#c"}}));
     assert_eq!(held(&[&p, &active], inside), none());
+}
+
+#[test]
+fn what_lies_outside_of_the_file_is_not_checked_and_that_is_said_once_for_a_profile() {
+    let target = json!([{"code": "Reference", "targetProfile": format!("{URL}active")}]);
+    let performer = json!([{"code": "Reference", "targetProfile": format!("{URL}other")}]);
+    let elements =
+        json!([{"path": "Observation.subject", "type": target}, {"path": "Observation.performer", "type": performer}]);
+    let (p, active, other) =
+        (profile("p", "Observation", elements), active(), profile("other", "Practitioner", json!([])));
+    let performers: Vec<Value> = (0..3).map(|n| json!({"reference": format!("Practitioner/{n}")})).collect();
+    let resource = observation(json!({"subject": {"reference": "Patient/1"}, "performer": performers,
+        "meta": {"profile": [format!("{URL}p")]}}));
+    let outcome = with(&[&p, &active, &other], &resource);
+    let said: Vec<(&str, &str)> =
+        outcome.not_checked.iter().map(|left| (left.expression.as_str(), left.text.as_str())).collect();
+    let text = |name: &str| format!("whether what lies outside of the file meets the profile {name}");
+    assert_eq!(
+        said,
+        [
+            ("Observation.subject", &*text("active")),
+            ("Observation.performer[0]", &*format!("{} (3 places)", text("other")))
+        ]
+    );
 }
 
 #[test]
@@ -197,4 +224,42 @@ fn policies_know_constraints_of_profiles() {
     assert_eq!(outcome.findings.iter().map(|finding| finding.key.as_str()).collect::<Vec<_>>(), ["p-1"]);
     let changed: Vec<_> = outcome.overridden.iter().map(|rule| (rule.key.as_str(), rule.to, rule.count)).collect();
     assert_eq!(changed, [("p-1", RuleLevel::Warning, 1), ("profile-min", RuleLevel::Off, 1)]);
+}
+
+#[test]
+fn errata_change_constraints_and_outcomes_say_so() {
+    use crate::{
+        fhir::json::{Limits, read},
+        model::Severity,
+        stu3::package::Shelf,
+        validate::{Policy, RuleLevel, Validator},
+    };
+    let constraint =
+        |key: &str| json!({"key": key, "severity": "error", "human": "words", "expression": "name.exists()"});
+    let elements =
+        json!([{"path": "Patient", "constraint": [constraint("p-1"), constraint("p-2"), constraint("p-3")]}]);
+    let errata = json!({"errata": [
+        {"profile": format!("{URL}p"), "key": "p-1", "severity": "warning", "reason": "too strict"},
+        {"profile": format!("{URL}p"), "key": "p-2", "expression": "gender.exists()", "reason": "means another element"},
+        {"profile": format!("{URL}p"), "key": "p-3", "expression": "active", "reason": "means another element"}]});
+    let mut shelf = Shelf::new();
+    shelf.add_file("p.json", profile("p", "Patient", elements).to_string().as_bytes());
+    shelf.add_file("p.errata.json", errata.to_string().as_bytes());
+    let validator = Validator::with(std::sync::Arc::new(shelf.library()));
+    let mut policy = Policy::default();
+    policy.require.insert(format!("{URL}p"));
+    let document = read(br#"{"resourceType":"Patient","active":true}"#, &Limits::default()).unwrap();
+    let outcome = validator.resource(&document, &policy);
+    let told: Vec<_> = outcome.findings.iter().map(|finding| (finding.key.as_str(), finding.severity)).collect();
+    assert_eq!(told, [("p-2", Severity::Error), ("p-1", Severity::Warning)]);
+    let text = "this breaks the profile's constraint p-2: words (judged as its errata say, p.errata.json)";
+    assert_eq!(outcome.findings[0].text, text);
+    let changed = |outcome: &crate::validate::Outcome| -> Vec<_> {
+        outcome.overridden.iter().map(|rule| (rule.key.clone(), rule.from, rule.to, rule.count)).collect()
+    };
+    assert_eq!(changed(&outcome), [("p-1".to_owned(), RuleLevel::Error, RuleLevel::Warning, 1)]);
+    // a policy has the last word
+    policy.rules.insert("p-1".to_owned(), RuleLevel::Off);
+    let outcome = validator.resource(&document, &policy);
+    assert_eq!(changed(&outcome), [("p-1".to_owned(), RuleLevel::Error, RuleLevel::Off, 1)]);
 }

@@ -89,13 +89,23 @@ fn expansions_imports_and_filters_decide() {
 }
 
 #[test]
-fn value_sets_that_take_in_each_other_end() {
+fn filters_look_through_the_code_systems_of_the_release() {
+    let roles = "http://hl7.org/fhir/v3/RoleCode";
     let p = bound("required", &format!("{SETS}v"));
-    let v = value_set("v", json!({"include": [{"valueSet": [format!("{SETS}w")]}]}));
-    let w = value_set("w", json!({"include": [{"valueSet": [format!("{SETS}v")]}]}));
-    let outcome = held(&[&p, &v, &w], coded("urn:x", "1"));
-    assert_eq!(outcome.len(), 1);
-    assert!(outcome[0].starts_with("?profile-binding "), "{outcome:?}");
+    let judged = |property: &str, op: &str, value: &str, code: &str| {
+        let filter = json!({"property": property, "op": op, "value": value});
+        let set = value_set("v", json!({"include": [{"system": roles, "filter": [filter]}]}));
+        held(&[&p, &set], coded(roles, code))
+    };
+    let outside = ["profile-binding Observation.code"];
+    assert_eq!(judged("concept", "is-a", "PRN", "MTH"), none());
+    assert_eq!(judged("concept", "is-a", "MTH", "PRN"), outside);
+    assert_eq!(judged("concept", "descendent-of", "MTH", "MTH"), outside);
+    assert_eq!(judged("concept", "is-not-a", "PRN", "MTH"), outside);
+    assert_eq!(judged("code", "regex", "M.*", "MTH"), none());
+    // what the release says of codes beside that is not known here
+    assert_eq!(judged("status", "=", "active", "MTH"), ["?profile-binding Observation.code"]);
+    assert_eq!(judged("concept", "is-a", "no such", "MTH"), ["?profile-binding Observation.code"]);
 }
 
 #[test]

@@ -36,6 +36,17 @@ pub(in crate::validate) enum Verdict<'d> {
     Unknown(Option<Cow<'d, str>>),
 }
 
+impl Verdict<'_> {
+    /// Whether it is sound; `None` where nobody here can tell.
+    pub(super) const fn decided(&self) -> Option<bool> {
+        match self {
+            Self::Sound => Some(true),
+            Self::Outside => Some(false),
+            Self::Unknown(_) => None,
+        }
+    }
+}
+
 /// The value of a bound element.
 #[derive(Clone, Copy)]
 pub(crate) struct Value<'a> {
@@ -166,27 +177,31 @@ fn coding_verdict<'d>(cx: &Context<'_, 'd>, strength: Strength, set: &str, codin
 
 /// Whether a value set has a code; `None` where nobody here can tell.
 pub(super) fn has(cx: &Context<'_, '_>, set: &str, system: Option<&str>, code: &str) -> Option<bool> {
-    match code_verdict(cx, set, system, code) {
-        Verdict::Sound => Some(true),
-        Verdict::Outside => Some(false),
-        Verdict::Unknown(_) => None,
-    }
+    code_verdict(cx, set, system, code).decided()
 }
 
 fn code_verdict<'d>(cx: &Context<'_, 'd>, set: &str, system: Option<&str>, code: &str) -> Verdict<'d> {
-    match cx.membership(set, system, code) {
+    verdict(cx, cx.membership(set, system, code), Some(set), (system, code))
+}
+
+/// What membership means: of systems with a grammar that decides, and of what nobody here can tell a terminology server,
+/// where the set has a name that it may know.
+pub(super) fn verdict<'d>(
+    cx: &Context<'_, 'd>,
+    membership: Membership<'_>,
+    set: Option<&str>,
+    (system, code): (Option<&str>, &str),
+) -> Verdict<'d> {
+    let asked = |system: &str| asked(cx, set?, system, code);
+    match membership {
         Membership::In => Verdict::Sound,
         Membership::Out => Verdict::Outside,
         Membership::Open { system } => match grammar::of(system) {
             Some(grammar) if grammar.has(code) => Verdict::Sound,
             Some(_) => Verdict::Outside,
-            None => {
-                asked(cx, set, system, code).unwrap_or_else(|| Verdict::Unknown(Some(Cow::Owned(system.to_owned()))))
-            }
+            None => asked(system).unwrap_or_else(|| Verdict::Unknown(Some(Cow::Owned(system.to_owned())))),
         },
-        Membership::NoValueSet => {
-            system.and_then(|system| asked(cx, set, system, code)).unwrap_or(Verdict::Unknown(None))
-        }
+        Membership::NoValueSet => system.and_then(asked).unwrap_or(Verdict::Unknown(None)),
     }
 }
 

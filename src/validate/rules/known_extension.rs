@@ -450,7 +450,7 @@ mod tests {
         let source = r#"{"resourceType":"Patient","gender":"male","extension":[{"url":"http://example.org/a","valueCode":"b"}]}"#;
         let document = json::read(source.as_bytes(), &Limits::default()).unwrap();
         let (validator, policy) = (Validator::new(), Policy::default());
-        let (cx, _) = walk::check(&validator.families, &document, &policy);
+        let (cx, _) = walk::check(&validator.families, &document, &policy, None);
         let element = |node, name| Element {
             node,
             content: cx.release.structure_named(name).map(Content::Structure),

@@ -8,6 +8,7 @@ pub(super) mod choice;
 pub(super) mod code_system;
 pub(super) mod concepts;
 pub(super) mod contained;
+pub(super) mod display;
 mod document;
 pub(super) mod element_id;
 pub(super) mod extension;
@@ -47,7 +48,7 @@ pub(super) const OTHER_RELEASE: Rule =
 
 /// All rules, sorted by key.
 pub fn all() -> Vec<&'static Rule> {
-    let families: [&[&'static Rule]; 26] = [
+    let families: [&[&'static Rule]; 27] = [
         &[&UNREADABLE, &NOT_A_BUNDLE, &OTHER_RELEASE],
         structure::RULES,
         cardinality::RULES,
@@ -56,6 +57,7 @@ pub fn all() -> Vec<&'static Rule> {
         quantity::RULES,
         binding::RULES,
         code_system::RULES,
+        display::RULES,
         concepts::RULES,
         bundle::RULES,
         document::RULES,

@@ -6,7 +6,7 @@ use super::{
     xhtml::{Fault, Piece, Reader},
 };
 use crate::{
-    fhir::NodeId,
+    fhir::{NodeId, primitive::is_blank},
     validate::{
         context::Context,
         issue::{At, Findings, Rule},
@@ -36,7 +36,7 @@ pub(crate) fn check(cx: &Context<'_, '_>, narrative: NodeId, out: &mut Findings<
     let (mut shown, mut broken, mut told) = (false, false, Vec::new());
     while let Some(piece) = reader.next() {
         match piece {
-            Ok(Piece::Text(text)) => shown = shown || !text.trim().is_empty(),
+            Ok(Piece::Text(text)) => shown = shown || !is_blank(text),
             Ok(Piece::Start(name)) => {
                 shown |= name == "img";
                 if reader.is_at_root() {
@@ -50,7 +50,7 @@ pub(crate) fn check(cx: &Context<'_, '_>, narrative: NodeId, out: &mut Findings<
                     }
                 } else if name == "img" {
                     image(cx, place, reader.attributes(), out);
-                } else if is_block(name) && reader.is_in_paragraph() {
+                } else if reader.is_in_paragraph() && is_block(name) {
                     broken = true;
                 }
             }
@@ -176,6 +176,7 @@ mod tests {
         assert_eq!(inside("<b>a"), ["narrative-div Patient.text.div"]);
         assert_eq!(inside("a&nbsp;b"), ["narrative-entity Patient.text.div"]);
         assert_eq!(inside(" <p/>"), ["txt-2 Patient.text.div"]);
+        assert_eq!(inside("\u{a0}"), Vec::<String>::new(), "white space is that of XML, as in the release's own XPath");
         assert_eq!(inside("<img src='http://a.org'/>"), Vec::<String>::new());
     }
 

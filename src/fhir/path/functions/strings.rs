@@ -7,7 +7,7 @@ use crate::fhir::{
         PathError,
         ast::Function,
         evaluate::{Evaluator, boolean},
-        patterns,
+        patterns::anchored,
         value::{Collection, Item},
     },
 };
@@ -48,7 +48,7 @@ pub(super) fn call<'d>(cx: &mut Evaluator<'_, 'd>, call: Call<'_, 'd>) -> Result
         Function::EndsWith => boolean(text.ends_with(&first)),
         Function::ContainsText => boolean(text.contains(&first)),
         Function::Matches => boolean(cx.pattern(&first)?.is_match(&text)),
-        Function::MatchesFull => boolean(cx.pattern(&patterns::whole(&first))?.is_match(&text)),
+        Function::MatchesFull => boolean(cx.pattern(&anchored(&first))?.is_match(&text)),
         Function::Split => {
             cx.make_items(text.matches(&first).count() + 1)?;
             text.split(&first).map(|part| Item::Text(part.to_owned().into())).collect()

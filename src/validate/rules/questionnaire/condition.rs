@@ -1,9 +1,10 @@
 //! Conditions of items (`enableWhen`): of several one has to hold.
 //! Spec: <https://hl7.org/fhir/STU3/questionnaire-definitions.html#Questionnaire.item.enableWhen>.
 
-use super::options::same;
+use super::options::is;
 use crate::{
-    fhir::{Document, Kind, NodeId},
+    fhir::{Document, NodeId},
+    stu3::package::{Condition, Wanted},
     validate::context::{items, string},
 };
 use std::{borrow::Cow, collections::HashMap};
@@ -28,26 +29,20 @@ impl<'d> Answers<'d> {
         Self(answers)
     }
 
-    /// Whether an item of the questionnaire is enabled.
-    pub(super) fn enable(&self, document: &Document<'_>, item: NodeId) -> bool {
-        let mut conditions = items(document, item, "enableWhen").peekable();
-        conditions.peek().is_none() || conditions.any(|condition| self.holds(document, condition))
+    /// Whether an item with these conditions is enabled.
+    pub(super) fn enable(&self, document: &Document<'_>, conditions: &[Condition]) -> bool {
+        conditions.is_empty() || conditions.iter().any(|condition| self.holds(document, condition))
     }
 
-    fn holds(&self, document: &Document<'_>, condition: NodeId) -> bool {
-        let question = string(document, condition, "question").unwrap_or_default();
-        let given = self.0.get(&question).map_or(&[][..], Vec::as_slice);
-        if let Some(has_answer) = document.get(condition, "hasAnswer") {
-            return (document.kind(has_answer) == Kind::True) != given.is_empty();
+    fn holds(&self, document: &Document<'_>, condition: &Condition) -> bool {
+        let given = self.0.get(&*condition.question).map_or(&[][..], Vec::as_slice);
+        match &condition.wanted {
+            Wanted::Answered(answered) => *answered != given.is_empty(),
+            Wanted::Answer(wanted) => given.iter().any(|answer| {
+                let value = document.get(*answer, &format!("value{}", wanted.ending));
+                value.is_some_and(|value| is(document, value, &wanted.value))
+            }),
+            Wanted::Unstated => true, // que-7 tells of it
         }
-        let wanted = document.children(condition).find_map(|member| {
-            let name = document.name(member)?;
-            name.strip_prefix("answer").map(|ending| (member, ending.to_owned()))
-        });
-        let Some((wanted, ending)) = wanted else { return true }; // que-7 tells of it
-        given.iter().any(|answer| {
-            let value = document.get(*answer, &format!("value{ending}"));
-            value.is_some_and(|value| same(document, value, wanted))
-        })
     }
 }

@@ -1,9 +1,10 @@
 //! A Questionnaire by itself: the values that it gives are such as its questions ask for.
 //! Spec: <https://hl7.org/fhir/STU3/questionnaire-definitions.html>.
 
-use super::form::{Asks, Form};
+use super::wanted;
 use crate::{
     fhir::NodeId,
+    stu3::package::{Asks, DEEPEST_ITEM, Questionnaire},
     validate::{
         context::{Context, items},
         issue::{At, Findings, Rule},
@@ -18,24 +19,21 @@ pub(super) static TYPE: Rule = Rule::error("questionnaire-type", "value", PAGE);
 /// "The linkId for the question": without one the condition never holds, which the page does not forbid.
 pub(super) static CONDITION: Rule = Rule::warning("questionnaire-condition", "not-found", PAGE);
 
-/// Deeper items are not looked at, in step with [`Form`].
-const DEEPEST: usize = 50;
-
 /// A Questionnaire; the path has reached it.
 pub(crate) fn check(cx: &Context<'_, '_>, questionnaire: NodeId, out: &mut Findings<'_>) {
-    let form = Form::of(cx.document, questionnaire);
+    let form = cx.forms.questionnaire(cx.document, questionnaire);
     level(cx, &form, questionnaire, "", 0, out);
 }
 
 /// Items that stand beside each other.
-fn level(cx: &Context<'_, '_>, form: &Form<'_>, owner: NodeId, tail: &str, depth: usize, out: &mut Findings<'_>) {
-    if depth > DEEPEST {
+fn level(cx: &Context<'_, '_>, form: &Questionnaire, owner: NodeId, tail: &str, depth: usize, out: &mut Findings<'_>) {
+    if depth > DEEPEST_ITEM {
         return;
     }
     for (number, item) in items(cx.document, owner, "item").enumerate() {
         let tail = format!("{tail}.item[{number}]");
         let own = Asks::named(cx.string(item, "type").as_deref().unwrap_or_default());
-        typed(cx, own, (item, &tail), "initial", out);
+        typed(cx, own, &Given { owner: item, tail: &tail, structure: "Questionnaire.item", stem: "initial" }, out);
         for (number, condition) in items(cx.document, item, "enableWhen").enumerate() {
             let tail = format!("{tail}.enableWhen[{number}]");
             let (Some(place), Some(link_id)) =
@@ -43,8 +41,10 @@ fn level(cx: &Context<'_, '_>, form: &Form<'_>, owner: NodeId, tail: &str, depth
             else {
                 continue;
             };
-            if let Some(listed) = form.by_link_id.get(&link_id) {
-                typed(cx, form.questions[listed.question].asks, (condition, &tail), "answer", out);
+            if let Some(listed) = form.listed(&link_id) {
+                let asks = form.questions[listed.question].asks;
+                let structure = "Questionnaire.item.enableWhen";
+                typed(cx, asks, &Given { owner: condition, tail: &tail, structure, stem: "answer" }, out);
             } else {
                 let text = "no item has this linkId, so this item is never enabled: correct it";
                 out.add(cx, &CONDITION, At::below(place, format!("{tail}.question")), text);
@@ -54,18 +54,31 @@ fn level(cx: &Context<'_, '_>, form: &Form<'_>, owner: NodeId, tail: &str, depth
     }
 }
 
-/// The value of this stem (`initial` of `initialString`), where the question asks for something.
-fn typed(cx: &Context<'_, '_>, asks: Asks, (owner, tail): (NodeId, &str), stem: &str, out: &mut Findings<'_>) {
+/// A value that a Questionnaire gives.
+struct Given<'t> {
+    owner: NodeId,
+    tail: &'t str,
+    /// The owner's structure.
+    structure: &'static str,
+    /// `initial` of `initialString`.
+    stem: &'static str,
+}
+
+/// Whether the value is of the type that the question asks for, where it asks for something.
+fn typed(cx: &Context<'_, '_>, asks: Asks, given: &Given<'_>, out: &mut Findings<'_>) {
+    let Some(structure) = cx.release.structure_named(given.structure) else { return };
     if matches!(asks, Asks::Group | Asks::Display) {
         return;
     }
-    let wrong = cx.document.children(owner).find(|member| {
+    let wrong = cx.document.children(given.owner).find(|member| {
         let name = cx.document.name(*member).unwrap_or_default();
-        name.strip_prefix(stem).is_some_and(|ending| !asks.admits(ending))
+        let ending = name.strip_prefix(given.stem);
+        // of a name that is none it is told that there is no such element
+        ending.is_some_and(|ending| !asks.admits(ending) && cx.release.member(structure, &name).is_some())
     });
     if let Some(value) = wrong {
-        let text = format!("the question asks for {}, and this is of another type: correct it", asks.wanted());
-        out.add(cx, &TYPE, At::below(value, format!("{tail}.{stem}")), text);
+        let text = format!("the question asks for {}, and this is of another type: correct it", wanted(asks));
+        out.add(cx, &TYPE, At::below(value, format!("{}.{}", given.tail, given.stem)), text);
     }
 }
 

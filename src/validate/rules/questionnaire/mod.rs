@@ -1,16 +1,15 @@
-//! Questionnaires by themselves, and responses against their Questionnaire, where that is in the Bundle or contained.
+//! Questionnaires by themselves, and responses against their Questionnaire, where that is in the Bundle, contained or loaded.
 //! Spec: <https://hl7.org/fhir/STU3/questionnaireresponse.html>, <https://hl7.org/fhir/STU3/questionnaire.html>.
 
 mod condition;
 mod definition;
-mod form;
 mod options;
 
 pub(crate) use definition::check as check_definition;
-pub(crate) use form::Form;
 
 use crate::{
-    fhir::{Kind, NodeId, path::Resolution},
+    fhir::{Document, Kind, NodeId, path::Resolution},
+    stu3::package::{Asks, DEEPEST_ITEM, Listed, LooseSet, Question, Questionnaire},
     validate::{
         context::{Context, items},
         issue::{At, Findings, Rule},
@@ -18,8 +17,7 @@ use crate::{
     },
 };
 use condition::Answers;
-use form::{Asks, Level, Listed, Question};
-use std::rc::Rc;
+use std::{cell::RefCell, collections::HashMap, rc::Rc, sync::Arc};
 
 const PAGE: &str = "https://hl7.org/fhir/STU3/questionnaireresponse.html";
 const QUESTIONNAIRE: &str = "https://hl7.org/fhir/STU3/questionnaire.html";
@@ -51,63 +49,96 @@ pub(crate) static RULES: &[&Rule] = &[
     &definition::CONDITION,
 ];
 
-/// Deeper items are not looked at, in step with [`Form`].
-const DEEPEST: usize = 50;
+/// Questionnaires and value sets of a file, each read once.
+#[derive(Debug, Default)]
+pub(crate) struct Forms {
+    questionnaires: RefCell<HashMap<NodeId, Arc<Questionnaire>>>,
+    /// `None` where one is too large to be used.
+    value_sets: RefCell<HashMap<NodeId, Option<Rc<LooseSet>>>>,
+}
+
+impl Forms {
+    fn questionnaire(&self, document: &Document<'_>, node: NodeId) -> Arc<Questionnaire> {
+        let read = || Arc::new(Questionnaire::of(document, node));
+        self.questionnaires.borrow_mut().entry(node).or_insert_with(read).clone()
+    }
+
+    fn value_set(&self, document: &Document<'_>, node: NodeId) -> Option<Rc<LooseSet>> {
+        let read = || LooseSet::of(document, node).ok().map(Rc::new);
+        self.value_sets.borrow_mut().entry(node).or_insert_with(read).clone()
+    }
+}
+
+/// What a response is held to.
+struct Form {
+    questionnaire: Arc<Questionnaire>,
+    /// Where it stands, if it is in the file.
+    node: Option<NodeId>,
+}
 
 /// A QuestionnaireResponse; the path has reached it.
-pub(crate) fn check<'d>(cx: &Context<'_, 'd>, response: NodeId, out: &mut Findings<'_>) {
+pub(crate) fn check(cx: &Context<'_, '_>, response: NodeId, out: &mut Findings<'_>) {
     let document = cx.document;
     let Some(named) = document.get(response, "questionnaire") else { return };
     let Some(reference) = cx.string(named, "reference") else { return };
-    let found = match reference::lead(cx, &reference) {
-        Resolution::Found(node) if cx.string(node, "resourceType").as_deref() == Some("Questionnaire") => node,
+    let form = match reference::lead(cx, &reference) {
+        Resolution::Found(node) if cx.string(node, "resourceType").as_deref() == Some("Questionnaire") => {
+            Form { questionnaire: cx.forms.questionnaire(document, node), node: Some(node) }
+        }
         // A resource of another type is told as a reference.
         Resolution::Found(_) => return,
-        _ => {
-            let text = "the questionnaire is neither contained nor in the Bundle";
-            return out.not_checked(cx, &NOT_HERE, At::below(named, ".questionnaire"), text);
-        }
+        _ => match cx.library.questionnaire(&reference) {
+            Some(questionnaire) => Form { questionnaire: questionnaire.clone(), node: None },
+            None => {
+                let text = "the questionnaire is neither contained nor in the Bundle, and none of its name is loaded";
+                return out.not_checked(cx, &NOT_HERE, At::below(named, ".questionnaire"), text);
+            }
+        },
     };
-    let known = cx.forms.borrow().get(&found).cloned();
-    let form = known.unwrap_or_else(|| {
-        let form = Rc::new(Form::of(document, found));
-        cx.forms.borrow_mut().insert(found, form.clone());
-        form
-    });
     let is_over = matches!(cx.string(response, "status").as_deref(), Some("completed" | "amended"));
     let judge = Judge { cx, form: &form, is_over, answers: Answers::of(document, response) };
-    judge.level(response, "", &form.top, None, 0, out);
+    judge.level(response, "", &form.questionnaire.top, None, 0, out);
+}
+
+/// What an answer has to be, for people.
+fn wanted(asks: Asks) -> String {
+    match asks {
+        Asks::For(ending) => format!("value{ending}"),
+        Asks::Choice => "valueCoding, or a value of the kind that the options have".to_owned(),
+        Asks::OpenChoice => "valueCoding or valueString".to_owned(),
+        Asks::Group | Asks::Display | Asks::Unknown => "no answer".to_owned(),
+    }
 }
 
 struct Judge<'c, 'v, 'd> {
     cx: &'c Context<'v, 'd>,
-    form: &'c Form<'d>,
+    form: &'c Form,
     /// Everything that has to be answered is.
     is_over: bool,
     answers: Answers<'d>,
 }
 
-impl<'d> Judge<'_, '_, 'd> {
+impl Judge<'_, '_, '_> {
     /// The items of a response that stand beside each other, against those of the form.
     fn level(
         &self,
         owner: NodeId,
         tail: &str,
-        level: &Level,
+        level: &[usize],
         parent: Option<usize>,
         depth: usize,
         out: &mut Findings<'_>,
     ) {
-        if depth > DEEPEST {
+        if depth > DEEPEST_ITEM {
             return;
         }
         let document = self.cx.document;
-        let mut count = vec![0_usize; level.questions.len()];
+        let mut count = vec![0_usize; level.len()];
         let mut reached = 0;
         for (number, item) in items(document, owner, "item").enumerate() {
             let tail = format!("{tail}.item[{number}]");
             let link_id = self.cx.string(item, "linkId");
-            let listed = link_id.and_then(|link_id| self.form.by_link_id.get(&link_id).copied());
+            let listed = link_id.and_then(|link_id| self.form.questionnaire.listed(&link_id));
             let Some(Listed { question, place, .. }) = listed.filter(|listed| listed.parent == parent) else {
                 let text = match listed {
                     Some(_) => {
@@ -124,7 +155,7 @@ impl<'d> Judge<'_, '_, 'd> {
             }
             reached = reached.max(place);
             count[place] += 1;
-            let (own, question) = (question, &self.form.questions[question]);
+            let (own, question) = (question, &self.form.questionnaire.questions[question]);
             // A question repeats by its answers, a group by its items.
             if count[place] == 2 && !(question.repeats && question.asks == Asks::Group) {
                 let text = match question.asks {
@@ -135,8 +166,8 @@ impl<'d> Judge<'_, '_, 'd> {
             }
             self.item(item, &tail, own, depth, out);
         }
-        for (place, question) in level.questions.iter().enumerate() {
-            let question = &self.form.questions[*question];
+        for (place, question) in level.iter().enumerate() {
+            let question = &self.form.questionnaire.questions[*question];
             if count[place] == 0 && self.is_due(question) {
                 let at = At::below(owner, tail.to_owned());
                 let text =
@@ -146,12 +177,12 @@ impl<'d> Judge<'_, '_, 'd> {
         }
     }
 
-    fn is_due(&self, question: &Question<'d>) -> bool {
-        self.is_over && question.required && self.answers.enable(self.cx.document, question.node)
+    fn is_due(&self, question: &Question) -> bool {
+        self.is_over && question.required && self.answers.enable(self.cx.document, &question.conditions)
     }
 
     fn item(&self, item: NodeId, tail: &str, own: usize, depth: usize, out: &mut Findings<'_>) {
-        let (cx, document, question) = (self.cx, self.cx.document, &self.form.questions[own]);
+        let (cx, document, question) = (self.cx, self.cx.document, &self.form.questionnaire.questions[own]);
         let mut answers = 0;
         for (number, answer) in items(document, item, "answer").enumerate() {
             let tail = format!("{tail}.answer[{number}]");
@@ -164,7 +195,7 @@ impl<'d> Judge<'_, '_, 'd> {
             self.level(answer, &tail, &question.level, Some(own), depth + 1, out);
         }
         let is_question = !matches!(question.asks, Asks::Group | Asks::Display | Asks::Unknown);
-        if answers > 0 && !self.answers.enable(document, question.node) {
+        if answers > 0 && !self.answers.enable(document, &question.conditions) {
             let text = "this is answered although its condition (enableWhen) does not hold: remove it, or correct the \
                         answer that it depends on";
             out.add(cx, &DISABLED, At::below(item, tail.to_owned()), text);
@@ -179,7 +210,7 @@ impl<'d> Judge<'_, '_, 'd> {
         }
     }
 
-    fn answer(&self, answer: NodeId, tail: &str, question: &Question<'d>, out: &mut Findings<'_>) {
+    fn answer(&self, answer: NodeId, tail: &str, question: &Question, out: &mut Findings<'_>) {
         let (cx, document) = (self.cx, self.cx.document);
         let named = document.children(answer).find_map(|member| {
             let name = document.name(member)?;
@@ -192,18 +223,18 @@ impl<'d> Judge<'_, '_, 'd> {
                 Asks::Group | Asks::Display => {
                     "this item of the questionnaire asks nothing: remove the answer, or correct the linkId".to_owned()
                 }
-                asks => format!("the questionnaire asks for {} here: correct the answer", asks.wanted()),
+                asks => format!("the questionnaire asks for {} here: correct the answer", wanted(asks)),
             };
             return out.add(cx, &ANSWER, at(), text);
         }
         if let Some(most) = question.max_length
             && document.kind(value) == Kind::String
-            && document.text(value).is_some_and(|text| text.chars().count() > most)
+            && document.text(value).is_some_and(|text| text.chars().count() > most as usize)
         {
             let text = format!("the questionnaire takes at most {most} characters here: shorten the answer");
             out.add(cx, &LENGTH, at(), text);
         }
-        match options::admits(cx, question, value, &ending) {
+        match options::admits(cx, self.form, question, value, &ending) {
             Some(true) => {}
             Some(false) => {
                 let text = "the questionnaire does not offer this answer: choose one of its options";
@@ -216,7 +247,7 @@ impl<'d> Judge<'_, '_, 'd> {
 
 #[cfg(test)]
 mod tests {
-    use crate::validate::testing::{findings, outcome};
+    use crate::validate::testing::{findings, outcome, with};
 
     const FORM: &str = r##"{"resourceType":"Questionnaire","id":"f","status":"active","contained":[],"item":[
         {"linkId":"a","type":"boolean"},
@@ -312,5 +343,61 @@ mod tests {
         let outcome = outcome(source);
         assert!(outcome.valid());
         assert_eq!(outcome.not_checked[0].key, "questionnaire");
+    }
+
+    /// What is said of a response with a questionnaire loaded.
+    fn judged(form: &str, response: &str) -> Vec<String> {
+        let [form, response] = [form, response].map(|text| serde_json::from_str(text).unwrap());
+        let outcome = with(&[&form], &response);
+        let findings = outcome.findings.iter().map(|finding| format!("{} {}", finding.key, finding.expression));
+        let left = outcome.not_checked.iter().filter(|left| left.key.starts_with("questionnaire"));
+        findings.chain(left.map(|left| format!("?{}", left.key))).collect()
+    }
+
+    #[test]
+    fn a_questionnaire_that_is_loaded_will_do() {
+        let form = FORM.replace(r#""id":"f""#, r#""id":"f","url":"http://example.org/f""#);
+        let form = form.replace(r#""contained":[]"#, &format!(r#""contained":[{SET}]"#));
+        let response = |reference: &str, code: &str| {
+            format!(
+                r#"{{"resourceType":"QuestionnaireResponse","status":"in-progress","questionnaire":{{"reference":"{reference}"}},
+                "item":[{NO},{{"linkId":"b","answer":[{{"valueCoding":{{"system":"http://a.example","code":"{code}"}},
+                    "item":[{{"linkId":"b1","answer":[{{"valueDecimal":1.5}}]}}]}}]}}]}}"#
+            )
+        };
+        for reference in ["http://example.org/f", "Questionnaire/f"] {
+            assert_eq!(judged(&form, &response(reference, "two")), Vec::<String>::new(), "{reference}");
+            let expected = ["questionnaire-option QuestionnaireResponse.item[1].answer[0].value"];
+            assert_eq!(judged(&form, &response(reference, "three")), expected, "{reference}");
+        }
+        assert_eq!(judged(&form, &response("http://example.org/g", "three")), ["?questionnaire"]);
+    }
+
+    #[test]
+    fn a_value_set_that_the_questionnaire_contains_is_its_own() {
+        let form = FORM.replace(r#""contained":[]"#, &format!(r#""contained":[{SET}]"#));
+        let entry = |url: &str, resource: &str| {
+            format!(
+                r#"{{"fullUrl":"http://example.org/{url}","resource":{resource},"request":{{"method":"POST","url":"a"}}}}"#
+            )
+        };
+        let response = |code: &str| {
+            format!(
+                r#"{{"resourceType":"QuestionnaireResponse","status":"in-progress",
+                "questionnaire":{{"reference":"http://example.org/Questionnaire/f"}},"item":[{NO},
+                {{"linkId":"b","answer":[{{"valueCoding":{{"system":"http://a.example","code":"{code}"}}}}]}}]}}"#
+            )
+        };
+        for (code, expected) in [("one", &[][..]), ("three", &["questionnaire-option"])] {
+            let source = format!(
+                r#"{{"resourceType":"Bundle","type":"transaction","entry":[{},{}]}}"#,
+                entry("Questionnaire/f", &form),
+                entry("QuestionnaireResponse/r", &response(code))
+            );
+            let found = findings(&source);
+            let keys: Vec<&str> = found.iter().filter_map(|finding| finding.split(' ').next()).collect();
+            let keys: Vec<&str> = keys.into_iter().filter(|key| key.starts_with("questionnaire")).collect();
+            assert_eq!(keys, expected, "{code}: {found:?}");
+        }
     }
 }

@@ -1,8 +1,12 @@
 //! The answers that a choice offers: `option`, or the value set of `options`.
 
-use super::form::{Asks, Question};
+use super::Form;
 use crate::{
     fhir::{Document, Kind, NodeId, path::Resolution},
+    stu3::{
+        package::{Asks, Question},
+        profile::Value,
+    },
     validate::{
         context::{Context, items, string},
         rules::{binding, reference},
@@ -10,7 +14,13 @@ use crate::{
 };
 
 /// Whether the question offers this answer; `None` where its value set is not known here.
-pub(super) fn admits(cx: &Context<'_, '_>, question: &Question<'_>, value: NodeId, ending: &str) -> Option<bool> {
+pub(super) fn admits(
+    cx: &Context<'_, '_>,
+    form: &Form,
+    question: &Question,
+    value: NodeId,
+    ending: &str,
+) -> Option<bool> {
     let document = cx.document;
     // Text of one's own is what an open choice is for.
     if !matches!(question.asks, Asks::Choice | Asks::OpenChoice)
@@ -18,63 +28,55 @@ pub(super) fn admits(cx: &Context<'_, '_>, question: &Question<'_>, value: NodeI
     {
         return Some(true);
     }
-    let mut listed = items(document, question.node, "option").peekable();
-    if listed.peek().is_some() {
-        let name = format!("value{ending}");
-        return Some(
-            listed.any(|option| document.get(option, &name).is_some_and(|offered| same(document, value, offered))),
-        );
+    if !question.offered.is_empty() {
+        let mut offered = question.offered.iter().filter(|offered| *offered.ending == *ending);
+        return Some(offered.any(|offered| is(document, value, &offered.value)));
     }
     let Some(options) = &question.options else { return Some(true) };
     if ending != "Coding" {
         return Some(false);
     }
     let (system, code) = (string(document, value, "system"), string(document, value, "code")?);
-    match reference::lead(cx, options) {
-        Resolution::Found(set) => in_value_set(document, set, system.as_deref(), &code),
-        _ => binding::has(cx, options, system.as_deref(), &code),
-    }
-}
-
-/// Whether two values are one: of Codings system and code, of texts and numbers what is written.
-pub(super) fn same(document: &Document<'_>, one: NodeId, other: NodeId) -> bool {
-    if document.kind(one) != Kind::Object {
-        return document.kind(one) == document.kind(other) && document.text(one) == document.text(other);
-    }
-    ["system", "code", "value", "reference"].iter().all(|name| {
-        let text = |of| document.get(of, name).and_then(|node| document.text(node));
-        text(one) == text(other)
-    })
-}
-
-/// Membership of a value set in the file, where its expansion or its listed concepts decide it.
-fn in_value_set(document: &Document<'_>, set: NodeId, system: Option<&str>, code: &str) -> Option<bool> {
-    let is_it = |concept, of: Option<&str>| {
-        string(document, concept, "code").as_deref() == Some(code) && (system.is_none() || of == system)
+    let Some(node) = value_set(cx, form, options) else {
+        return binding::has(cx, options, system.as_deref(), &code);
     };
-    if let Some(expansion) = document.get(set, "expansion") {
-        let mut waiting: Vec<NodeId> = items(document, expansion, "contains").collect();
-        while let Some(concept) = waiting.pop() {
-            waiting.extend(items(document, concept, "contains"));
-            if is_it(concept, string(document, concept, "system").as_deref()) {
-                return Some(true);
-            }
+    let set = cx.forms.value_set(document, node)?;
+    let membership = cx.library.membership_in(&set, system.as_deref(), &code);
+    binding::verdict(cx, membership, None, (system.as_deref(), &code)).decided()
+}
+
+/// The value set in the file that a question names: what its questionnaire contains comes first.
+fn value_set(cx: &Context<'_, '_>, form: &Form, options: &str) -> Option<NodeId> {
+    let named = |node: &NodeId| {
+        options.strip_prefix('#').is_some_and(|id| cx.string(*node, "id").is_some_and(|known| known == id))
+    };
+    if let Some(node) = form.node
+        && let Some(found) = items(cx.document, node, "contained").find(named)
+    {
+        return Some(found);
+    }
+    match reference::lead(cx, options) {
+        Resolution::Found(node) => Some(node),
+        Resolution::Type(_) | Resolution::Unknown => None,
+    }
+}
+
+/// Whether a value is a stated one: of Codings system and code, of texts and numbers what is written.
+pub(super) fn is(document: &Document<'_>, node: NodeId, stated: &Value) -> bool {
+    let text = |node: NodeId| document.text(node);
+    match (stated, document.kind(node)) {
+        (Value::Object(_), Kind::Object) => ["system", "code", "value", "reference"].iter().all(|name| {
+            let wanted = match stated.get(name) {
+                Some(Value::String(text) | Value::Number(text)) => Some(&**text),
+                _ => None,
+            };
+            document.get(node, name).and_then(text).as_deref() == wanted
+        }),
+        (Value::String(stated), Kind::String) | (Value::Number(stated), Kind::Number) => {
+            text(node).is_some_and(|text| *text == **stated)
         }
-        return Some(false);
+        (Value::Boolean(stated), Kind::True) => *stated,
+        (Value::Boolean(stated), Kind::False) => !stated,
+        _ => false,
     }
-    let compose = document.get(set, "compose")?;
-    if items(document, compose, "exclude").next().is_some() {
-        return None;
-    }
-    let mut is_whole = true;
-    for include in items(document, compose, "include") {
-        let of = string(document, include, "system");
-        let mut concepts = items(document, include, "concept").peekable();
-        // A whole system, a filter, or other value sets: not decided by what is written here.
-        is_whole &= concepts.peek().is_some() || of.is_some() && of.as_deref() != system;
-        if concepts.any(|concept| is_it(concept, of.as_deref())) {
-            return Some(true);
-        }
-    }
-    is_whole.then_some(false)
 }
