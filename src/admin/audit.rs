@@ -6,7 +6,7 @@
 //! ```
 //!
 //! The first line is on the disk before anything is done; where it cannot be written, nothing is done. The second says
-//! what came of it. Submissions stand by their ids, accounts by their references, links by the keyed hash of their
+//! what came of it, once that is on the disk too: after a power cut nothing that is said to be done is undone. Submissions stand by their ids, accounts by their references, links by the keyed hash of their
 //! value; there is no patient data and no token in it. It grows by people's actions alone, so it is never cut.
 
 use crate::model::{
