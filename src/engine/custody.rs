@@ -1,6 +1,6 @@
 //! Claims on their way from an inbox into the store.
 
-use super::run::Signal;
+use super::signal::Signal;
 use crate::{
     intake::{Claim, Custody, CustodyError, Notice, Recorded},
     model::{ChannelName, ClaimedFile, ForeignName, HashKey, PushType, Submission, SubmissionId, Timestamp},

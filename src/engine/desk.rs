@@ -3,7 +3,7 @@
 use super::{
     edition::{EditionFacts, Profiles},
     event::{AccountKey, PersonKey, Verb},
-    run::Signal,
+    signal::Signal,
 };
 use crate::{
     intake::Notice,

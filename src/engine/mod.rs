@@ -20,16 +20,19 @@ mod judging;
 mod lanes;
 mod ledger;
 mod library;
+mod lookup;
 mod persons;
 mod queues;
 mod report;
 mod run;
 mod sending;
+mod signal;
 #[cfg(test)]
 mod simulation;
 mod step;
 mod tell;
 mod vault;
+mod written;
 
 pub use decide::{NotPossible, decide, has_its_file};
 pub use desk::{Handle, Hold, PausedUntil, StatusFacts, Stopping};
@@ -39,6 +42,7 @@ pub use event::{
     RefreshOutcome, TokenTimes, Verb, Verdict,
 };
 pub use ledger::apply as apply_change;
+pub use lookup::ChannelDirectory;
 pub use report::{Report, attempt_word, describe_push, outcome, reason, remedy, report};
-pub use run::{ChannelDirectory, ChannelSetup, Mode, RunError, Setup, Summary, run};
+pub use run::{ChannelSetup, Mode, RunError, Setup, Summary, run};
 pub use step::{Ambiguous, ChannelRules, Engine, Order, Rules};

@@ -3,7 +3,7 @@
 use super::cast::{account_record, cast};
 use crate::{
     engine::{
-        run::earlier,
+        lookup::earlier,
         step::{Engine, Rules},
     },
     model::{

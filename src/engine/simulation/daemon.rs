@@ -8,8 +8,8 @@ use super::{
 use crate::{
     engine::{
         event::{Event, Inspected, Judgement, Opened, PersonKey, Verdict},
-        run::account_event,
         vault::standing,
+        written::account_event,
     },
     model::{
         ClaimedFile, EvidenceKind, ForeignName, HoldReason, KeyedHash, LinkValue, Origin, Person, Place, PushType,

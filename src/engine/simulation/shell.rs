@@ -1,4 +1,4 @@
-//! The loop around the decisions, played: it does what `run.rs`, `vault.rs`, `clerk.rs` and the store's writer do, one
+//! The loop around the decisions, played: it does what `run/`, `vault.rs`, `clerk.rs` and the store's writer do, one
 //! small thing at a time, so that a crash or another event can come between any two of them.
 
 use super::{
@@ -9,9 +9,10 @@ use crate::{
     engine::{
         event::{AccountKey, Effect, Event, Judgement, Opened, PersonKey, RefreshOutcome, Verdict},
         ledger::Ledger,
-        run::{earlier, events_of},
+        lookup::earlier,
         step::{Engine, Rules},
         vault::{Concluded, Renewal, Vault},
+        written::events_of,
     },
     model::{Attempt, Person, PersonId, Place, Submission, SubmissionId, Timestamp, TokenPair},
     push::{self, Answer, Tokens},
