@@ -23,10 +23,10 @@
 
 use super::{
     aside::{self, Part, Taken},
+    inbox::Notice,
     lasting::Lasting,
     settle::SIDECAR,
     spool::Spool,
-    watch::Notice,
 };
 use crate::{
     faults,

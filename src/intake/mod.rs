@@ -8,6 +8,7 @@
 mod aside;
 mod claim;
 mod filesystem;
+mod inbox;
 mod kept;
 mod lasting;
 mod orphans;
@@ -18,10 +19,11 @@ mod watch;
 pub use aside::Taken;
 pub use claim::{Claim, Custody, CustodyError, Recorded, remove_claimed};
 pub use filesystem::{FileSystem, Space};
+pub use inbox::{Inbox, Notice, Overlooked, Polling};
 pub use orphans::Orphans;
 pub use settle::{Completeness, Contents};
 pub use spool::{Found, Moves, ReportBytes, Spool, SpoolError, rename_without_replacing};
-pub use watch::{Inbox, Notice, Overlooked, Polling, Stop, Watch};
+pub use watch::{Stop, Watch};
 
 #[cfg(test)]
 pub(crate) mod tests {

@@ -3,7 +3,7 @@
 //! A file's own modification time says nothing: Windows copies keep the old one, and another machine's
 //! clock is another clock. What counts is for how long *we* have seen it unchanged.
 
-use super::watch::Overlooked;
+use super::inbox::Overlooked;
 use crate::{fhir::Wholeness, model::SourceIdentity};
 use std::time::Duration;
 
