@@ -4,14 +4,19 @@
 //! the checks for unknown keys, the commented file that `init` writes and the table in the README. All
 //! errors are found in one go; each names the key, its place and the remedy.
 
+mod channel;
+mod errors;
 mod library;
 mod load;
+mod places;
 mod reference;
 mod secrets;
 mod section;
 mod settings;
+mod tables;
 
-pub use load::{ConfigError, ConfigErrors, RuleCheck, RuleRefusal, load};
+pub use errors::{ConfigError, ConfigErrors, RuleCheck, RuleRefusal};
+pub use load::load;
 pub use reference::{Entry, Table, commented_file, reference, reference_table};
 pub use secrets::{KeySource, KeySourceError};
 pub use section::{duration, nearest};

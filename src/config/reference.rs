@@ -414,3 +414,8 @@ pub fn reference_table() -> String {
     }
     text
 }
+
+/// The table of this name.
+pub(super) fn table(name: &str) -> &'static Table {
+    reference().iter().find(|table| table.name == name).expect("the reference names every table that is read")
+}

@@ -1,7 +1,7 @@
 //! One table of the file while it is read: knows its keys, remembers what is wrong and where.
 
 use super::{
-    load::{ConfigError, RuleCheck},
+    errors::{ConfigError, RuleCheck},
     reference::Table,
 };
 use std::{
@@ -61,6 +61,23 @@ impl Reading<'_> {
             }
         };
         self.errors.push(ConfigError { key: path.to_owned(), place, what: what.into(), remedy: remedy.into() });
+    }
+}
+
+/// Takes a sub-table out of the values; something else under its name is an error.
+pub(super) fn take(
+    reading: &mut Reading<'_>,
+    path: &str,
+    values: &mut BTreeMap<String, Raw>,
+    key: &str,
+) -> BTreeMap<String, Raw> {
+    match values.get(key) {
+        None => BTreeMap::new(),
+        Some(Raw::Table(table)) => table.clone(),
+        Some(_) => {
+            reading.fail(&join(path, key), "this is no table", "write it as a [table]");
+            BTreeMap::new()
+        }
     }
 }
 
