@@ -2,7 +2,8 @@
 //! back to. Between them nothing is kept here: whoever asks keeps what [`Begun`] says.
 
 use super::{
-    desk::{Desk, Hands, Refusal, text},
+    desk::{Desk, Refusal, text},
+    hands::Hands,
     protocol::{Answer, Authorised, Begun, Invite, Whom},
 };
 use crate::{

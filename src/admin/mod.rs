@@ -9,6 +9,7 @@ mod audit;
 mod authorise;
 mod callback;
 mod desk;
+mod hands;
 mod protocol;
 mod retention;
 mod select;
@@ -18,7 +19,8 @@ mod tend;
 
 pub use audit::{Audit, Caller, Deed, Entries, Entry};
 pub use callback::{Called, Listener, Outcome};
-pub use desk::{Desk, Hands, Offline, Schedule, channel_status};
+pub use desk::{Desk, Schedule, channel_status};
+pub use hands::{Hands, Offline};
 pub use protocol::{
     Answer, Authorised, Begun, ChannelStatus, Decided, Invite, LinkView, Obstacle, Question, Recorded, Selector,
     StageStatus, Status, TokenStatus, Whom,

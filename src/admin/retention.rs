@@ -4,7 +4,7 @@
 //! not touched. A record is marked, and the mark is on the disk, before its file goes: nobody can release what is
 //! being removed, and a crash in between only leaves the file to the next time.
 
-use super::desk::{Desk, Hands};
+use super::{desk::Desk, hands::Hands};
 use crate::{
     intake::Spool,
     model::{ChannelName, Place, Retention, Submission, SubmissionId, Timestamp},

@@ -2,7 +2,8 @@
 
 use super::{
     audit::Caller,
-    desk::{Desk, Hands},
+    desk::Desk,
+    hands::Hands,
     protocol::{Answer, Question},
 };
 use std::{

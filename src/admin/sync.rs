@@ -1,7 +1,8 @@
 //! Reading persons' accounts from the API: what is new, what changed, what is no longer there.
 
 use super::{
-    desk::{Desk, Hands, Refusal, text},
+    desk::{Desk, Refusal, text},
+    hands::Hands,
     protocol::Answer,
 };
 use crate::{

@@ -1,11 +1,7 @@
 //! What a running daemon looks after by the clock, beside its queue: the persons' accounts as the API lists them, and
 //! refresh tokens that near their own end.
 
-use super::{
-    desk::{Desk, Hands},
-    protocol::Answer,
-    sync::Stale,
-};
+use super::{desk::Desk, hands::Hands, protocol::Answer, sync::Stale};
 use crate::{
     alert::{Bell, Kind, News},
     model::{ContractName, PersonId, Timestamp, clock},
