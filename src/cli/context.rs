@@ -3,16 +3,16 @@
 use super::{
     exit::{Exit, Failed},
     print,
-    setup::admits_rule,
     terminology::{self, Asked},
 };
 use crate::{
     admin::{self, Answer, Audit, CallError, Caller, Deed, Desk, Offline, Question, Schedule},
-    config::{self, Config, ConfigErrors},
+    config::{self, Config, ConfigErrors, RuleRefusal},
     intake::Spool,
     model::{ChannelName, ContractName, Secret},
     push::{Agent, Client, Destination, Timeouts, Trust},
     store::{SledStore, Store, StoreError},
+    validate::Policy,
 };
 use std::{
     collections::BTreeMap,
@@ -185,6 +185,11 @@ impl Context {
             store,
         })
     }
+}
+
+/// Whether a channel's settings may change the rule of a key.
+pub(super) fn admits_rule(key: &str) -> Result<(), RuleRefusal> {
+    Policy::admits(key).map_err(|why| RuleRefusal { what: why.to_string(), remedy: why.remedy() })
 }
 
 fn this_caller() -> Result<Caller, Failed> {

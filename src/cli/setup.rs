@@ -6,7 +6,7 @@ use super::{
     exit::{Exit, Failed},
 };
 use crate::{
-    config::{AmbiguousSetting, Channel, OrderSetting, PollingSetting, RuleRefusal, UnloadedSetting},
+    config::{AmbiguousSetting, Channel, OrderSetting, PollingSetting, UnloadedSetting},
     engine::{
         Ambiguous, ChannelRules, ChannelSetup, Edition, Load, Order, Setup,
         judge::{self, Kind},
@@ -80,11 +80,6 @@ pub(super) fn setup(context: &Context, store: Arc<dyn Store>, edition: Edition, 
         edition,
         load,
     })
-}
-
-/// Whether a channel's settings may change the rule of a key.
-pub(super) fn admits_rule(key: &str) -> Result<(), RuleRefusal> {
-    Policy::admits(key).map_err(|why| RuleRefusal { what: why.to_string(), remedy: why.remedy() })
 }
 
 /// How a channel judges: for the daemon and for `route` alike.

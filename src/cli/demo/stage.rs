@@ -95,8 +95,8 @@ impl Stand {
         let (tokens, person, consent_id) = tokens.into_parts();
         let person = person.ok_or_else(|| Failed::say(Exit::Internal, "read the sandbox' tokens"))?;
         self.ask(Question::ImportTokens { contract: contract.clone(), person, tokens, consent_id }).await?;
-        let config =
-            config::load(file, super::super::setup::admits_rule).map_err(|error| Failed::new(Exit::Internal, error))?;
+        let config = config::load(file, super::super::context::admits_rule)
+            .map_err(|error| Failed::new(Exit::Internal, error))?;
         let client = super::super::context::client(&contract, &config.contracts[&contract], 1)?;
         let robin = self.authorise_robin(&client, &contract).await?;
         self.ask(Question::SyncAccounts { contract }).await?;
