@@ -1,6 +1,8 @@
 //! pushbridge: a FHIR STU3 Bundle is dropped into a folder; it is validated, the one account that it belongs
-//! to is found, and it is pushed there, signed; a channel for the library does so with any file, unread. Three promises, in this order: no record reaches the wrong
-//! person's account; nothing is lost; nothing is sent twice unless somebody decided so.
+//! to is found, and it is pushed there, signed; a channel for the library does so with any file, unread.
+//!
+//! Three promises, in this order: no record reaches the wrong person's account; nothing is lost; nothing is sent twice
+//! unless somebody decided so.
 //!
 //! # The map
 //!
@@ -13,7 +15,7 @@
 //! | [`stu3`] | LIBRARY: the release's facts as generated tables: what resources are made of, which codes, extensions and profiles there are; FHIR packages, and the snapshots of their profiles |
 //! | [`validate`] | INSPECTOR: one walk over a document, one file per rule family; one more over a resource for each profile that it claims; findings as data |
 //! | [`route`] | SORTER: a valid Bundle, or any file of a library channel, becomes a parcel for exactly one account, or is held |
-//! | [`push`] | COURIER: the only HTTP client: signatures, answers, tokens, authorisation; package registries |
+//! | [`push`] | COURIER: the only HTTP client: signatures, answers, tokens, authorisation; package registries, terminology servers |
 //! | [`store`] | CELLAR: a trait of domain verbs and its engine: a journal that is synced with every change, and sled behind it; group commit; export and import |
 //! | [`intake`] | LETTERBOX: watch, settle, claim; the channel's own folders |
 //! | [`alert`] | BELL: tells a command or a webhook when trouble begins and when it ends |

@@ -88,9 +88,15 @@ pub fn named(key: &str) -> Option<&'static Rule> {
     all().into_iter().find(|rule| rule.key == key)
 }
 
-/// The key that a typing error most likely meant.
+/// The key that was most likely meant: a constraint's whose own key several types use, or one with a typing error. Where
+/// several types use it they are all named, `Parameters.inv-1 or Task.inv-1`.
 pub fn nearest(key: &str) -> Option<String> {
-    structure::nearest(key, all().into_iter().map(|rule| rule.key.to_owned()))
+    let of_types = all().into_iter().filter(|rule| rule.key.split_once('.').is_some_and(|(_, own)| own == key));
+    let of_types: Vec<&str> = of_types.map(|rule| rule.key).collect();
+    if of_types.is_empty() {
+        return structure::nearest(key, all().into_iter().map(|rule| rule.key.to_owned()));
+    }
+    Some(of_types.join(" or "))
 }
 
 /// Whether no policy changes the rule: what it says of the file leaves nothing else to judge, or what it is about would
@@ -102,6 +108,13 @@ pub fn is_fixed(rule: &Rule) -> bool {
 
 #[cfg(test)]
 mod tests {
+    #[test]
+    fn a_key_that_several_types_use_is_answered_by_theirs() {
+        let all = "Parameters.inv-1 or Task.inv-1 or TestReport.inv-1 or TestScript.inv-1";
+        assert_eq!(super::nearest("inv-1").unwrap(), all);
+        assert_eq!(super::nearest("obs-77").unwrap(), "obs-7");
+    }
+
     #[test]
     fn keys_are_unique() {
         let rules = super::all();
