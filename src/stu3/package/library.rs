@@ -9,7 +9,11 @@ use crate::stu3::{
     errata::ProfileErratum,
     profile::{self, Defect, Problem, Snapshot, StructureDefinition, Types},
 };
-use std::{cmp::Ordering, collections::BTreeMap, sync::Arc};
+use std::{
+    cmp::Ordering,
+    collections::{BTreeMap, HashMap},
+    sync::Arc,
+};
 
 /// Profiles that stand on each other; real ones are five deep.
 const DEEPEST: usize = 40;
@@ -22,6 +26,8 @@ pub(super) const RELEASE_PACKAGES: [&str; 3] = ["hl7.fhir.r3.core", "hl7.fhir.co
 pub struct Library {
     packages: Vec<Manifest>,
     profiles: Vec<Profile>,
+    /// What a URL without a version asks for, where the release does not define it.
+    snapshots: HashMap<Arc<str>, Arc<Snapshot>>,
     value_sets: Vec<Arc<DefinedValueSet>>,
     code_systems: Vec<Arc<DefinedCodeSystem>>,
     questionnaires: Vec<Arc<Questionnaire>>,
@@ -101,7 +107,8 @@ impl Library {
             State::Open | State::Begun => None,
         };
         let profiles = definitions.into_iter().zip(states);
-        let profiles = profiles.map(|(definition, state)| Profile { definition, snapshot: snapshot(state) }).collect();
+        let profiles: Vec<Profile> =
+            profiles.map(|(definition, state)| Profile { definition, snapshot: snapshot(state) }).collect();
         let mut packages = shelf.packages;
         problems.extend(missing_packages(&packages));
         problems.sort();
@@ -113,6 +120,7 @@ impl Library {
         let displays = display::Displays::default();
         Self {
             packages,
+            snapshots: newest_snapshots(&profiles),
             profiles,
             value_sets,
             code_systems,
@@ -176,10 +184,11 @@ impl Library {
     /// What a canonical URL asks for: of a type of the release, a profile of it, or one that is loaded; `None` where there
     /// is none, or an unusable one.
     pub fn snapshot(&self, canonical: &str) -> Option<Arc<Snapshot>> {
-        match own_type(canonical) {
-            Some(id) => Some(profile::of_type(id)),
-            None => self.profile(canonical)?.snapshot.clone(),
+        if let Some(id) = own_type(canonical) {
+            return Some(profile::of_type(id));
         }
+        let known = self.snapshots.get(canonical);
+        known.or_else(|| self.profile(canonical)?.snapshot.as_ref()).cloned()
     }
 
     /// The extension that a loaded profile defines, with its snapshot; those of the release are known elsewhere.
@@ -272,6 +281,17 @@ fn by_url(definitions: &[Arc<StructureDefinition>]) -> BTreeMap<Arc<str>, Vec<us
         places.entry(definition.url.clone()).or_default().push(place);
     }
     places
+}
+
+/// Of each URL the newest profile's, where that is usable; every resource that claims a profile asks.
+fn newest_snapshots(profiles: &[Profile]) -> HashMap<Arc<str>, Arc<Snapshot>> {
+    let of_url = |one: &Profile, other: &Profile| one.definition.url == other.definition.url;
+    let newest = profiles.chunk_by(of_url).filter_map(|same| same.last());
+    newest
+        .map(|profile| (&profile.definition.url, profile.snapshot.as_ref()))
+        .filter(|(url, _)| !url.contains('|') && !is_own(url))
+        .filter_map(|(url, snapshot)| Some((url.clone(), snapshot?.clone())))
+        .collect()
 }
 
 /// In a list by URL and version: the place of the one that a canonical URL means.

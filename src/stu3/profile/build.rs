@@ -7,6 +7,7 @@
 
 use super::{
     Change, Defect, ElementDefinition, Node, Problem, Snapshot, StructureDefinition, Type, merge,
+    share::share,
     slices::Found,
     stated::{Chain, Stated},
 };
@@ -69,11 +70,14 @@ pub(in crate::stu3) fn build(
         }
         builder.defects.drain(..).for_each(|defect| tell(Some(change), defect));
     }
-    let root = builder.root;
+    let mut root = builder.root;
     if root.size(LARGEST, DEEPEST * 2) > LARGEST {
         tell(None, Defect::TooLarge(LARGEST));
     }
-    usable.then(|| Snapshot { url: definition.url.clone(), type_name: definition.type_name.clone(), root })
+    usable.then(|| {
+        share(&mut root, &base.root);
+        Snapshot { url: definition.url.clone(), type_name: definition.type_name.clone(), root }
+    })
 }
 
 pub(super) struct Builder<'b> {

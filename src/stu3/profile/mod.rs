@@ -26,6 +26,7 @@ mod element;
 mod formula;
 mod merge;
 mod problem;
+mod share;
 mod slices;
 mod stated;
 mod tree;

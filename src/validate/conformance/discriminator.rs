@@ -274,11 +274,13 @@ impl Judge<'_, '_, '_> {
         if depth < DEEPEST {
             let children = self.stated_children(node);
             let is_asked = |child: &&Node| child.slice.is_none() || child.element.min > 0;
+            let mut within = None;
             for child in children.iter().filter(is_asked).filter(|child| fixes(child, depth)) {
                 let name = child.choice().filter(|_| child.name.ends_with("[x]")).unwrap_or(&child.name);
-                let mut values = at.within(self.cx);
-                values.retain(|value| value.name() == name || child.choice() == Some(value.name()));
-                let fits: Vec<Fit> = values.iter().map(|value| self.fits_value(child, *value, depth + 1)).collect();
+                let within = within.get_or_insert_with(|| at.within(self.cx));
+                let is_meant = |value: &&Occurrence| value.name() == name || child.choice() == Some(value.name());
+                let values = within.iter().filter(is_meant);
+                let fits: Vec<Fit> = values.map(|value| self.fits_value(child, *value, depth + 1)).collect();
                 match Fit::any(fits.into_iter()) {
                     Fit::No => return Fit::No,
                     Fit::Yes => all = Fit::Yes,

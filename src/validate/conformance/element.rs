@@ -9,6 +9,9 @@ use crate::{
 /// Elements that an object of the release has; one that stands twice is told elsewhere.
 const MOST_NAMES: usize = 128;
 
+/// Most objects have no more members.
+const FEW_NAMES: usize = 12;
+
 /// One element in the document.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Occurrence {
@@ -46,7 +49,10 @@ impl Occurrence {
     pub(super) fn object(&self, cx: &Context<'_, '_>) -> Option<(StructureId, NodeId)> {
         match self.content {
             Content::Structure(id) if cx.document.kind(self.node) == Kind::Object => Some((id, self.node)),
-            Content::Primitive(_) => Some((cx.release.structure_named("Element")?, self.twin?)),
+            Content::Primitive(_) => {
+                let twin = self.twin?;
+                Some((cx.release.structure_named("Element")?, twin))
+            }
             _ => None,
         }
     }
@@ -65,7 +71,7 @@ impl Occurrence {
     fn beginning_with(&self, cx: &Context<'_, '_>, beginning: &str) -> Vec<Self> {
         let Some((id, object)) = self.object(cx) else { return Vec::new() };
         let document = cx.document;
-        let mut named: Vec<Named> = Vec::new();
+        let mut named: Vec<Named> = Vec::with_capacity(FEW_NAMES);
         for node in document.children(object) {
             let Some(name) = document.name(node) else { continue };
             let (stem, is_twin) = name.strip_prefix('_').map_or((&*name, false), |stem| (stem, true));

@@ -241,7 +241,9 @@ fn is_type(url: &str) -> bool {
 /// The element of the release that a node of a profile is made from: the one at the same place, or one further on.
 fn base_of<'b>(base: Option<&'b Node>, node: &Node, place: usize) -> Option<&'b Node> {
     let base = base?;
-    if let Some(same) = base.children.get(place).filter(|same| same.name == node.name) {
+    // what a profile leaves as it is it shares with the release, names too
+    let is_same = |same: &&Node| Arc::ptr_eq(&same.name, &node.name) || same.name == node.name;
+    if let Some(same) = base.children.get(place).filter(is_same) {
         return Some(same);
     }
     let mut members = base.members();

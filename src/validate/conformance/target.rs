@@ -14,9 +14,9 @@ use crate::{
 use std::{borrow::Cow, mem, sync::Arc};
 
 impl<'v> Judge<'_, 'v, '_> {
-    /// Where a reference may lead.
+    /// Where a reference may lead, where the profile names other targets than the release.
     pub(super) fn targets(&mut self, element: &ElementDefinition, base: Option<&ElementDefinition>, at: Occurrence) {
-        if at.type_name != "Reference" || base.is_some_and(|base| base.types == element.types) {
+        if at.type_name != "Reference" {
             return;
         }
         let Some(text) = self.cx.string(at.node, "reference") else { return };

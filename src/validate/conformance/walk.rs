@@ -30,9 +30,11 @@ impl<'v> Judge<'_, 'v, '_> {
             return self.not_checked(&TYPE_PROFILE, At::here(at.node), "profiles lie in each other too deep here");
         }
         self.depth += 1;
-        if is_element_released || self.of_type(node, base, at) {
+        let are_types_released =
+            is_element_released || base.is_some_and(|base| base.element.types == node.element.types);
+        if are_types_released || self.of_type(node, at) {
             if !is_element_released {
-                self.element(&node.element, base.map(|base| &*base.element), at);
+                self.element(&node.element, base.map(|base| &*base.element), are_types_released, at);
             }
             self.inside(node, base, at);
         }
@@ -40,9 +42,9 @@ impl<'v> Judge<'_, 'v, '_> {
     }
 
     /// The value has one of the types that are left; `false` where it does not.
-    fn of_type(&mut self, node: &Node, base: Option<&Node>, at: Occurrence) -> bool {
+    fn of_type(&mut self, node: &Node, at: Occurrence) -> bool {
         let types = &node.element.types;
-        if base.is_some_and(|base| base.element.types == *types) || self.has_type(&node.element, at) {
+        if self.has_type(&node.element, at) {
             return true;
         }
         let mut names: Vec<&str> = types.iter().map(|known| &*known.code).collect();
@@ -61,18 +63,26 @@ impl<'v> Judge<'_, 'v, '_> {
     }
 
     /// Everything that a definition says of a value but its elements.
-    fn element(&mut self, element: &ElementDefinition, base: Option<&ElementDefinition>, at: Occurrence) {
+    fn element(
+        &mut self,
+        element: &ElementDefinition,
+        base: Option<&ElementDefinition>,
+        are_types_released: bool,
+        at: Occurrence,
+    ) {
         self.literal(element, at);
         self.codes(element, base, at);
         self.constraints(element, at);
-        self.targets(element, base, at);
-        self.profiles_of_type(element, base, at);
+        if !are_types_released {
+            self.targets(element, base, at);
+            self.profiles_of_type(element, at);
+        }
     }
 
     /// The profiles of its type: the value meets one of them.
-    fn profiles_of_type(&mut self, element: &ElementDefinition, base: Option<&ElementDefinition>, at: Occurrence) {
+    fn profiles_of_type(&mut self, element: &ElementDefinition, at: Occurrence) {
         // the content of extensions is judged by the walk over the resource itself, whoever asks for them
-        if (at.type_name == "Extension" && !self.is_trial) || base.is_some_and(|base| base.types == element.types) {
+        if at.type_name == "Extension" && !self.is_trial {
             return;
         }
         let of_value = |known: &&Type| is_a(self.cx, at.type_name, &known.code);
