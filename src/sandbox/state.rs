@@ -238,6 +238,12 @@ impl State {
         self.clock.lock().unwrap_or_else(PoisonError::into_inner)(now_millis())
     }
 
+    /// How long by the sandbox' clock so many milliseconds of the machine's are.
+    pub(super) fn span(&self, machine: i64) -> i64 {
+        let (clock, now) = (self.clock.lock().unwrap_or_else(PoisonError::into_inner), now_millis());
+        clock(now + machine) - clock(now)
+    }
+
     /// Orders a fault for the next requests of that kind.
     pub fn order(&self, target: Target, fault: Fault, times: usize) {
         self.lock().orders.order(target, fault, times);
