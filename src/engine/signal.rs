@@ -23,7 +23,6 @@ pub(super) enum Signal {
     SourcesGone(Vec<SubmissionId>),
     Notice { channel: ChannelName, notice: Notice },
     Judged(Judged),
-    JudgeAgain(SubmissionId),
     TryAgain(Effect),
     Placed(Vec<Placed>),
     Flushed { id: SubmissionId, then: Vec<Effect> },

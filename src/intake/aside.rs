@@ -4,7 +4,7 @@
 //! is given up first, and what has come under ours is compared with what was claimed when nobody finds it any more.
 
 use super::{
-    claim::{Recorded, digest_of, identity},
+    claim::{Recorded, digest_of, identity, open_below},
     settle::SIDECAR,
     spool::{rename_in_folder, rename_to_own_name},
 };
@@ -13,17 +13,14 @@ use crate::{
     model::{Digest, ForeignName, SourceIdentity, SubmissionId},
 };
 use rustix::{
-    fs::{AtFlags, Mode, OFlags, ResolveFlags, openat, openat2, statat, unlinkat},
+    fs::{AtFlags, Mode, OFlags, openat, statat, unlinkat},
     io::Errno,
 };
 use std::{
     ffi::OsStr,
     fs::File,
     io,
-    os::{
-        fd::{AsFd, OwnedFd},
-        unix::ffi::OsStrExt,
-    },
+    os::{fd::OwnedFd, unix::ffi::OsStrExt},
     path::{Path, PathBuf},
 };
 
@@ -110,14 +107,7 @@ struct Folder(OwnedFd);
 impl Folder {
     fn open(inbox: &File, path: &Path) -> io::Result<Self> {
         let path = if path.as_os_str().is_empty() { Path::new(".") } else { path };
-        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-        let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS;
-        let opened = match openat2(inbox.as_fd(), path, flags, Mode::empty(), resolve) {
-            // An older kernel: the last part is still not followed.
-            Err(Errno::NOSYS) => openat(inbox.as_fd(), path, flags, Mode::empty()),
-            other => other,
-        };
-        Ok(Self(opened?))
+        Ok(Self(open_below(inbox, path, OFlags::DIRECTORY)?))
     }
 
     fn has(&self, wanted: &Path) -> io::Result<bool> {

@@ -39,7 +39,7 @@ use std::{
     fs::{self, File, OpenOptions},
     io::{self, Read, Write},
     os::{
-        fd::AsFd,
+        fd::{AsFd, OwnedFd},
         unix::{
             ffi::OsStrExt,
             fs::{MetadataExt, OpenOptionsExt},
@@ -180,19 +180,22 @@ pub(super) fn identity(metadata: &fs::Metadata) -> SourceIdentity {
 
 /// Opens a file below the inbox without following any link on the way.
 pub(super) fn open_source(inbox: &File, path: &ForeignName) -> Result<File, CopyError> {
-    let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
-    let path = Path::new(OsStr::from_bytes(path.as_bytes()));
-    let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS;
-    let opened = match openat2(inbox.as_fd(), path, flags, Mode::empty(), resolve) {
-        // An older kernel: the last part is still not followed.
-        Err(rustix::io::Errno::NOSYS) => openat(inbox.as_fd(), path, flags, Mode::empty()),
-        other => other,
-    };
-    match opened {
+    match open_below(inbox, Path::new(OsStr::from_bytes(path.as_bytes())), OFlags::NONBLOCK) {
         Ok(file) => Ok(File::from(file)),
         Err(rustix::io::Errno::LOOP | rustix::io::Errno::NXIO) => Err(CopyError::NotRegular),
         Err(rustix::io::Errno::NOENT) => Err(CopyError::Changed),
         Err(error) => Err(CopyError::Source(error.into())),
+    }
+}
+
+/// Opens what stands below the inbox to be read, without following any link on the way.
+pub(super) fn open_below(inbox: &File, path: &Path, flags: OFlags) -> rustix::io::Result<OwnedFd> {
+    let flags = flags | OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS;
+    match openat2(inbox.as_fd(), path, flags, Mode::empty(), resolve) {
+        // An older kernel: the last part is still not followed.
+        Err(rustix::io::Errno::NOSYS) => openat(inbox.as_fd(), path, flags, Mode::empty()),
+        other => other,
     }
 }
 

@@ -5,6 +5,7 @@ use super::{
     body::{self, Fault, FileBody, Handed, Handover, Progress, Source},
     destination::{Destination, PushError, Timeouts, address},
     library::{self, FileDescriptor},
+    outbound::{self, unusable},
     sign::{Claims, Signer},
     verify::{Origins, PublicKey, SignedToken, Untrusted},
 };
@@ -13,9 +14,7 @@ use crate::{
     model::{Attempt, AttemptOutcome, Secret, Timestamp, clock},
     route::{Contents, Parcel},
 };
-use reqwest::{
-    Certificate, Identity, Method, Proxy, RequestBuilder, Response, StatusCode, Url, header, redirect::Policy,
-};
+use reqwest::{Identity, Method, RequestBuilder, Response, StatusCode, Url, header};
 use std::{
     sync::{
         Arc, Mutex, PoisonError,
@@ -443,25 +442,16 @@ fn sensitive(token: &str) -> header::HeaderValue {
 }
 
 fn http(destination: &Destination) -> Result<reqwest::Client, PushError> {
-    let setting = |setting| move |error: reqwest::Error| PushError::Setting { setting, why: error.to_string() };
-    let mut builder = reqwest::Client::builder()
-        .redirect(Policy::none())
-        .no_proxy()
+    let trust = &destination.trust;
+    let mut builder = outbound::builder(destination.proxy.as_deref(), trust.authorities_pem.as_deref())?
         .http1_only()
         .connect_timeout(destination.timeouts.connect)
         .pool_idle_timeout(destination.timeouts.keep_warm)
         .pool_max_idle_per_host(destination.idle_connections)
-        .tcp_nodelay(true)
-        .user_agent(concat!("pushbridge/", env!("CARGO_PKG_VERSION")));
-    if let Some(proxy) = &destination.proxy {
-        builder = builder.proxy(Proxy::all(proxy).map_err(setting("proxy"))?);
+        .tcp_nodelay(true);
+    if let Some(pem) = &trust.identity_pem {
+        let identity = Identity::from_pem(pem.expose().as_bytes());
+        builder = builder.identity(identity.map_err(unusable("client certificate"))?);
     }
-    if let Some(pem) = &destination.trust.authorities_pem {
-        let authorities = Certificate::from_pem_bundle(pem.as_bytes()).map_err(setting("ca_file"))?;
-        builder = builder.tls_certs_only(authorities);
-    }
-    if let Some(pem) = &destination.trust.identity_pem {
-        builder = builder.identity(Identity::from_pem(pem.expose().as_bytes()).map_err(setting("client certificate"))?);
-    }
-    builder.build().map_err(setting("TLS"))
+    builder.build().map_err(unusable("TLS"))
 }

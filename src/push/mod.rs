@@ -16,6 +16,7 @@ mod destination;
 #[cfg(test)]
 mod keys_for_tests;
 mod library;
+mod outbound;
 mod pem;
 mod registry;
 mod sign;

@@ -6,11 +6,12 @@
 
 use super::{
     destination::{PushError, address},
+    outbound::{self, Unread},
     verify::is_safe,
 };
 use aws_lc_rs::digest;
 use base64::{Engine, engine::general_purpose::STANDARD};
-use reqwest::{Certificate, Proxy, StatusCode, Url, header, redirect::Policy};
+use reqwest::{StatusCode, Url, header};
 use std::{collections::BTreeMap, time::Duration};
 
 /// How much a registry may say, and how slowly.
@@ -132,22 +133,12 @@ impl Registry {
     /// # Errors
     /// The setting that cannot be used.
     pub fn new(registry: &RegistryAddress, limits: RegistryLimits) -> Result<Self, PushError> {
-        let setting = |setting| move |error: reqwest::Error| PushError::Setting { setting, why: error.to_string() };
-        let mut builder = reqwest::Client::builder()
-            .redirect(Policy::none())
-            .no_proxy()
+        let builder = outbound::builder(registry.proxy.as_deref(), registry.authorities_pem.as_deref())?
             .http1_only()
             .connect_timeout(limits.connect)
-            .read_timeout(limits.idle)
-            .user_agent(concat!("pushbridge/", env!("CARGO_PKG_VERSION")));
-        if let Some(proxy) = &registry.proxy {
-            builder = builder.proxy(Proxy::all(proxy).map_err(setting("proxy"))?);
-        }
-        if let Some(pem) = &registry.authorities_pem {
-            builder = builder.tls_certs_only(Certificate::from_pem_bundle(pem.as_bytes()).map_err(setting("ca_file"))?);
-        }
+            .read_timeout(limits.idle);
         let base = address("the registry", &registry.url)?;
-        Ok(Self { http: builder.build().map_err(setting("TLS"))?, base, limits })
+        Ok(Self { http: builder.build().map_err(outbound::unusable("TLS"))?, base, limits })
     }
 
     /// Its address.
@@ -197,17 +188,10 @@ impl Registry {
                 status if status.is_redirection() => return Err(RegistryError::Redirect),
                 status => return Err(RegistryError::Status(status.as_u16())),
             }
-            if response.content_length().is_some_and(|length| length > most as u64) {
-                return Err(RegistryError::TooLarge(most));
-            }
-            let mut body = Vec::new();
-            while let Some(chunk) = response.chunk().await.map_err(|_| RegistryError::NoAnswer)? {
-                if body.len() + chunk.len() > most {
-                    return Err(RegistryError::TooLarge(most));
-                }
-                body.extend_from_slice(&chunk);
-            }
-            Ok(body)
+            outbound::whole(&mut response, most).await.map_err(|unread| match unread {
+                Unread::Broken => RegistryError::NoAnswer,
+                Unread::TooLong => RegistryError::TooLarge(most),
+            })
         };
         tokio::time::timeout(self.limits.total, answered).await.unwrap_or(Err(RegistryError::NoAnswer))
     }

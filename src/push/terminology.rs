@@ -4,9 +4,12 @@
 //! every wait is bounded, and what is no clear yes or no counts as none.
 //! Spec: <https://hl7.org/fhir/STU3/valueset-operations.html#validate-code>, <https://hl7.org/fhir/STU3/http.html#transaction>.
 
-use super::destination::{PushError, address};
+use super::{
+    destination::{PushError, address},
+    outbound::{self, Unread},
+};
 use crate::model::CodeQuestion;
-use reqwest::{Certificate, Proxy, StatusCode, Url, header, redirect::Policy};
+use reqwest::{StatusCode, Url, header};
 use serde_json::{Value, json};
 use std::time::Duration;
 
@@ -63,22 +66,12 @@ impl TerminologyServer {
     /// # Errors
     /// The setting that cannot be used.
     pub fn new(server: &TerminologyAddress) -> Result<Self, PushError> {
-        let setting = |setting| move |error: reqwest::Error| PushError::Setting { setting, why: error.to_string() };
-        let mut builder = reqwest::Client::builder()
-            .redirect(Policy::none())
-            .no_proxy()
+        let builder = outbound::builder(server.proxy.as_deref(), server.authorities_pem.as_deref())?
             .http1_only()
             // Long pauses lie between two questions.
-            .pool_max_idle_per_host(0)
-            .user_agent(concat!("pushbridge/", env!("CARGO_PKG_VERSION")));
-        if let Some(proxy) = &server.proxy {
-            builder = builder.proxy(Proxy::all(proxy).map_err(setting("proxy"))?);
-        }
-        if let Some(pem) = &server.authorities_pem {
-            builder = builder.tls_certs_only(Certificate::from_pem_bundle(pem.as_bytes()).map_err(setting("ca_file"))?);
-        }
+            .pool_max_idle_per_host(0);
         let base = address("the terminology server", &server.url)?;
-        Ok(Self { http: builder.build().map_err(setting("TLS"))?, base, timeout: server.timeout })
+        Ok(Self { http: builder.build().map_err(outbound::unusable("TLS"))?, base, timeout: server.timeout })
     }
 
     /// Asks about each code, within the limit for all; an answer is `None` where the server does not know either. What was
@@ -110,13 +103,10 @@ impl TerminologyServer {
         if response.status() != StatusCode::OK {
             return Err(TerminologyError::Status(response.status().as_u16()));
         }
-        let mut body = Vec::new();
-        while let Some(chunk) = response.chunk().await.map_err(|_| TerminologyError::NoAnswer)? {
-            if body.len() + chunk.len() > MOST_BYTES {
-                return Err(TerminologyError::Unreadable);
-            }
-            body.extend_from_slice(&chunk);
-        }
+        let body = outbound::whole(&mut response, MOST_BYTES).await.map_err(|unread| match unread {
+            Unread::Broken => TerminologyError::NoAnswer,
+            Unread::TooLong => TerminologyError::Unreadable,
+        })?;
         answers(&body, questions.len()).ok_or(TerminologyError::Unreadable)
     }
 }

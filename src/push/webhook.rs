@@ -1,7 +1,7 @@
 //! An address of the administrator that is told things by POST: no tokens, no signature, no redirect.
 
-use super::{destination::PushError, verify::is_safe};
-use reqwest::{Client, Url, header, redirect::Policy};
+use super::{destination::PushError, outbound, verify::is_safe};
+use reqwest::{Client, Url, header};
 use std::time::Duration;
 
 /// A webhook. Its address may hold a secret, so nothing prints it.
@@ -24,11 +24,8 @@ impl Webhook {
     /// The address cannot be used.
     pub fn new(address: &str, limit: Duration) -> Result<Self, PushError> {
         let url = Url::parse(address).ok().filter(is_safe).ok_or(PushError::Webhook)?;
-        let http = Client::builder()
-            .redirect(Policy::none())
-            .no_proxy()
+        let http = outbound::builder(None, None)?
             .timeout(limit)
-            .user_agent(concat!("pushbridge/", env!("CARGO_PKG_VERSION")))
             .build()
             .map_err(|error| PushError::Setting { setting: "TLS", why: error.without_url().to_string() })?;
         Ok(Self { http, url })

@@ -107,6 +107,23 @@ pub(super) fn items<'d>(
         .flat_map(|member| document.children(member))
 }
 
+/// A member `stem[x]` of an element of this structure whose type, by the ending of its name, is none of those admitted. Of a
+/// name that is none of the structure's it is told elsewhere that there is no such element.
+pub(super) fn choice_but(
+    cx: &Context<'_, '_>,
+    element: NodeId,
+    structure: &str,
+    stem: &str,
+    admits: impl Fn(&str) -> bool,
+) -> Option<NodeId> {
+    let structure = cx.release.structure_named(structure)?;
+    cx.document.children(element).find(|member| {
+        let name = cx.document.name(*member).unwrap_or_default();
+        let is_another = name.strip_prefix(stem).is_some_and(|ending| !admits(ending));
+        is_another && cx.release.member(structure, &name).is_some()
+    })
+}
+
 /// The way from the root to the present node, as FHIRPath.
 #[derive(Debug, Default)]
 pub(super) struct Path<'d> {

@@ -83,9 +83,15 @@ impl Shell {
         tracing::warn!(%error, "a change is put off");
         // Where damage closed the store, the writer opens it again; so it needs something to write.
         self.writer.commit_lazily(Vec::new());
+        self.later(effect);
+    }
+
+    /// Carries it out after a rest.
+    pub(super) fn later(&self, effect: Effect) {
+        const REST: Duration = Duration::from_secs(1);
         let signals = self.signals.clone();
         tokio::spawn(async move {
-            tokio::time::sleep(Duration::from_secs(1)).await;
+            tokio::time::sleep(REST).await;
             signals.send(Signal::TryAgain(effect)).unwrap_or_default();
         });
     }

@@ -16,7 +16,7 @@ use crate::{
     model::{ChannelName, Submission, SubmissionId, Timestamp},
     store::{StoreTrouble, Write},
 };
-use std::{sync::mpsc::SyncSender, time::Duration};
+use std::sync::mpsc::SyncSender;
 
 /// Notices kept for `status`.
 const NOTICES_KEPT: usize = 1_000;
@@ -60,7 +60,6 @@ impl Shell {
             }
             Signal::Judged(Judged { id, result: Err(why), .. }) => self.judge_later(id, &why),
             Signal::TryAgain(effect) => self.carry_out(vec![effect]),
-            Signal::JudgeAgain(id) => self.carry_out(vec![Effect::Judge { id }]),
             Signal::Placed(placed) => placed.into_iter().for_each(|placed| self.placed(placed)),
             Signal::Flushed { id, then } => {
                 self.ledger.flushed(id);
@@ -132,11 +131,7 @@ impl Shell {
 
     pub(super) fn judge_later(&self, id: SubmissionId, why: &str) {
         tracing::warn!(%id, why, "judging is put off");
-        let signals = self.signals.clone();
-        tokio::spawn(async move {
-            tokio::time::sleep(Duration::from_secs(1)).await;
-            signals.send(Signal::JudgeAgain(id)).unwrap_or_default();
-        });
+        self.later(Effect::Judge { id });
     }
 
     fn placed(&mut self, placed: Placed) {

@@ -340,11 +340,10 @@ impl Opened {
 
     /// Brings the database up to the journal: what is pending goes into it, and these writes of the last batch.
     fn follow(&self, others: &[&Write], sealer: &Sealer) -> Result<(), StoreError> {
-        let number = self.batches.load(Ordering::SeqCst);
-        if others.is_empty() && self.followed.load(Ordering::SeqCst) == number {
+        let (number, before) = (self.batches.load(Ordering::SeqCst), self.followed.load(Ordering::SeqCst));
+        if others.is_empty() && before == number {
             return Ok(());
         }
-        let before = self.followed.load(Ordering::SeqCst);
         faults::reach("store.apply")?;
         let mut staged = Staged::new(&self.database, sealer);
         for (index, submission) in self.pending().all().enumerate() {

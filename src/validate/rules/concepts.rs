@@ -4,7 +4,7 @@
 use crate::{
     fhir::{Kind, NodeId},
     validate::{
-        context::{Context, items},
+        context::{Context, choice_but, items},
         issue::{At, Findings, Rule},
     },
 };
@@ -80,14 +80,8 @@ impl Concepts<'_, '_, '_> {
             let text = "the code system defines no property of this code: add it to property, or correct the code";
             return out.add(cx, &PROPERTY, At::below(place, format!("{tail}.code")), text);
         };
-        let Some(structure) = cx.release.structure_named("CodeSystem.concept.property") else { return };
-        let wrong = document.children(property).find(|member| {
-            let name = document.name(*member).unwrap_or_default();
-            let ending = name.strip_prefix("value").filter(|ending| !ending.eq_ignore_ascii_case(stated));
-            // of a name that is none it is told that there is no such element
-            ending.is_some() && cx.release.member(structure, &name).is_some()
-        });
-        if let Some(value) = wrong {
+        let is_stated = |ending: &str| ending.eq_ignore_ascii_case(stated);
+        if let Some(value) = choice_but(cx, property, "CodeSystem.concept.property", "value", is_stated) {
             let text = "the code system says that this property has values of another type: correct it";
             out.add(cx, &PROPERTY, At::below(value, format!("{tail}.value")), text);
         }

@@ -6,7 +6,7 @@ use crate::{
     fhir::NodeId,
     stu3::package::{Asks, DEEPEST_ITEM, Questionnaire},
     validate::{
-        context::{Context, items},
+        context::{Context, choice_but, items},
         issue::{At, Findings, Rule},
     },
 };
@@ -66,16 +66,10 @@ struct Given<'t> {
 
 /// Whether the value is of the type that the question asks for, where it asks for something.
 fn typed(cx: &Context<'_, '_>, asks: Asks, given: &Given<'_>, out: &mut Findings<'_>) {
-    let Some(structure) = cx.release.structure_named(given.structure) else { return };
     if matches!(asks, Asks::Group | Asks::Display) {
         return;
     }
-    let wrong = cx.document.children(given.owner).find(|member| {
-        let name = cx.document.name(*member).unwrap_or_default();
-        let ending = name.strip_prefix(given.stem);
-        // of a name that is none it is told that there is no such element
-        ending.is_some_and(|ending| !asks.admits(ending) && cx.release.member(structure, &name).is_some())
-    });
+    let wrong = choice_but(cx, given.owner, given.structure, given.stem, |ending| asks.admits(ending));
     if let Some(value) = wrong {
         let text = format!("the question asks for {}, and this is of another type: correct it", wanted(asks));
         out.add(cx, &TYPE, At::below(value, format!("{}.{}", given.tail, given.stem)), text);
